@@ -1,0 +1,1 @@
+"""vizapp: teaches x86 virtualization by executing real guest machine code."""

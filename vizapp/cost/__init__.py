@@ -1,0 +1,1 @@
+"""What things cost: processor profiles, path lengths and the ledger."""

@@ -1,0 +1,1 @@
+"""The same guest under many techniques."""

@@ -1,0 +1,1 @@
+"""What runs in the machine: assembler, image loaders and the guest library."""

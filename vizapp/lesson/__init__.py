@@ -1,0 +1,1 @@
+"""Lessons: schema, loader, checker and player."""

@@ -1,0 +1,1 @@
+"""The PC: processor, memory management, interrupts and devices; owns the cycle counter."""

@@ -1,0 +1,83 @@
+"""Events: what happened, in the past tense, as small immutable records.
+
+An event stands for a passage through one of the hardware's doors or an act of a monitor. What replay can
+rebuild (every retired instruction) is not an event. The kinds that the machine itself emits stand first;
+a technique adds its own in the same way, and ``CLI_NAMES`` gives those that ``--until`` and ``--json`` use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from vizapp.machine.places import Place
+
+Payload: TypeAlias = Mapping[str, int | str]
+
+# The machine.
+EXCEPTION_DELIVERED = "ExceptionDelivered"  # vector, error, address; through an IDT gate
+INTERRUPT_DELIVERED = "InterruptDelivered"  # vector; from the interrupt controller
+SOFTWARE_INTERRUPT_DELIVERED = "SoftwareInterruptDelivered"  # vector; by INT n, INT3, INTO
+RETURNED = "Returned"  # IRET or far RET to another ring
+GATE_CALLED = "GateCalled"  # far CALL or JMP through a gate or to another ring
+ADDRESS_SPACE_SWITCHED = "AddressSpaceSwitched"  # CR3 written by the code that owns it
+MARK_PASSED = "MarkPassed"  # a mark_* label retired; payload: label, instructions
+MACHINE_STOPPED = "MachineStopped"  # payload: reason
+# Monitors that deprivilege.
+INSTRUCTION_EMULATED = "InstructionEmulated"  # a privileged or sensitive one, on the virtual CPU
+FAULT_REFLECTED = "FaultReflected"  # a guest exception handed to the guest's own handler
+SYSTEM_CALL_REFLECTED = "SystemCallReflected"  # INT n of an application handed to the guest kernel
+INTERRUPT_INJECTED = "InterruptInjected"  # a virtual interrupt delivered through the guest's IDT
+PAGE_SHADOWED = "PageShadowed"  # a hidden fault filled the shadow table
+SHADOW_FLUSHED = "ShadowFlushed"  # the shadow was dropped: virtual CR3 load or INVLPG
+VIRTUAL_CPU_HALTED = "VirtualCpuHalted"  # the guest has nothing to do until an interrupt
+VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
+# Paravirtual.
+HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
+EVENT_SENT = "EventSent"  # an event channel became pending
+UPCALL_DELIVERED = "UpcallDelivered"  # the event callback of a domain entered
+# The session.
+DIVERGED = "Diverged"  # the run stopped being equivalent to the bare machine
+
+TRAPS = frozenset({EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED})
+
+CLI_NAMES = {
+    EXCEPTION_DELIVERED: "trap",
+    SOFTWARE_INTERRUPT_DELIVERED: "software-interrupt",
+    INTERRUPT_DELIVERED: "interrupt",
+    RETURNED: "return",
+    GATE_CALLED: "gate-call",
+    ADDRESS_SPACE_SWITCHED: "address-space-switch",
+    MARK_PASSED: "mark",
+    MACHINE_STOPPED: "stop",
+    INSTRUCTION_EMULATED: "emulate",
+    FAULT_REFLECTED: "reflect",
+    SYSTEM_CALL_REFLECTED: "reflect-syscall",
+    INTERRUPT_INJECTED: "inject",
+    PAGE_SHADOWED: "shadow-fill",
+    SHADOW_FLUSHED: "shadow-flush",
+    VIRTUAL_CPU_HALTED: "vm-halt",
+    VM_STOPPED: "vm-stop",
+    HYPERCALL_MADE: "hypercall",
+    EVENT_SENT: "event-send",
+    UPCALL_DELIVERED: "upcall",
+    DIVERGED: "diverge",
+}
+
+
+class Event(NamedTuple):
+    """One thing that happened.
+
+    ``position`` counts instructions retired, deliveries and monitor phases from the start of the run;
+    ``cycle`` is the machine's counter after it. ``cause`` is short and stable, for people who filter
+    (``#GP``, ``mov cr3``, ``mmu_update``). ``charges`` are (input, count) pairs, see ``vizapp.machine.meter``.
+    """
+
+    position: int
+    cycle: int
+    kind: str
+    source: Place
+    target: Place
+    cause: str
+    payload: Payload
+    charges: tuple[tuple[str, int], ...] = ()

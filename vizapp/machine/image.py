@@ -1,0 +1,43 @@
+"""What is loaded into a machine: bytes with their addresses, an entry, and the way back to the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vizapp.isa.addresses import GuestPhysical, Linear
+
+
+class SourceLine(NamedTuple):
+    """A source line that made bytes: ``address`` is linear, ``length`` in bytes, ``number`` from 1."""
+
+    address: Linear
+    length: int
+    file: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A guest ready to be loaded.
+
+    Attributes:
+        name: the guest's name, or the file's.
+        build: ``native``, or ``xen`` for one ported to the Xen x86-32 ABI.
+        segments: (guest-physical address, bytes) pairs. Of a Xen build the domain builder makes memory,
+            and the addresses are offsets from ``virtual_base``.
+        entry: linear address of the first instruction.
+        bits: 16 (real mode) or 32 (flat protected mode, ring 0, paging off).
+        symbols: label to linear address; ``mark_*`` labels are progress marks.
+        lines: the line-to-address map, sorted by address; empty for a binary.
+    """
+
+    name: str
+    build: str
+    segments: tuple[tuple[GuestPhysical, bytes], ...]
+    entry: Linear
+    bits: int = 32
+    virtual_base: Linear = Linear(0)
+    symbols: dict[str, Linear] = field(default_factory=dict)
+    lines: tuple[SourceLine, ...] = ()

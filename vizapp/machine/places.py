@@ -1,0 +1,34 @@
+"""Where the processor is: the place is what the stage draws, the lanes show and the ledger counts by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Worlds. Under ring deprivileging the guest and its monitor share the one world of the bare machine.
+BARE = "bare"
+HOST = "host"
+VMX_ROOT = "vmx-root"
+VMX_NON_ROOT = "vmx-non-root"
+SVM_HOST = "svm-host"
+SVM_GUEST = "svm-guest"
+
+# Components.
+GUEST_KERNEL = "guest-kernel"
+APPLICATION = "application"
+VMM = "vmm"
+DEVICE = "device"
+
+
+class Place(NamedTuple):
+    """Which PC, world and ring, for which virtual machine (-1: none), in which component."""
+
+    pc: int = 0
+    world: str = BARE
+    ring: int = 0
+    vm: int = -1
+    component: str = GUEST_KERNEL
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the code that runs here is the guest's own."""
+        return self.component in (GUEST_KERNEL, APPLICATION)

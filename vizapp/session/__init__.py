@@ -1,0 +1,1 @@
+"""One scenario: run control, auditor, recorder, timeline, and the process boundary."""

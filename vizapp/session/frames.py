@@ -1,0 +1,165 @@
+"""What the window is told: immutable frames and batches of events, plain data across the process boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vizapp.machine.events import Event
+from vizapp.machine.places import Place
+from vizapp.messages import Message
+
+
+class CodeLine(NamedTuple):
+    """One line of guest code as the code panel shows it.
+
+    ``mark`` is innocuous, sensitive or privileged, found for the ring that the code was written for;
+    ``note`` says what becomes of it under this technique (runs directly, traps, loses IF silently, ported).
+    ``source`` is the source line without its comment, ``comment`` the comment; ``label`` stands above.
+    """
+
+    address: int
+    raw: bytes
+    text: str
+    mark: str
+    note: Message | None = None
+    label: str = ""
+    source: str = ""
+    comment: str = ""
+    line: int = 0
+    heat: int = 0
+    current: bool = False
+    breakpoint: bool = False
+    changed_by_port: bool = False
+
+
+class Truth(NamedTuple):
+    """One row of the two truths: what the guest sees, what the processor holds (or where it is saved).
+
+    Values are as shown (hexadecimal without 0x); ``key`` names the tooltip that teaches (``eflags.if``).
+    """
+
+    name: str
+    key: str
+    guest: str
+    processor: str
+    differs: bool
+    changed: bool
+
+
+class Efficiency(NamedTuple):
+    """How the guest's instructions were executed; counts."""
+
+    direct: int
+    cache: int
+    emulated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Popek and Goldberg's three properties, measured on this run.
+
+    ``holds`` is None while equivalence has not been checked. ``compared`` counts guest instructions (or
+    progress marks of a ported guest). ``first_difference`` says where and what.
+    """
+
+    claimed: bool
+    holds: bool | None = None
+    compared: int = 0
+    total: int = 0
+    first_difference: Message | None = None
+    refused: int = 0
+    let_through: int = 0
+    efficiency: Efficiency = Efficiency(0, 0, 0)
+
+
+class Stopped(NamedTuple):
+    """Why a run ended: halted, shutdown, until, limit, crashed, diverged or exit-port, with a sentence."""
+
+    reason: str
+    detail: Message
+
+
+class StageComponent(NamedTuple):
+    """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all."""
+
+    id: str
+    title: Message
+    ring: int
+    vm: int = -1
+
+
+class StageWorld(NamedTuple):
+    """One ring system: ``id`` equals ``Place.world``."""
+
+    id: str
+    title: Message
+    components: tuple[StageComponent, ...]
+
+
+class Stage(NamedTuple):
+    """Which places exist under a technique and how they nest; the drawing is the window's own."""
+
+    worlds: tuple[StageWorld, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The state at the cursor, everything that panels show of it.
+
+    ``position`` counts steps (instructions, deliveries, phases) and ``instruction`` guest instructions;
+    the ``last_`` pair is the end of the recording. ``purposes`` are cycles up to the cursor by purpose, and
+    ``charges`` the whole ledger: place, purpose, input, count, cycles.
+    """
+
+    technique: str
+    guest: str
+    processor: str
+    position: int
+    last_position: int
+    instruction: int
+    last_instruction: int
+    cycle: int
+    last_cycle: int
+    place: Place
+    phase: str
+    event: Event | None
+    sentence: Message
+    lesson: str
+    code_title: str
+    code: tuple[CodeLine, ...]
+    truths: tuple[Truth, ...]
+    scorecard: Scorecard
+    purposes: dict[str, int]
+    event_counts: dict[str, int]
+    registers: dict[str, int]
+    guest_registers: dict[str, int]
+    serial: str
+    screen: tuple[str, ...]
+    stopped: Stopped | None
+    charges: tuple[tuple[Place, str, str, int, int], ...] = ()
+    changed: frozenset[str] = field(default_factory=frozenset)
+
+
+class Progress(NamedTuple):
+    """How far a run has come: for the overhead graph, one point a batch.
+
+    ``progress`` is guest progress that can be compared between builds: guest instructions for runs of the
+    same bytes, mark retirements otherwise (``marks``). ``overhead_valid`` is False once not equivalent.
+    """
+
+    technique: str
+    instructions: int
+    marks: int
+    cycles: int
+    purposes: dict[str, int]
+    stopped: Stopped | None
+    overhead_valid: bool
+
+
+class EventBatch(NamedTuple):
+    """Recorded events from index ``first`` on, in order; ``total`` counts all that are recorded."""
+
+    first: int
+    total: int
+    events: tuple[Event, ...]

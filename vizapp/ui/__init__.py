@@ -1,0 +1,1 @@
+"""The window: panels, stage, plots, theme. It holds no machine."""

@@ -1,0 +1,1 @@
+"""The monitors, one module or package a technique, and what they share."""
