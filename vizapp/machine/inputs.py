@@ -1,0 +1,106 @@
+"""The priced primitives: everything that can advance the cycle counter, by name.
+
+An input belongs to one group. Instruction classes are charged once an instruction retired; transitions and
+memory operations once each time the hardware does one; monitor operations by what the monitor's code does
+(a memory reference, a port access), never by a price a handler. How many cycles each takes is a processor's
+data, not the machine's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vizapp.messages import N_
+
+INSTRUCTION = "instruction"
+TRANSITION = "transition"
+MEMORY = "memory"
+MONITOR = "monitor"
+IDLE = "idle"
+
+
+class Input(NamedTuple):
+    """A primitive: its name in processor files, its group, and what it is, for people."""
+
+    name: str
+    group: str
+    gloss: str
+
+
+INPUTS: tuple[Input, ...] = (
+    Input("nop", INSTRUCTION, N_("no operation")),
+    Input("alu", INSTRUCTION, N_("arithmetic or logic between registers")),
+    Input("alu_load", INSTRUCTION, N_("arithmetic or logic that reads memory")),
+    Input("alu_store", INSTRUCTION, N_("arithmetic or logic that writes its result to memory")),
+    Input("alu_rmw", INSTRUCTION, N_("arithmetic or logic that reads and writes memory")),
+    Input("mov", INSTRUCTION, N_("move between registers")),
+    Input("mov_load", INSTRUCTION, N_("move from memory")),
+    Input("mov_store", INSTRUCTION, N_("move to memory")),
+    Input("shift", INSTRUCTION, N_("shift or rotate of a register")),
+    Input("shift_load", INSTRUCTION, N_("shift or rotate that reads memory")),
+    Input("shift_rmw", INSTRUCTION, N_("shift or rotate of memory")),
+    Input("mul", INSTRUCTION, N_("multiplication")),
+    Input("mul_load", INSTRUCTION, N_("multiplication by memory")),
+    Input("div", INSTRUCTION, N_("division")),
+    Input("div_load", INSTRUCTION, N_("division by memory")),
+    Input("bit", INSTRUCTION, N_("bit scan or bit test")),
+    Input("bit_load", INSTRUCTION, N_("bit scan or bit test that reads memory")),
+    Input("bit_rmw", INSTRUCTION, N_("bit test and change of memory")),
+    Input("locked", INSTRUCTION, N_("exchange with memory, or a locked read and write")),
+    Input("stack", INSTRUCTION, N_("push or pop")),
+    Input("stack_many", INSTRUCTION, N_("push or pop of all registers, or a stack frame made")),
+    Input("branch", INSTRUCTION, N_("jump, or conditional jump")),
+    Input("branch_indirect", INSTRUCTION, N_("jump through a register or memory")),
+    Input("call", INSTRUCTION, N_("near call")),
+    Input("call_indirect", INSTRUCTION, N_("near call through a register or memory")),
+    Input("ret", INSTRUCTION, N_("near return")),
+    Input("string_iteration", INSTRUCTION, N_("one iteration of a string instruction")),
+    Input("flags_move", INSTRUCTION, N_("push or pop of the flags")),
+    Input("interrupt_flag", INSTRUCTION, N_("interrupts disabled or enabled")),
+    Input("segment_store", INSTRUCTION, N_("segment selector read")),
+    Input("segment_load", INSTRUCTION, N_("segment register loaded, descriptor fetched")),
+    Input("far_transfer", INSTRUCTION, N_("far jump, call or return within a ring")),
+    Input("system", INSTRUCTION, N_("other system instruction")),
+    Input("system_load", INSTRUCTION, N_("descriptor table, task or control register loaded")),
+    Input("cpuid", INSTRUCTION, N_("processor identified")),
+    Input("rdtsc", INSTRUCTION, N_("time stamp counter read")),
+    Input("msr", INSTRUCTION, N_("model-specific register read or written")),
+    Input("io", INSTRUCTION, N_("port of an off-chip device read or written")),
+    Input("hlt", INSTRUCTION, N_("processor halted")),
+    Input("exception", TRANSITION, N_("exception delivered through a gate")),
+    Input("interrupt", TRANSITION, N_("external interrupt delivered through a gate")),
+    Input("software_interrupt", TRANSITION, N_("INT n delivered through a gate")),
+    Input("iret_same", TRANSITION, N_("interrupt return within a ring")),
+    Input("iret_outer", TRANSITION, N_("interrupt return to an outer ring")),
+    Input("gate_call", TRANSITION, N_("call through a gate, or far return to an outer ring")),
+    Input("sysenter", TRANSITION, N_("fast system call entered or left")),
+    Input("walk_step", MEMORY, N_("page-table entry read by a walk")),
+    Input("tlb_flush", MEMORY, N_("translation buffer flushed")),
+    Input("cr3_write", MEMORY, N_("address space switched")),
+    Input("invlpg", MEMORY, N_("one translation invalidated")),
+    Input("mon_instruction", MONITOR, N_("instruction of the monitor between registers")),
+    Input("mon_memory_reference", MONITOR, N_("memory reference of the monitor")),
+    Input("mon_branch", MONITOR, N_("branch of the monitor that predicts badly")),
+    Input("mon_pte_write", MONITOR, N_("page-table entry written by the monitor")),
+    Input("mon_decode", MONITOR, N_("guest instruction decoded by the monitor")),
+    Input("mon_lookup", MONITOR, N_("table looked up by the monitor")),
+    Input("mon_dispatch", MONITOR, N_("handler dispatched by the monitor")),
+    Input("mon_segment_load", MONITOR, N_("segment register loaded by the monitor")),
+    Input("mon_port", MONITOR, N_("port of an off-chip device accessed by the monitor")),
+    Input("idle_cycle", IDLE, N_("cycle waited in HLT")),
+)
+
+NAMES: tuple[str, ...] = tuple(item.name for item in INPUTS)
+INDEX: dict[str, int] = {name: index for index, name in enumerate(NAMES)}
+INSTRUCTION_CLASSES: frozenset[str] = frozenset(item.name for item in INPUTS if item.group == INSTRUCTION)
+
+
+def memory_form(instruction_class: str, *, reads: bool, writes: bool) -> str:
+    """The input of an instruction of a class whose explicit operand is in memory.
+
+    ``memory_form("alu", reads=True, writes=True)`` is ``"alu_rmw"``. A class that is priced alike whatever
+    its operands (``branch``, ``stack``) is returned as it is.
+    """
+    suffix = "_rmw" if reads and writes else "_load" if reads else "_store" if writes else ""
+    name = instruction_class + suffix
+    return name if name in INDEX else instruction_class

@@ -1,0 +1,142 @@
+"""The cycle counter and what it is made of: how often each input was charged, where and for what.
+
+The counter is never set, only advanced by charges, so that at any moment
+
+    cycles == sum of count x price over all rows
+
+Counts, not cycles, are kept: the same run can be priced again for another processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from vizapp.machine.inputs import INDEX, INPUTS, NAMES
+from vizapp.machine.places import Place
+
+
+class Purpose(StrEnum):
+    """What cycles were spent for."""
+
+    GUEST = "guest"  # the guest's own instructions, run directly or from the translation cache
+    TRANSITION = "transition"  # between rings, worlds or address spaces
+    MONITOR = "monitor"  # deciding, decoding, emulating
+    TRANSLATION = "translation"  # binary translation
+    MEMORY = "memory"  # page walks, shadow and nested paging
+    IO = "io"  # devices, real and virtual
+    IDLE = "idle"  # waiting in HLT
+
+
+# What a charge is for by nature of its input, wherever it is made; instruction classes and the monitor's
+# operations are for the place's own work instead.
+_BY_GROUP = {"transition": Purpose.TRANSITION, "memory": Purpose.MEMORY, "idle": Purpose.IDLE}
+_BY_INPUT = {"io": Purpose.IO, "mon_port": Purpose.IO}
+NATURE: dict[str, Purpose] = {
+    item.name: purpose
+    for item in INPUTS
+    if (purpose := _BY_INPUT.get(item.name) or _BY_GROUP.get(item.group)) is not None
+}
+
+
+class Row(NamedTuple):
+    """``times`` charges of ``input`` at ``place`` for ``purpose``."""
+
+    place: Place
+    purpose: Purpose
+    input: str
+    times: int
+
+
+class Meter:
+    """Counts charges and advances the clock; ``prices`` are cycles by input, one for every input.
+
+    Attributes:
+        cycles: the clock that RDTSC and timers see.
+        place: where the processor is now.
+        counts: charges of the place's own work, by input index. The processor's inner loop adds to it
+            (with ``prices`` to ``cycles``) instead of calling ``instruction``.
+        prices: cycles by input index.
+    """
+
+    def __init__(self, prices: Mapping[str, int]) -> None:
+        self.prices: list[int] = [prices[name] for name in NAMES]
+        self.cycles = 0
+        self._counts: dict[tuple[Place, Purpose], list[int]] = {}
+        self._pending: dict[str, int] = {}
+        self.enter(Place())
+
+    def enter(self, place: Place) -> None:
+        """From now on the processor is at ``place``."""
+        self.place = place
+        self._own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
+        self.counts = self._row(self._own)
+
+    def instruction(self, index: int) -> None:
+        """Charge one instruction whose class has this index in ``inputs.NAMES``, as the place's own work."""
+        self.counts[index] += 1
+        self.cycles += self.prices[index]
+
+    def charge(self, input: str, count: int = 1, purpose: Purpose | None = None) -> None:  # noqa: A002
+        """Charge ``count`` of ``input``.
+
+        Without a purpose the input's nature decides (a transition, a page walk, a port access), and for
+        instruction classes and monitor operations the place: guest work or the monitor's.
+        """
+        index = INDEX[input]
+        if purpose is None:
+            purpose = NATURE.get(input, self._own)
+        self._row(purpose)[index] += count
+        self.cycles += count * self.prices[index]
+        self._pending[input] = self._pending.get(input, 0) + count
+
+    def take_charges(self) -> tuple[tuple[str, int], ...]:
+        """(input, count) pairs of ``charge`` since this was last asked: what an event carries."""
+        charges = tuple(self._pending.items())
+        self._pending.clear()
+        return charges
+
+    def rows(self) -> list[Row]:
+        """Every count that is not zero, in the order in which places were first entered."""
+        return [
+            Row(place, purpose, NAMES[index], count)
+            for (place, purpose), counts in self._counts.items()
+            for index, count in enumerate(counts)
+            if count
+        ]
+
+    def by_purpose(self) -> dict[Purpose, int]:
+        """Cycles by purpose, every purpose named; they sum to ``cycles``."""
+        totals = dict.fromkeys(Purpose, 0)
+        for (_, purpose), counts in self._counts.items():
+            totals[purpose] += sum(map(int.__mul__, counts, self.prices))
+        return totals
+
+    def save(self) -> dict[str, object]:
+        """The counts, the place and the clock as plain data; prices are the scenario's."""
+        return {
+            "cycles": self.cycles,
+            "place": self.place,
+            "counts": {key: tuple(counts) for key, counts in self._counts.items()},
+            "pending": dict(self._pending),
+        }
+
+    def load(self, saved: Mapping[str, object]) -> None:
+        """Take up where ``save`` left off."""
+        counts, pending, place, cycles = saved["counts"], saved["pending"], saved["place"], saved["cycles"]
+        assert isinstance(counts, dict)
+        assert isinstance(pending, dict)
+        assert isinstance(place, Place)
+        assert isinstance(cycles, int)
+        self._counts = {key: list(value) for key, value in counts.items()}
+        self._pending = dict(pending)
+        self.cycles = cycles
+        self.enter(place)
+
+    def _row(self, purpose: Purpose) -> list[int]:
+        key = (self.place, purpose)
+        row = self._counts.get(key)
+        if row is None:
+            row = self._counts[key] = [0] * len(NAMES)
+        return row
