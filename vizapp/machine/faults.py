@@ -1,0 +1,60 @@
+"""What can leave the middle of an instruction: a fault, a triple fault, or an end to what the product models.
+
+These exceptions of Python live inside the machine only: ``Pc`` turns each into a delivery, an event or a stop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.isa import vectors
+
+if TYPE_CHECKING:
+    from vizapp.messages import Message
+
+
+class Fault(Exception):
+    """An exception of the processor, raised before any change of the architectural state.
+
+    Attributes:
+        vector: one of ``vizapp.isa.vectors``.
+        error: the error code to push, or None where the vector has none.
+        address: the linear address for CR2 (page faults only).
+        trap: True where EIP already points past the instruction (#DB of single stepping, #BP, #OF).
+    """
+
+    def __init__(
+        self, vector: int, error: int | None = None, address: int | None = None, *, trap: bool = False
+    ) -> None:
+        super().__init__(vector, error, address)
+        self.vector = vector
+        self.error = error
+        self.address = address
+        self.trap = trap
+
+    def __str__(self) -> str:
+        error = "" if self.error is None else f"({self.error:#x})"
+        address = "" if self.address is None else f" at {self.address:#010x}"
+        return f"{vectors.name(self.vector)}{error}{address}"
+
+
+class TripleFault(Exception):
+    """A fault while a double fault was being delivered: the processor shuts down.
+
+    ``faults`` are those that led here, first to last.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.faults))
+
+
+class Unimplemented(Exception):
+    """The guest asked for something real that the product does not do; ``message`` says what."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.in_english())
+        self.message = message
