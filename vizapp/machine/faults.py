@@ -1,6 +1,6 @@
 """What can leave the middle of an instruction: a fault, a triple fault, or an end to what the product models.
 
-These exceptions of Python live inside the machine only: ``Pc`` turns each into a delivery, an event or a stop.
+These live inside the machine only: ``Pc`` turns each into a delivery, an event or a stop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vizapp.messages import Message
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - the manual's word
     """An exception of the processor, raised before any change of the architectural state.
 
     Attributes:
@@ -38,7 +38,7 @@ class Fault(Exception):
         return f"{vectors.name(self.vector)}{error}{address}"
 
 
-class TripleFault(Exception):
+class TripleFault(Exception):  # noqa: N818 - the manual's word
     """A fault while a double fault was being delivered: the processor shuts down.
 
     ``faults`` are those that led here, first to last.
@@ -52,7 +52,7 @@ class TripleFault(Exception):
         return ", ".join(map(str, self.faults))
 
 
-class Unimplemented(Exception):
+class Unimplemented(Exception):  # noqa: N818 - a limit of the product, not a mistake
     """The guest asked for something real that the product does not do; ``message`` says what."""
 
     def __init__(self, message: Message) -> None:
