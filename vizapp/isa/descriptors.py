@@ -168,7 +168,7 @@ def pack(descriptor: Descriptor) -> tuple[int, int]:
 
 
 def segment(base: int, limit: int, kind: int, dpl: int = 0, *, big: bool = True) -> Descriptor:
-    """A present code or data descriptor; G is set where the limit allows or needs it. ``kind`` is a type field."""
+    """A present code or data descriptor; G as the limit needs. ``kind``: a type field."""
     granular = limit & 0xFFF == 0xFFF and limit > 0xFFF
     access = kind | AR_S | dpl << AR_DPL_SHIFT | AR_P
     return Descriptor(base, limit, access | (AR_DB if big else 0) | (AR_G if granular else 0))
