@@ -42,7 +42,7 @@ class DebugRegister:
 
 @dataclass(frozen=True, slots=True)
 class Immediate:
-    """A constant, already sign-extended to the operand size where the encoding says so; unsigned. Size in bytes."""
+    """A constant, unsigned, sign-extended to the operand size where the encoding says so. Size in bytes."""
 
     value: int
     size: int
@@ -111,3 +111,13 @@ class Instruction:
     def mnemonic(self) -> str:
         """The name in the opcode table, lower case."""
         return self.opcode.mnemonic
+
+    @property
+    def price_class(self) -> str:
+        """The name in ``machine.inputs`` under which it is priced, by the form of its operands."""
+        if self.lock:
+            return "locked"
+        for operand in self.operands:
+            if type(operand) is Memory:
+                return self.opcode.memory_cost
+        return self.opcode.cost
