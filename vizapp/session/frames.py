@@ -109,7 +109,8 @@ class Frame:
 
     ``position`` counts steps (instructions, deliveries, phases) and ``instruction`` guest instructions;
     the ``last_`` pair is the end of the recording. ``purposes`` are cycles up to the cursor by purpose, and
-    ``charges`` the whole ledger: place, purpose, input, count, cycles.
+    ``charges`` the whole ledger: place, purpose, input, count, cycles. ``moving`` says that a run or a far
+    move is still under way, so that another frame follows. ``event_cycles`` is what ``event`` cost.
     """
 
     technique: str
@@ -139,6 +140,8 @@ class Frame:
     stopped: Stopped | None
     charges: tuple[tuple[Place, str, str, int, int], ...] = ()
     changed: frozenset[str] = field(default_factory=frozenset)
+    moving: bool = False
+    event_cycles: int | None = None
 
 
 class Progress(NamedTuple):
