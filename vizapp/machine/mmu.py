@@ -1,0 +1,303 @@
+"""Paging of the bare machine: the two-level walk, the modelled TLB, and the fast maps that stand before it.
+
+Three stages, each a subset of the next:
+
+    fast maps          a dict a ring and a right: linear page number -> the page's bytes; the processor's
+                       loads and stores look here first. Disposable: dropping them changes nothing
+    modelled TLB       decides staleness, when A and D are written, and what is charged
+    page tables        in physical memory, walked on a miss
+
+A page enters the writable map of a ring only if it is in the TLB with D set, that ring may write it, and its
+frame holds no decoded code. SDM Vol. 3, "32-Bit Paging", "Access Rights" and "Accessed and Dirty Flags".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn, TypeAlias
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
+from vizapp.isa.paging import (
+    PF_P,
+    PF_U,
+    PF_W,
+    PTE_A,
+    PTE_D,
+    PTE_FRAME,
+    PTE_G,
+    PTE_P,
+    PTE_U,
+    PTE_W,
+)
+from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PGE
+from vizapp.machine.faults import Fault
+from vizapp.machine.memory import PhysicalMemory
+from vizapp.machine.meter import Meter
+from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
+
+FastMap: TypeAlias = "dict[int, bytearray]"
+RINGS = 4
+# Accesses that the processor makes for itself (descriptor tables, TSS, stacks of inner rings) belong to
+# no ring: they have the supervisor's rights and are neither mapped nor shown to ``on_fill``.
+NO_RING = -1
+
+
+class PageWalk(NamedTuple):
+    """What the tables say of a linear address: the entries, and where they lie in physical memory."""
+
+    directory_address: int
+    directory_entry: int
+    table_address: int
+    table_entry: int
+
+    @property
+    def present(self) -> bool:
+        """Whether both levels are."""
+        return bool(self.directory_entry & self.table_entry & PTE_P)
+
+
+def walk(memory: PhysicalMemory, directory: int, linear: int) -> PageWalk:
+    """Read the two entries of a linear address, without side effects; the second is 0 where there is none."""
+    directory_address = directory & PTE_FRAME | linear >> 20 & 0xFFC
+    directory_entry = memory.read(directory_address, 4)
+    if not directory_entry & PTE_P:
+        return PageWalk(directory_address, directory_entry, 0, 0)
+    table_address = directory_entry & PTE_FRAME | linear >> 10 & 0xFFC
+    return PageWalk(directory_address, directory_entry, table_address, memory.read(table_address, 4))
+
+
+class Mmu:
+    """The address space of a bare machine's processor.
+
+    Attributes:
+        ring: the CPL, whose maps explicit accesses fill.
+        readable, writable: the fast maps, indexed by ring.
+        on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
+            and again after its map was dropped.
+        on_unmapped: called with a page number, or None for all, when translations cease to hold.
+    """
+
+    def __init__(self, memory: PhysicalMemory, meter: Meter) -> None:
+        self.memory = memory
+        self.tlb = Tlb()
+        self.ring = 0
+        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS))
+        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS))
+        self.on_fill: Callable[[int, int, bool], None] | None = None
+        self.on_unmapped: list[Callable[[int | None], None]] = []
+        self._meter = meter
+        self._paging = False
+        self._write_protect = False
+        self._global_pages = False
+        self._directory = 0
+        memory.on_unshare.append(self._page_replaced)
+        memory.on_generation.append(self.drop_maps)
+
+    def configure(self, cr0: int, cr3: int, cr4: int) -> None:
+        """Take over the control registers. Turning paging or global pages on or off empties the TLB."""
+        paging, write_protect, global_pages = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), bool(cr4 & CR4_PGE)
+        self._directory = cr3 & PTE_FRAME
+        if paging != self._paging or global_pages != self._global_pages:
+            self.tlb.flush(keep_global=False)
+            self._unmap(None)
+        elif write_protect != self._write_protect:
+            self.drop_maps()
+        self._paging, self._write_protect, self._global_pages = paging, write_protect, global_pages
+
+    def flush(self) -> None:
+        """A load of CR3: forget every translation that is not global."""
+        self.tlb.flush(keep_global=self._global_pages)
+        self._unmap(None)
+
+    def invalidate(self, linear: int) -> None:
+        """INVLPG: forget the page of a linear address."""
+        self.tlb.drop(linear >> PAGE_SHIFT)
+        self._unmap(linear >> PAGE_SHIFT)
+
+    def read(self, linear: int, size: int, user: bool) -> int:
+        """``size`` bytes at a linear address, little-endian, by the code that runs now."""
+        return self.read_as(linear, size, user, self.ring)
+
+    def write(self, linear: int, size: int, value: int, user: bool) -> None:
+        """Store ``size`` bytes; where two pages are touched, neither is written if one of them faults."""
+        self.write_as(linear, size, value, user, self.ring)
+
+    def modify(self, linear: int, size: int, user: bool) -> int:
+        """As ``read``, by an instruction that will write the same bytes: faults as a write."""
+        self.translate(linear, True, user, self.ring)
+        if (linear & PAGE_MASK) + size > PAGE_SIZE:
+            self.translate(linear + size - 1 & M32, True, user, self.ring)
+        return self.read_as(linear, size, user, self.ring)
+
+    def fetch(self, linear: int, count: int, user: bool) -> bytes:
+        """``count`` bytes of code."""
+        data = b""
+        while len(data) < count:
+            at = linear + len(data) & M32
+            length = min(count - len(data), PAGE_SIZE - (at & PAGE_MASK))
+            frame = self.translate(at, False, user, self.ring)
+            data += self.memory.dump(HostPhysical(frame << PAGE_SHIFT | at & PAGE_MASK), length)
+        return data
+
+    def read_as(self, linear: int, size: int, user: bool, ring: int) -> int:
+        """As ``read``, on behalf of a ring or of ``NO_RING``."""
+        offset = linear & PAGE_MASK
+        first = self.translate(linear, False, user, ring)
+        if offset + size <= PAGE_SIZE:
+            return self.memory.read(first << PAGE_SHIFT | offset, size)
+        split = PAGE_SIZE - offset
+        second = self.translate(linear + split & M32, False, user, ring)
+        low = self.memory.read(first << PAGE_SHIFT | offset, split)
+        return low | self.memory.read(second << PAGE_SHIFT, size - split) << 8 * split
+
+    def write_as(self, linear: int, size: int, value: int, user: bool, ring: int) -> None:
+        """As ``write``, on behalf of a ring or of ``NO_RING``."""
+        offset = linear & PAGE_MASK
+        first = self.translate(linear, True, user, ring)
+        if offset + size <= PAGE_SIZE:
+            self.memory.write(first << PAGE_SHIFT | offset, size, value)
+            return
+        split = PAGE_SIZE - offset
+        second = self.translate(linear + split & M32, True, user, ring)
+        self.memory.write(first << PAGE_SHIFT | offset, split, value)
+        self.memory.write(second << PAGE_SHIFT, size - split, value >> 8 * split)
+
+    def translate(self, linear: int, write: bool, user: bool, ring: int) -> int:
+        """The frame that an access reaches, or the page fault that it raises.
+
+        Sets A and D in the tables, remembers the translation and, for a ring, fills its fast map.
+        """
+        frame = self._frame(linear, write, user) if self._paging else linear >> PAGE_SHIFT
+        if ring != NO_RING:
+            self._fill(linear >> PAGE_SHIFT, frame, write, ring)
+        return frame
+
+    def probe(self, linear: int) -> int | None:
+        """The frame behind a linear address by TLB or tables, without side effects; None: there is none."""
+        if not self._paging:
+            return linear >> PAGE_SHIFT
+        entry = self.tlb.lookup(linear >> PAGE_SHIFT)
+        if entry is not None:
+            return entry.frame
+        found = walk(self.memory, self._directory, linear)
+        return found.table_entry >> PAGE_SHIFT if found.present else None
+
+    def drop_maps(self) -> None:
+        """Forget the fast maps; nothing but time is lost."""
+        for fast in (*self.readable, *self.writable):
+            fast.clear()
+
+    def protect_code(self, frame: int) -> None:
+        """A frame holds decoded code from now on: stores to it must go through the memory's own door."""
+        self.memory.code_frames.add(frame)
+        self._drop_frame(self.writable, frame)
+
+    def save(self) -> SavedTlb:
+        """The TLB; the rest follows from the control registers."""
+        return self.tlb.save()
+
+    def load(self, saved: SavedTlb) -> None:
+        """Put back a TLB; ``configure`` comes first."""
+        self.tlb.load(saved)
+        self._unmap(None)
+
+    def _frame(self, linear: int, write: bool, user: bool) -> int:
+        page = linear >> PAGE_SHIFT
+        entry = self.tlb.lookup(page)
+        # The first write to a clean page walks again, to set D.
+        if entry is None or (write and not entry.dirty and self._permits(entry, write, user)):
+            entry = self._walk(linear, write, user)
+        elif not self._permits(entry, write, user):
+            self._refuse(linear, PF_P, write, user)
+        return entry.frame
+
+    def _permits(self, entry: TlbEntry, write: bool, user: bool) -> bool:
+        if user and not entry.user:
+            return False
+        return entry.writable or not write or not (user or self._write_protect)
+
+    def _walk(self, linear: int, write: bool, user: bool) -> TlbEntry:
+        found = walk(self.memory, self._directory, linear)
+        pde, pte = found.directory_entry, found.table_entry
+        self._meter.charge("walk_step", 2 if pde & PTE_P else 1)
+        if not found.present:
+            self._refuse(linear, 0, write, user)
+        both = pde & pte
+        entry = TlbEntry(
+            page=linear >> PAGE_SHIFT,
+            frame=pte >> PAGE_SHIFT,
+            writable=bool(both & PTE_W),
+            user=bool(both & PTE_U),
+            dirty=write or bool(pte & PTE_D),
+            is_global=self._global_pages and bool(pte & PTE_G),
+        )
+        if not self._permits(entry, write, user):
+            self._refuse(linear, PF_P, write, user)
+        if not pde & PTE_A:
+            self.memory.write(found.directory_address, 4, pde | PTE_A)
+        used = pte | PTE_A | (PTE_D if write else 0)
+        if used != pte:
+            self.memory.write(found.table_address, 4, used)
+        gone = self.tlb.insert(entry)
+        if gone is not None:
+            self._unmap(gone.page)
+        return entry
+
+    def _refuse(self, linear: int, cause: int, write: bool, user: bool) -> NoReturn:
+        # A page fault makes the processor forget what it knew of that page, so that a fault from a stale
+        # entry comes only once (SDM Vol. 3, "Operations that Invalidate TLBs").
+        self.invalidate(linear)
+        error = cause | (PF_W if write else 0) | (PF_U if user else 0)
+        raise Fault(vectors.PF, error, linear)
+
+    def _fill(self, page: int, frame: int, write: bool, ring: int) -> None:
+        fast = (self.writable if write else self.readable)[ring]
+        if page in fast:
+            return
+        if self.on_fill is not None:
+            self.on_fill(page << PAGE_SHIFT, frame, write)
+        if frame >= self.memory.frames:
+            return
+        if not write:
+            fast[page] = self.memory.page(frame)
+        elif frame not in self.memory.code_frames:
+            fast[page] = self.memory.writable_page(frame)
+
+    def _unmap(self, page: int | None) -> None:
+        if page is None:
+            self.drop_maps()
+        else:
+            for fast in (*self.readable, *self.writable):
+                fast.pop(page, None)
+        for call in self.on_unmapped:
+            call(page)
+
+    def _page_replaced(self, frame: int) -> None:
+        self._drop_frame(self.readable, frame)
+
+    def _drop_frame(self, maps: tuple[FastMap, ...], frame: int) -> None:
+        """Take a frame out of maps that do not say which frame they lead to."""
+        if not self._paging:
+            for fast in maps:
+                fast.pop(frame, None)
+            return
+        pages = [entry.page for entry in self.tlb.entries() if entry.frame == frame]
+        for fast in maps:
+            for page in pages:
+                fast.pop(page, None)
+
+
+class ImplicitAccess:
+    """The same address space for the accesses that the processor makes for itself; see ``NO_RING``."""
+
+    def __init__(self, mmu: Mmu) -> None:
+        self._mmu = mmu
+
+    def read(self, linear: int, size: int, user: bool) -> int:
+        """As ``Mmu.read``."""
+        return self._mmu.read_as(linear, size, user, NO_RING)
+
+    def write(self, linear: int, size: int, value: int, user: bool) -> None:
+        """As ``Mmu.write``."""
+        self._mmu.write_as(linear, size, value, user, NO_RING)

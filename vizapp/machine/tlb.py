@@ -1,0 +1,83 @@
+"""The modelled translation lookaside buffer: what the processor remembers of the page tables.
+
+It alone decides staleness: an entry serves until it is invalidated, flushed or replaced, whatever the tables
+say meanwhile. 64 entries, fully associative, replaced first in, first out: which entry goes depends on the
+misses alone, never on the hits, so that an engine may skip looking up what it knows to be here.
+SDM Vol. 3, "Caching Translation Information".
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+ENTRIES: Final = 64
+
+
+class TlbEntry(NamedTuple):
+    """One remembered translation: page and frame numbers, and the rights of both levels combined."""
+
+    page: int
+    frame: int
+    writable: bool
+    user: bool
+    dirty: bool
+    is_global: bool
+
+
+SavedTlb: TypeAlias = tuple[tuple[TlbEntry | None, ...], int]
+
+
+class Tlb:
+    """A fixed number of slots and a hand that names the next one to be replaced."""
+
+    def __init__(self) -> None:
+        self._slots: list[TlbEntry | None] = [None] * ENTRIES
+        self._where: dict[int, int] = {}
+        self._hand = 0
+
+    def lookup(self, page: int) -> TlbEntry | None:
+        """The entry of a linear page number."""
+        slot = self._where.get(page)
+        return None if slot is None else self._slots[slot]
+
+    def insert(self, entry: TlbEntry) -> TlbEntry | None:
+        """Remember a translation, in place of an older one of its page; returns the entry that had to go."""
+        slot = self._where.get(entry.page)
+        if slot is not None:
+            self._slots[slot] = entry
+            return None
+        slot = self._hand
+        self._hand = (slot + 1) % ENTRIES
+        gone = self._slots[slot]
+        if gone is not None:
+            del self._where[gone.page]
+        self._slots[slot] = entry
+        self._where[entry.page] = slot
+        return gone
+
+    def drop(self, page: int) -> None:
+        """Forget one page, global or not."""
+        slot = self._where.pop(page, None)
+        if slot is not None:
+            self._slots[slot] = None
+
+    def flush(self, *, keep_global: bool) -> None:
+        """Forget everything, or everything that is not global."""
+        for slot, entry in enumerate(self._slots):
+            if entry is not None and not (keep_global and entry.is_global):
+                self._slots[slot] = None
+                del self._where[entry.page]
+
+    def entries(self) -> list[TlbEntry]:
+        """What is remembered, in the order of the slots."""
+        return [entry for entry in self._slots if entry is not None]
+
+    def save(self) -> SavedTlb:
+        """Slots and hand, as plain data."""
+        return tuple(self._slots), self._hand
+
+    def load(self, saved: SavedTlb) -> None:
+        """Take up where ``save`` left off."""
+        slots, self._hand = saved
+        self._slots = [None if entry is None else TlbEntry(*entry) for entry in slots]
+        self._where = {entry.page: slot for slot, entry in enumerate(self._slots) if entry is not None}
