@@ -1,0 +1,136 @@
+"""Addition, subtraction and comparison (SDM Vol. 1, "Binary Arithmetic Instructions")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vizapp.machine.semantics.language import (
+        ADD,
+        BITS,
+        CF,
+        DEC,
+        INC,
+        MASK,
+        SIGN,
+        SUB,
+        cpu,
+        flags,
+        set_flags,
+    )
+
+
+def add(dst: int, src: int) -> None:
+    """Add."""
+    a = dst
+    r = a + src & MASK
+    dst = r
+    flags(ADD, r, r, a)
+
+
+def adc(dst: int, src: int) -> None:
+    """Add with carry."""
+    a = dst
+    b = src
+    total = a + b + CF
+    r = total & MASK
+    dst = r
+    set_flags(r, cf=total > MASK, of=(a ^ r) & (b ^ r) & SIGN != 0, af=(a ^ b ^ r) & 0x10 != 0)
+
+
+def sub(dst: int, src: int) -> None:
+    """Subtract."""
+    a = dst
+    b = src
+    r = a - b & MASK
+    dst = r
+    flags(SUB, r, a, b)
+
+
+def sbb(dst: int, src: int) -> None:
+    """Subtract with borrow."""
+    a = dst
+    b = src
+    total = a - b - CF
+    r = total & MASK
+    dst = r
+    set_flags(r, cf=total < 0, of=(a ^ b) & (a ^ r) & SIGN != 0, af=(a ^ b ^ r) & 0x10 != 0)
+
+
+def cmp(dst: int, src: int) -> None:
+    """Compare: a subtraction of which only the flags remain."""
+    a = dst
+    b = src
+    flags(SUB, a - b & MASK, a, b)
+
+
+def inc(dst: int) -> None:
+    """Increment; CF stays."""
+    r = dst + 1 & MASK
+    dst = r
+    flags(INC, r)
+
+
+def dec(dst: int) -> None:
+    """Decrement; CF stays."""
+    r = dst - 1 & MASK
+    dst = r
+    flags(DEC, r)
+
+
+def neg(dst: int) -> None:
+    """Subtract from zero."""
+    a = dst
+    r = -a & MASK
+    dst = r
+    flags(SUB, r, 0, a)
+
+
+def xadd(dst: int, src: int) -> None:
+    """Exchange and add."""
+    a = dst
+    r = a + src & MASK
+    src = a
+    dst = r
+    flags(ADD, r, r, a)
+
+
+def cmpxchg(dst: int, src: int) -> None:
+    """Compare the accumulator with the destination; equal, store the source, else load the destination."""
+    a = cpu.accumulator
+    b = dst
+    r = a - b & MASK
+    if r:
+        dst = b  # the bus cycle is always one of reading and writing
+        cpu.accumulator = b
+    else:
+        dst = src
+    flags(SUB, r, a, b)
+
+
+def cbw() -> None:
+    """CBW and CWDE: sign-extend AL to AX, or AX to EAX."""
+    half = cpu.accumulator & MASK >> BITS // 2
+    top = 1 << BITS // 2 - 1
+    cpu.accumulator = (half ^ top) - top & MASK
+
+
+def cwd() -> None:
+    """CWD and CDQ: fill DX or EDX with the sign of AX or EAX."""
+    cpu.extension = MASK if cpu.accumulator & SIGN else 0
+
+
+INSTRUCTIONS = {
+    "add": add,
+    "adc": adc,
+    "sub": sub,
+    "sbb": sbb,
+    "cmp": cmp,
+    "inc": inc,
+    "dec": dec,
+    "neg": neg,
+    "xadd": xadd,
+    "cmpxchg": cmpxchg,
+    "cbw": cbw,
+    "cwd": cwd,
+}
