@@ -10,7 +10,7 @@ import sys
 from bisect import bisect_right, insort
 from typing import Any, NamedTuple
 
-LIMIT = 400  # more than that and every second old one goes
+LIMIT = 400  # of one run
 RECENT = 100  # the newest are never thinned: stepping back from the end is the common case
 
 
@@ -44,8 +44,7 @@ class Checkpoints:
             return
         insort(self._kept, checkpoint, key=_position)
         if len(self._kept) > self._limit:
-            old = len(self._kept) - self._recent
-            self._kept = self._kept[:old:2] + self._kept[old:]
+            self._thin()
 
     def at_or_before(self, position: int) -> Checkpoint:
         """The nearest from which ``position`` can be reached forwards."""
@@ -70,6 +69,12 @@ class Checkpoints:
     def drop_after(self, position: int) -> None:
         """Forget those behind ``position``: that part of the run is not recorded after all."""
         del self._kept[self._index(position) + 1 :]
+
+    def _thin(self) -> None:
+        """Drop the old one that leaves the smallest gap, so that the old ones end up evenly spread."""
+        kept = self._kept
+        old = range(1, max(2, len(kept) - self._recent))
+        del kept[min(old, key=lambda index: kept[index + 1].position - kept[index - 1].position)]
 
     def _index(self, position: int) -> int:
         return bisect_right(self._kept, position, key=_position) - 1

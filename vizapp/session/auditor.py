@@ -1,0 +1,118 @@
+"""The auditor: knows what belongs to whom, and checks what the guest really reaches.
+
+It is the session's and not the monitor's: a monitor that maps a page of its own into a guest, or opens a
+port, is caught here. What is counted are distinct things reached, not accesses: the engine asks once a
+fill of its disposable maps, and how often it fills them must not change a count.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
+
+from vizapp.isa import vectors
+from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.events import Event
+    from vizapp.machine.places import Place
+    from vizapp.vmm.base import Ownership
+
+MONITOR = "vmm"
+
+
+class Leak(NamedTuple):
+    """Something let through: ``kind`` is frame, port or line, ``number`` which one, ``owner`` whose it is.
+
+    ``position`` is that of the step that reached it first.
+    """
+
+    position: int
+    place: Place
+    kind: str
+    number: int
+    write: bool
+    owner: str
+
+
+class Auditor:
+    """Checks one run; told of accesses and events in the order in which they are first recorded.
+
+    ``declare`` gives the map of owners. It is asked at the start, and again before anything is called a
+    leak, because memory may have changed hands by the monitor's own books since.
+    """
+
+    def __init__(self, declare: Callable[[], Ownership], memory_frames: int) -> None:
+        self._declare = declare
+        self._memory_frames = memory_frames
+        self._ownership = declare()
+        self._seen: set[tuple[int, int, str, int, bool]] = set()
+        self._refused = array("Q")
+        self.leaks: list[Leak] = []
+
+    def access(self, position: int, place: Place, frame: int, write: bool) -> None:
+        """Code at ``place`` is about to use a page frame."""
+        if place.is_guest and frame < self._memory_frames:
+            self._check(position, place, "frame", frame, write)
+
+    def port(self, position: int, place: Place, port: int, write: bool) -> None:
+        """Code at ``place`` has reached an I/O port of the machine."""
+        if place.is_guest:
+            self._check(position, place, "port", port, write)
+
+    def event(self, event: Event) -> None:
+        """Something was delivered: a refusal, or an interrupt that went to somebody."""
+        if event.kind == EXCEPTION_DELIVERED:
+            refusal = event.payload.get("vector") == vectors.GP
+            if refusal and event.source.is_guest and not event.target.is_guest:
+                self._refused.append(event.position)
+        elif event.kind == INTERRUPT_DELIVERED and event.target.is_guest:
+            lines = self._ownership.lines
+            if lines and all(owner == MONITOR for _, owner in lines):
+                vector = int(event.payload.get("vector", 0))
+                self._note(event.position, event.target, "line", vector, False, MONITOR)
+
+    def refused(self, position: int) -> int:
+        """How often the guest was refused what is not its own, up to a cursor at ``position``."""
+        return bisect_left(self._refused, position)
+
+    def let_through(self, position: int) -> int:
+        """How many things not its own the guest reached, up to a cursor at ``position``."""
+        return bisect_left(self.leaks, position, key=lambda leak: leak.position)
+
+    def drop_after(self, position: int) -> None:
+        """Forget what was seen at ``position`` and behind: it did not happen after all."""
+        del self._refused[bisect_left(self._refused, position) :]
+        del self.leaks[self.let_through(position) :]
+        self._seen = {
+            (leak.place.vm, leak.place.ring, leak.kind, leak.number, leak.write) for leak in self.leaks
+        }
+
+    def _check(self, position: int, place: Place, kind: str, number: int, write: bool) -> None:
+        if (place.vm, place.ring, kind, number, write) in self._seen:
+            return
+        # The bare machine's only guest has no number.
+        own = f"vm{max(place.vm, 0)}"
+        if self._owner(kind, number) != own:
+            self._ownership = self._declare()
+        owner = self._owner(kind, number)
+        if owner == own:
+            self._seen.add((place.vm, place.ring, kind, number, write))
+        else:
+            self._note(position, place, kind, number, write, owner)
+
+    def _note(self, position: int, place: Place, kind: str, number: int, write: bool, owner: str) -> None:
+        key = (place.vm, place.ring, kind, number, write)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.leaks.append(Leak(position, place, kind, number, write, owner))
+
+    def _owner(self, kind: str, number: int) -> str:
+        if kind == "frame":
+            return next(
+                (part.owner for part in self._ownership.frames if part.first <= number < part.end), ""
+            )
+        return next((owner for first, last, owner in self._ownership.ports if first <= number <= last), "")

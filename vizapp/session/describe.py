@@ -1,0 +1,111 @@
+"""The sentence under the stage: what the last step did and why, and which lesson explains it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.isa.registers import EFLAGS_IF, EFLAGS_IOPL
+from vizapp.machine import events as ev
+from vizapp.messages import N_, Message
+from vizapp.session.describe_effects import effect, hexadecimal
+from vizapp.session.describe_events import describe_event, principal
+from vizapp.session.describe_silent import silent_failure
+
+if TYPE_CHECKING:
+    from vizapp.session.frames import Stopped
+    from vizapp.session.moment import LastStep, Moment
+
+RINGS_LESSON = "rings-and-popf"
+
+_BOTH = N_("{first} {second}")
+_AT_RING_0 = N_("It is privileged, and allowed: on the bare machine the kernel really is at ring 0.")
+_DIRECT = N_("The processor runs it directly at ring {ring}, and the monitor takes no part.")
+_SENSITIVE_HERE = N_("It is sensitive, yet at ring 3 it does the same as on the bare machine.")
+_POPF_AT_RING_0 = N_("At ring 0, POPF really changes IF: it was {before} and is now {after}.")
+
+
+def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stopped | None) -> Message:
+    """The sentence for the cursor; ``step`` is None at the start of the run."""
+    if stopped is not None:
+        return Message(N_("The run has ended. {detail}"), {"detail": stopped.detail})
+    if step is None:
+        return Message(
+            N_("The guest is loaded and its first instruction, at {eip}, is about to execute."),
+            {"eip": hexadecimal(now.guest["eip"])},
+        )
+    event = principal(step.events)
+    if event is not None and event.kind != ev.ADDRESS_SPACE_SWITCHED:
+        return describe_event(event, step)
+    if step.retired:
+        sentence = _instruction(step, technique)
+        return sentence if event is None else _join(sentence, describe_event(event, step))
+    if event is not None:
+        return describe_event(event, step)
+    return _not_guest(step)
+
+
+def lesson(step: LastStep | None) -> str:
+    """The lesson that explains the last step; empty where none does."""
+    if step is None:
+        return ""
+    instruction = step.before.instruction
+    if any(event.kind in ev.TRAPS or event.kind == ev.RETURNED for event in step.events):
+        return RINGS_LESSON
+    if step.retired and instruction is not None and instruction.opcode.privilege != "innocuous":
+        return RINGS_LESSON
+    return ""
+
+
+def _join(first: Message, second: Message) -> Message:
+    return Message(_BOTH, {"first": first, "second": second})
+
+
+def _not_guest(step: LastStep) -> Message:
+    """A step without an event that was not the guest's: the monitor's code, or a wait."""
+    before = step.before
+    if before.phase:
+        return Message(
+            N_("The VMM works at ring {ring}: {phase}. The guest waits."),
+            {"ring": before.place.ring, "phase": before.phase.replace("_", " ").replace("-", " ")},
+        )
+    if before.place.is_guest:
+        if before.instruction is not None and before.instruction.repeat:
+            return Message(
+                N_("{text}: one iteration done, ECX is now {ecx}."),
+                {"text": before.text, "ecx": hexadecimal(step.after.guest["ecx"])},
+            )
+        return Message(N_("The processor waits for an interrupt."))
+    return Message(
+        N_("The VMM's own code runs at ring {ring}: it saves or restores the guest's registers."),
+        {"ring": before.place.ring},
+    )
+
+
+def _instruction(step: LastStep, technique: str) -> Message:
+    before, instruction = step.before, step.before.instruction
+    if instruction is None:
+        return Message(N_("An instruction of the guest has executed."))
+    done = effect(step, instruction)
+    privilege, ring = instruction.opcode.privilege, before.place.ring
+    if technique == "native":
+        return _on_bare_machine(step, done)
+    if ring not in (0, 3) and privilege == "sensitive":
+        failure = silent_failure(step, instruction)
+        if failure is not None:
+            return failure
+    if ring == 3 and privilege == "sensitive":
+        return _join(done, Message(_SENSITIVE_HERE))
+    return _join(done, Message(_DIRECT, {"ring": ring}))
+
+
+def _on_bare_machine(step: LastStep, done: Message) -> Message:
+    before, instruction = step.before, step.before.instruction
+    assert instruction is not None
+    if before.place.ring == 0 and instruction.mnemonic == "popf":
+        flags = (before.guest["eflags"], step.after.guest["eflags"])
+        if (flags[0] ^ flags[1]) & (EFLAGS_IF | EFLAGS_IOPL):
+            parameters = {"before": int(bool(flags[0] & EFLAGS_IF)), "after": int(bool(flags[1] & EFLAGS_IF))}
+            return _join(done, Message(_POPF_AT_RING_0, parameters))
+    if before.place.ring == 0 and instruction.opcode.privilege == "privileged":
+        return _join(done, Message(_AT_RING_0))
+    return done

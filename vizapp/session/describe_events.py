@@ -1,0 +1,249 @@
+"""One sentence or two for every kind of event: what happened at the door, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.isa import vectors
+from vizapp.machine import events as ev
+from vizapp.messages import N_, Message
+from vizapp.session.describe_effects import hexadecimal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.events import Event
+    from vizapp.messages import Parameter
+    from vizapp.session.moment import LastStep
+
+_PRIVILEGED = N_(
+    "{text} is privileged: at ring {ring} the processor refuses it with {cause} before any effect. "
+    "Through its gate in the monitor's IDT it enters the VMM at ring 0, which will do on the virtual CPU "
+    "what the instruction asks for."
+)
+_SENSITIVE = N_(
+    "{text} is sensitive, and this processor is virtualizable: at ring {ring} it raises {cause} instead "
+    "of quietly doing the wrong thing. The VMM gets its chance to emulate it."
+)
+_TO_MONITOR = N_(
+    "{text} raises {cause} at ring {ring}. The gate leads into the monitor at ring 0, not into the guest: "
+    "every exception is the monitor's to look at first."
+)
+_PAGE_FAULT = N_(
+    "{text} touches {address}, for which the page tables that the processor uses have no such entry: "
+    "{cause}. The monitor must find out whether the guest's own tables have one (a hidden fault) or not "
+    "(a true fault)."
+)
+_NATIVE_FAULT = N_(
+    "{text} raises {cause} at ring {ring}. The processor saves where it was and enters the guest kernel's "
+    "handler at ring {target}."
+)
+_NATIVE_PAGE_FAULT = N_(
+    "{text} touches {address}, which is not mapped for that access: {cause}. The processor enters the "
+    "guest kernel's handler at ring {target}, with the address in CR2."
+)
+
+
+def _exception(event: Event, step: LastStep) -> Message:
+    instruction = step.before.instruction
+    parameters: dict[str, Parameter] = {
+        "text": step.before.text or Message(N_("The instruction")),
+        "cause": event.cause,
+        "ring": event.source.ring,
+        "target": event.target.ring,
+        "address": hexadecimal(int(event.payload.get("address", 0) or 0)),
+    }
+    vector = event.payload.get("vector")
+    if event.target.is_guest:
+        return Message(_NATIVE_PAGE_FAULT if vector == vectors.PF else _NATIVE_FAULT, parameters)
+    if vector == vectors.PF:
+        return Message(_PAGE_FAULT, parameters)
+    if vector == vectors.GP and instruction is not None:
+        if instruction.opcode.privilege == "privileged":
+            return Message(_PRIVILEGED, parameters)
+        if instruction.opcode.privilege == "sensitive" and event.source.ring > 0:
+            return Message(_SENSITIVE, parameters)
+    return Message(_TO_MONITOR, parameters)
+
+
+def _software_interrupt(event: Event, step: LastStep) -> Message:
+    parameters: dict[str, Parameter] = {
+        "text": step.before.text,
+        "vector": f"{int(event.payload.get('vector', 0)):#04x}",
+        "ring": event.source.ring,
+        "target": event.target.ring,
+    }
+    if event.target.is_guest:
+        return Message(
+            N_(
+                "{text}: a system call. Gate {vector} lets ring {ring} in, and the processor switches to "
+                "the kernel's stack and goes on at ring {target}."
+            ),
+            parameters,
+        )
+    return Message(
+        N_(
+            "{text}: gate {vector} lets ring {ring} in, and it leads into the VMM at ring {target}: the "
+            "physical IDT is the monitor's."
+        ),
+        parameters,
+    )
+
+
+def _interrupt(event: Event, step: LastStep) -> Message:
+    parameters: dict[str, Parameter] = {
+        "vector": event.cause,
+        "ring": event.source.ring,
+        "target": event.target.ring,
+    }
+    if event.target.is_guest:
+        return Message(
+            N_(
+                "A device interrupt, vector {vector}, stops ring {ring}; the guest kernel's handler "
+                "begins at ring {target}."
+            ),
+            parameters,
+        )
+    return Message(
+        N_(
+            "A physical interrupt, vector {vector}, stops ring {ring} and enters the VMM: devices belong "
+            "to the monitor, which decides what of it the guest is to see."
+        ),
+        parameters,
+    )
+
+
+def _returned(event: Event, step: LastStep) -> Message:
+    parameters: dict[str, Parameter] = {
+        "ring": event.source.ring,
+        "target": event.target.ring,
+        "eip": hexadecimal(step.after.processor["eip"]),
+    }
+    if not event.source.is_guest and event.target.is_guest:
+        return Message(
+            N_(
+                "IRET leaves the VMM: the processor is back at ring {target}, and the guest goes on at {eip}."
+            ),
+            parameters,
+        )
+    return Message(N_("A return from ring {ring} to ring {target}; execution goes on at {eip}."), parameters)
+
+
+def _cause(text: str) -> Callable[[Event, LastStep], Message]:
+    def describe(event: Event, step: LastStep) -> Message:
+        parameters: dict[str, Parameter] = {
+            "cause": event.cause,
+            "ring": event.source.ring,
+            "target": event.target.ring,
+            "text": step.before.text,
+        }
+        for name, value in event.payload.items():
+            numeric = isinstance(value, int) and name not in {"number", "instructions"}
+            parameters.setdefault(name, hexadecimal(int(value)) if numeric else value)
+        return Message(text, parameters)
+
+    return describe
+
+
+_BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
+    ev.EXCEPTION_DELIVERED: _exception,
+    ev.SOFTWARE_INTERRUPT_DELIVERED: _software_interrupt,
+    ev.INTERRUPT_DELIVERED: _interrupt,
+    ev.RETURNED: _returned,
+    ev.GATE_CALLED: _cause(N_("A far transfer takes the processor from ring {ring} to ring {target}.")),
+    ev.ADDRESS_SPACE_SWITCHED: _cause(
+        N_(
+            "CR3 is loaded: from the next access on, other page tables translate every address, and the "
+            "TLB starts empty."
+        )
+    ),
+    ev.INSTRUCTION_EMULATED: _cause(
+        N_(
+            "The VMM has carried out {cause} on the virtual CPU: the guest's registers change as if it "
+            "had run at ring 0, while the real ones stay the monitor's."
+        )
+    ),
+    ev.FAULT_REFLECTED: _cause(
+        N_(
+            "{cause} is the guest's own affair: the VMM builds on the guest kernel's stack the frame that "
+            "the processor would have built, and goes on at the handler that the guest's IDT names."
+        )
+    ),
+    ev.SYSTEM_CALL_REFLECTED: _cause(
+        N_(
+            "The VMM hands the system call to the guest kernel: it builds the frame on the kernel's stack "
+            "and goes on at the handler that the guest's IDT names, at the guest kernel's ring."
+        )
+    ),
+    ev.INTERRUPT_INJECTED: _cause(
+        N_(
+            "The VMM injects interrupt {cause}: the virtual IF is 1, so it builds the frame that the "
+            "processor would have built and goes on at the guest's handler."
+        )
+    ),
+    ev.PAGE_SHADOWED: _cause(
+        N_(
+            "A hidden fault: the guest's own page table has the entry, only the shadow lacked it. The VMM "
+            "translates it to the page's place in the machine and fills the shadow; the guest never "
+            "learns of it."
+        )
+    ),
+    ev.SHADOW_FLUSHED: _cause(
+        N_(
+            "The guest changed its address space, so the VMM drops the shadow table: it will fill again "
+            "on demand, fault by fault."
+        )
+    ),
+    ev.VIRTUAL_CPU_HALTED: _cause(
+        N_(
+            "The guest has nothing to do and halts; the VMM halts the virtual CPU until an interrupt is "
+            "due for it."
+        )
+    ),
+    ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
+    ev.HYPERCALL_MADE: _cause(
+        N_(
+            "The ported kernel asks the hypervisor by name: hypercall {cause}. One deliberate trap with "
+            "its arguments in registers, in place of instructions that would have to be caught and "
+            "guessed at."
+        )
+    ),
+    ev.EVENT_SENT: _cause(
+        N_(
+            "An event channel becomes pending: Xen's replacement for an interrupt line, a bit in a page "
+            "shared with the guest."
+        )
+    ),
+    ev.UPCALL_DELIVERED: _cause(
+        N_(
+            "Xen calls the guest back at the entry point that it registered: an event is pending and not "
+            "masked."
+        )
+    ),
+    ev.DIVERGED: _cause(
+        N_("The run stops here: from this instruction on it is no longer what the bare machine does.")
+    ),
+}
+
+# Of several events of one step the one that explains most is told.
+_WEIGHT = {
+    ev.MARK_PASSED: -1,
+    ev.RETURNED: 1,
+    ev.ADDRESS_SPACE_SWITCHED: 2,
+    ev.SHADOW_FLUSHED: 3,
+    ev.INSTRUCTION_EMULATED: 4,
+    ev.EVENT_SENT: 4,
+    ev.VIRTUAL_CPU_HALTED: 5,
+    ev.DIVERGED: 9,
+}
+
+
+def principal(events: tuple[Event, ...]) -> Event | None:
+    """Of the events of one step the one to tell of, None if none is worth it."""
+    told = [event for event in events if _WEIGHT.get(event.kind, 6) >= 0 and event.kind in _BY_KIND]
+    return max(told, key=lambda event: _WEIGHT.get(event.kind, 6), default=None)
+
+
+def describe_event(event: Event, step: LastStep) -> Message:
+    """The sentence for an event that ``principal`` chose."""
+    return _BY_KIND[event.kind](event, step)

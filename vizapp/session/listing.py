@@ -1,0 +1,186 @@
+"""Guest code for the code panel: real bytes of memory disassembled, beside the source lines they came from.
+
+The window of lines depends on EIP alone and moves a block at a time, so the listing stands still while
+the guest executes through it, and looks the same whichever way the cursor came.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+import capstone
+
+from vizapp.isa.addresses import Linear
+from vizapp.isa.decode import DecodeError, decode
+from vizapp.session.frames import CodeLine
+from vizapp.session.notes import note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.image import Image, SourceLine
+
+BLOCK = 16  # lines by which the window moves
+MARGIN = 8  # lines shown before the block and after it
+LONGEST = 15  # bytes of an instruction
+_DATA = re.compile(
+    r"^\s*(?:[\w.$@]+:?\s+)?(?:times\s+\S+\s+)?(?:d[bwdq]|resb|resw|resd|align|incbin)\b", re.I
+)
+_LABEL = re.compile(r"^\s*([\w.$@]+):")
+
+
+class _Row(NamedTuple):
+    """An instruction of the image: where, its bytes, and the source line if it is the line's first."""
+
+    address: int
+    raw: bytes
+    source: SourceLine | None
+
+
+class Disassembler:
+    """Capstone's text of single instructions, remembered."""
+
+    def __init__(self) -> None:
+        self._engines = {
+            16: capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_16),
+            32: capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32),
+        }
+        self._known: dict[tuple[int, bytes, int], tuple[str, Instruction | None]] = {}
+
+    def __call__(self, address: int, raw: bytes, bits: int = 32) -> tuple[str, Instruction | None]:
+        """The text of the instruction at the start of ``raw``, and its decoded form if it is one."""
+        key = (address, raw, bits)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._read(address, raw, bits)
+        return found
+
+    def _read(self, address: int, raw: bytes, bits: int) -> tuple[str, Instruction | None]:
+        try:
+            instruction = decode(raw, Linear(address), bits)
+        except DecodeError:
+            return "db " + ", ".join(f"0x{byte:02x}" for byte in raw[:1]), None
+        for _, _, mnemonic, operands in self._engines[bits].disasm_lite(instruction.raw, address, 1):
+            return f"{mnemonic} {operands}".rstrip(), instruction
+        return instruction.mnemonic, instruction
+
+
+class Listing:
+    """The code of one image as it lies in memory now."""
+
+    def __init__(self, image: Image, technique: str, virtualizable: bool) -> None:
+        self.disassemble = Disassembler()
+        self._image = image
+        self._technique = technique
+        self._virtualizable = virtualizable
+        self._rows = self._read_image()
+        self._addresses = [row.address for row in self._rows]
+        self._labels = {int(address): name for name, address in sorted(image.symbols.items(), reverse=True)}
+
+    def title(self, eip: int) -> str:
+        """The source file and the address: ``minikernel.asm · 0x00101000``."""
+        index = self._index(eip)
+        row = self._rows[index] if index is not None else None
+        name = PurePath(row.source.file).name if row is not None and row.source else self._image.name
+        return f"{name} · {eip:#010x}"
+
+    def lines(
+        self,
+        eip: int,
+        read: Callable[[int, int], bytes | None],
+        heat: Mapping[int, int],
+        breakpoints: Collection[int],
+        ported: Collection[int] = (),
+    ) -> tuple[CodeLine, ...]:
+        """The window around ``eip``; ``read`` gives guest bytes at a linear address, None where none are.
+
+        ``ported`` are source line numbers that the port changed.
+        """
+        made: list[CodeLine] = []
+        for row in self._window(eip, read):
+            raw = read(row.address, len(row.raw)) or row.raw
+            text, instruction = self.disassemble(row.address, raw)
+            source, comment, label = _split(row.source)
+            made.append(
+                CodeLine(
+                    address=row.address,
+                    raw=raw,
+                    text=text,
+                    mark="innocuous" if instruction is None else instruction.opcode.privilege,
+                    note=None
+                    if instruction is None
+                    else note(instruction, self._technique, self._virtualizable),
+                    label=self._labels.get(row.address, label),
+                    source=source,
+                    comment=comment,
+                    line=row.source.number if row.source else 0,
+                    heat=heat.get(row.address, 0),
+                    current=row.address == eip,
+                    breakpoint=row.address in breakpoints,
+                    changed_by_port=bool(row.source and row.source.number in ported),
+                )
+            )
+        return tuple(made)
+
+    def _index(self, eip: int) -> int | None:
+        index = bisect_left(self._addresses, eip)
+        return index if index < len(self._rows) and self._addresses[index] == eip else None
+
+    def _window(self, eip: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
+        index = self._index(eip)
+        if index is None:
+            return self._sweep(eip, read)
+        block = index // BLOCK * BLOCK
+        return self._rows[max(0, block - MARGIN) : block + BLOCK + MARGIN]
+
+    def _sweep(self, eip: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
+        """Code that is not in the image's map: straight on from EIP."""
+        rows: list[_Row] = []
+        address = eip
+        while len(rows) < BLOCK + MARGIN:
+            available = next((got for count in range(LONGEST, 0, -1) if (got := read(address, count))), None)
+            if available is None:
+                break
+            _, instruction = self.disassemble(address, available)
+            raw = available[:1] if instruction is None else instruction.raw
+            rows.append(_Row(address, raw, None))
+            address += len(raw)
+        return rows
+
+    def _read_image(self) -> list[_Row]:
+        rows: list[_Row] = []
+        for source in self._image.lines:
+            if not source.length or _DATA.match(source.text):
+                continue
+            data = self._bytes(int(source.address), source.length)
+            address, first = int(source.address), True
+            while data:
+                _, instruction = self.disassemble(address, data)
+                if instruction is None:
+                    break
+                rows.append(_Row(address, instruction.raw, source if first else None))
+                data, address, first = data[instruction.length :], address + instruction.length, False
+        rows.sort(key=lambda row: row.address)
+        return rows
+
+    def _bytes(self, linear: int, count: int) -> bytes:
+        offset = linear - self._image.virtual_base
+        for start, data in self._image.segments:
+            if start <= offset < start + len(data):
+                return data[offset - start : offset - start + count]
+        return b""
+
+
+def _split(source: SourceLine | None) -> tuple[str, str, str]:
+    """(statement, comment, label) of a source line."""
+    if source is None:
+        return "", "", ""
+    statement, _, comment = source.text.partition(";")
+    label = _LABEL.match(statement)
+    if label is not None:
+        statement = statement[label.end() :]
+    return statement.strip(), comment.strip(), label[1] if label else ""

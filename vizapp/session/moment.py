@@ -1,0 +1,49 @@
+"""A moment: what sentences and panels need to know of the machine at one position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.events import Event
+    from vizapp.machine.places import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The machine between two steps.
+
+    Attributes:
+        guest: registers as the guest sees them, by lower-case name (``eax``, ``eflags``, ``cpl``, ``cr3``).
+        processor: the same as the processor holds them for the guest.
+        instruction: the guest's instruction at its EIP; None where it cannot be fetched or decoded.
+        text: the same disassembled.
+        top: the doubleword on top of the guest's stack; None where it cannot be read.
+        phase: the monitor's phase that is about to run, or an empty string.
+    """
+
+    position: int
+    place: Place
+    phase: str
+    instructions: int
+    guest: dict[str, int]
+    processor: dict[str, int]
+    instruction: Instruction | None
+    text: str
+    top: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """The step that led to the cursor: the moments on both sides of it and the events that it made."""
+
+    before: Moment
+    after: Moment
+    events: tuple[Event, ...]
+
+    @property
+    def retired(self) -> bool:
+        """Whether the step was the guest's own instruction, run to its end by the processor."""
+        return self.after.instructions > self.before.instructions and self.before.place.is_guest

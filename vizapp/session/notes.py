@@ -1,0 +1,48 @@
+"""What becomes of an instruction under a technique, in a word or two for the margin of the code panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.isa.instruction import Immediate
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+
+_DIRECT = Message(N_("direct"))
+_TRAPS = Message(N_("traps"))
+_THROUGH_MONITOR = Message(N_("through the VMM"))
+_HYPERCALL = Message(N_("hypercall"))
+_RING_0 = Message(N_("ring 0"))
+_UNSEEN = {
+    "popf": Message(N_("IF lost")),
+    "iret": Message(N_("IF lost")),
+    "pushf": Message(N_("real IF shows")),
+    "mov_from_segment": Message(N_("ring shows")),
+    "push_segment": Message(N_("ring shows")),
+    "call_far": Message(N_("ring shows")),
+    **dict.fromkeys(("sgdt", "sidt", "sldt", "str", "smsw"), Message(N_("leaks"))),
+    **dict.fromkeys(("lar", "lsl", "verr", "verw"), Message(N_("judges by real ring"))),
+}
+_INTERRUPTS = frozenset({"int", "int3", "into"})
+HYPERCALL_VECTOR = 0x82
+
+
+def note(instruction: Instruction, technique: str, virtualizable: bool) -> Message | None:
+    """The note for a line of guest code; None where the technique changes nothing."""
+    privilege = instruction.opcode.privilege
+    operation = instruction.opcode.operation
+    if technique == "native":
+        return _RING_0 if privilege == "privileged" else None
+    if technique == "paravirtual" and operation == "int":
+        operand = instruction.operands[0]
+        if isinstance(operand, Immediate) and operand.value == HYPERCALL_VECTOR:
+            return _HYPERCALL
+    if privilege == "innocuous":
+        return _DIRECT
+    if privilege == "privileged" or (virtualizable and technique == "trap-and-emulate"):
+        return _TRAPS
+    if operation in _INTERRUPTS:
+        return _THROUGH_MONITOR
+    return _UNSEEN.get(operation, _DIRECT)
