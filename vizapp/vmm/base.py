@@ -1,0 +1,170 @@
+"""What a technique is: it prepares a PC for a guest and gives the monitor that the PC then runs under.
+
+A technique is one module or package of ``vizapp.vmm`` and one line of ``registry``. Its ``start`` does what a
+boot loader and a monitor's own initialisation do, before the clock runs; after that the monitor acts only in
+phases that a door of the hardware has opened, and everything it keeps is plain data or machine memory.
+
+To write another monitor that deprivileges: ``frame_allocator`` (host memory), ``host_tables`` (physical GDT,
+IDT, TSS and address space in ring 0), ``stubs`` and ``trap_frame`` (the way in and out), ``ring0`` (a phase's
+own privileged instructions), ``physical_timer`` (time through a door), ``virtual_devices`` (what the guest's
+ports reach), ``deprivilege`` (what guest descriptors become), ``guest_mmu`` and ``guest_memory`` (the guest's
+own view of memory) and ``shadow`` (page tables for it) are shared and know nothing of each other's users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
+from vizapp.machine.places import Place
+from vizapp.messages import Message
+from vizapp.vmm.frame_allocator import FrameRange
+from vizapp.vmm.stage import StageWorld
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.devices.pic import Pic
+    from vizapp.machine.devices.pit import Pit
+    from vizapp.machine.devices.screen import TextScreen
+    from vizapp.machine.devices.uart import Uart
+    from vizapp.machine.image import Image
+    from vizapp.machine.pc import Pc
+
+Paths: TypeAlias = "Mapping[str, Mapping[str, int]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a technique is asked for.
+
+    Attributes:
+        memory: the guest's, in bytes.
+        paths: what the monitor's code does on each of its paths: path name to (input to count).
+        virtualizable: whether the monitor may turn on the processor option of that name.
+    """
+
+    memory: int
+    paths: Paths = field(default_factory=dict)
+    virtualizable: bool = False
+
+
+class CpuView(NamedTuple):
+    """A processor as one of the two truths has it.
+
+    ``general`` is EAX ECX EDX EBX ESP EBP ESI EDI, ``selectors`` ES CS SS DS FS GS, ``control`` CR0-CR4 (CR1:
+    0). ``gdtr`` and ``idtr`` are (base, limit). ``where`` says where the values are: in the processor, or
+    saved.
+    """
+
+    general: tuple[int, ...]
+    eip: int
+    eflags: int
+    selectors: tuple[int, ...]
+    cpl: int
+    control: tuple[int, ...]
+    gdtr: tuple[int, int]
+    idtr: tuple[int, int]
+    ldtr: int
+    tr: int
+    where: Message
+
+
+class Devices(NamedTuple):
+    """What the guest takes for its hardware: the PC's own devices, or a virtual machine's."""
+
+    pic: Pic
+    pit: Pit
+    uart: Uart
+    screen: TextScreen
+
+
+class Ownership(NamedTuple):
+    """Who may touch what, declared once for the auditor; what is not named is nobody's.
+
+    ``ports`` are (first, last, owner), ``lines`` (interrupt line, owner). Owners are ``vmm`` and ``vm0``,
+    ``vm1``...
+    """
+
+    frames: tuple[FrameRange, ...]
+    ports: tuple[tuple[int, int, str], ...]
+    lines: tuple[tuple[int, str], ...]
+
+
+class Monitor(Protocol):
+    """A monitor at work on one PC, or the nothing that stands in its place on the bare machine."""
+
+    devices: Devices
+
+    def run_phase(self, name: str) -> str | None:
+        """Run one phase; the name of the next, or None when the processor goes on from where EIP is."""
+        ...
+
+    def save(self) -> Any:
+        """Everything the monitor keeps outside machine memory, as plain data that is never changed again."""
+        ...
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        ...
+
+    def place_of(self, cpu: Cpu) -> Place:
+        """Where the processor is."""
+        ...
+
+    def stage(self) -> tuple[StageWorld, ...]:
+        """Which places there are and how they nest."""
+        ...
+
+    def guest_view(self) -> CpuView:
+        """The processor as the guest sees it."""
+        ...
+
+    def processor_view(self) -> CpuView:
+        """What the processor holds for the guest: live, or saved while the monitor runs."""
+        ...
+
+    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+        """Where the guest's own tables put a linear address; None where they have nothing present."""
+        ...
+
+    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+        """Where the processor's tables put it; None where they have nothing present (yet)."""
+        ...
+
+    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+        """Where a guest-physical address is in machine memory; None where the guest has no memory."""
+        ...
+
+    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+        """Bytes as the guest would read them, without touching anything; None if any is not present."""
+        ...
+
+    def ownership(self) -> Ownership:
+        """The map of frames, ports and interrupt lines as this technique declares it."""
+        ...
+
+
+class Technique(Protocol):
+    """A way to run a guest; see the module.
+
+    Attributes:
+        name: as on the command line.
+        title: for people.
+        build: which build of a library guest it needs, ``native`` or ``xen``.
+        claims_equivalence: whether a guest should run as on the bare machine, instruction for instruction.
+    """
+
+    name: str
+    title: Message
+    build: str
+    claims_equivalence: bool
+
+    def host_memory(self, options: Options) -> int:
+        """Bytes of physical memory that the PC needs for such a guest."""
+        ...
+
+    def start(self, pc: Pc, image: Image, options: Options) -> Monitor:
+        """Load the guest into a new PC and set its ``monitor``, ``place_of`` and ``doors``."""
+        ...

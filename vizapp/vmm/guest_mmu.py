@@ -1,0 +1,139 @@
+"""The address space of a virtual processor: walks the guest's own page tables in guest-physical memory.
+
+It is to the virtual CPU what ``machine.mmu`` is to the physical one, with two differences: its memory is the
+guest's, and it remembers no translation. What the processor remembers for the guest is the shadow table, so a
+flush or an INVLPG of the virtual CPU is only noted here, for the monitor to carry out on the shadow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, GuestPhysical, Linear
+from vizapp.isa.paging import PF_P, PF_U, PF_W, PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
+from vizapp.isa.registers import CR0_PG, CR0_WP
+from vizapp.machine.faults import Fault
+from vizapp.machine.mmu import walk
+from vizapp.vmm.guest_memory import GuestMemory
+
+
+class Translation(NamedTuple):
+    """What the guest's tables say of a page that an access may use: its frame and the rights of both levels.
+
+    ``dirty``: D is set, so the guest's tables already tell of a write. Without paging every right is given.
+    """
+
+    frame: int
+    writable: bool
+    user: bool
+    dirty: bool
+
+
+class GuestMmu:
+    """The guest's paging as its control registers have it.
+
+    Attributes:
+        flush_requested: the guest loaded CR3, or changed how its tables are read.
+        invalidated: linear addresses that the guest named to INVLPG.
+    """
+
+    def __init__(self, memory: GuestMemory, charge: Callable[[str, int], None]) -> None:
+        self.memory = memory
+        self.flush_requested = False
+        self.invalidated: tuple[Linear, ...] = ()
+        self._charge = charge
+        self._paging = False
+        self._write_protect = False
+        self._directory = 0
+
+    def configure(self, cr0: int, cr3: int) -> None:
+        """Take over the virtual control registers."""
+        paging, write_protect = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP)
+        if (paging, write_protect) != (self._paging, self._write_protect):
+            self.flush_requested = True
+        self._paging, self._write_protect, self._directory = paging, write_protect, cr3
+
+    def flush(self) -> None:
+        """The virtual CPU loaded CR3."""
+        self.flush_requested = True
+
+    def invalidate(self, linear: int) -> None:
+        """INVLPG of the virtual CPU."""
+        self.invalidated = (*self.invalidated, Linear(linear))
+
+    def translate(self, linear: int, write: bool, user: bool) -> Translation:
+        """Walk for an access, setting A and D as the processor does, or raise the guest's page fault."""
+        if not self._paging:
+            return Translation(linear >> PAGE_SHIFT, True, True, True)
+        found = walk(self.memory, self._directory, linear)
+        pde, pte = found.directory_entry, found.table_entry
+        self._charge("mon_memory_reference", 2 if pde & PTE_P else 1)
+        if not found.present:
+            self._refuse(linear, 0, write, user)
+        writable, for_user = bool(pde & pte & PTE_W), bool(pde & pte & PTE_U)
+        if (user and not for_user) or (write and not writable and (user or self._write_protect)):
+            self._refuse(linear, PF_P, write, user)
+        if not pde & PTE_A:
+            self._charge("mon_pte_write", 1)
+            self.memory.write(found.directory_address, 4, pde | PTE_A)
+        used = pte | PTE_A | (PTE_D if write else 0)
+        if used != pte:
+            self._charge("mon_pte_write", 1)
+            self.memory.write(found.table_address, 4, used)
+        return Translation(pte >> PAGE_SHIFT, writable, for_user, bool(used & PTE_D))
+
+    def probe(self, linear: int) -> GuestPhysical | None:
+        """Where the guest's tables put an address, without side effects or charge; None: nothing present."""
+        if not self._paging:
+            return GuestPhysical(linear)
+        found = walk(self.memory, self._directory, linear)
+        if not found.present:
+            return None
+        return GuestPhysical(found.table_entry & ~PAGE_MASK & M32 | linear & PAGE_MASK)
+
+    def read(self, linear: int, size: int, user: bool) -> int:
+        """``size`` bytes at a linear address, little-endian."""
+        value = 0
+        for shift, address, length in self._pieces(linear, size, write=False, user=user):
+            value |= self.memory.read(address, length) << shift
+        return value
+
+    def write(self, linear: int, size: int, value: int, user: bool) -> None:
+        """Store ``size`` bytes; where two pages are touched, neither is written if one of them faults."""
+        for shift, address, length in self._pieces(linear, size, write=True, user=user):
+            self.memory.write(address, length, value >> shift)
+
+    def modify(self, linear: int, size: int, user: bool) -> int:
+        """As ``read``, by an instruction that will write the same bytes: faults as a write."""
+        value = 0
+        for shift, address, length in self._pieces(linear, size, write=True, user=user):
+            value |= self.memory.read(address, length) << shift
+        return value
+
+    def fetch(self, linear: int, count: int, user: bool) -> bytes:
+        """``count`` bytes of code."""
+        data = b""
+        while len(data) < count:
+            at = linear + len(data) & M32
+            length = min(count - len(data), PAGE_SIZE - (at & PAGE_MASK))
+            frame = self.translate(at, False, user).frame
+            self._charge("mon_memory_reference", (length + 3) // 4)
+            data += self.memory.dump(frame << PAGE_SHIFT | at & PAGE_MASK, length)
+        return data
+
+    def _pieces(self, linear: int, size: int, *, write: bool, user: bool) -> list[tuple[int, int, int]]:
+        """An access as (bit shift, guest-physical address, bytes), one piece a page; all translated first."""
+        linear &= M32
+        length = min(size, PAGE_SIZE - (linear & PAGE_MASK))
+        frame = self.translate(linear, write, user).frame
+        pieces = [(0, frame << PAGE_SHIFT | linear & PAGE_MASK, length)]
+        if length < size:
+            frame = self.translate(linear + length & M32, write, user).frame
+            pieces.append((8 * length, frame << PAGE_SHIFT, size - length))
+        self._charge("mon_memory_reference", len(pieces))
+        return pieces
+
+    def _refuse(self, linear: int, cause: int, write: bool, user: bool) -> NoReturn:
+        raise Fault(vectors.PF, cause | (PF_W if write else 0) | (PF_U if user else 0), linear)

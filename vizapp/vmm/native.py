@@ -1,0 +1,106 @@
+"""The bare machine: no monitor, the guest owns everything. The yardstick for every other technique."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
+from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
+from vizapp.messages import N_, Message
+from vizapp.vmm.base import CpuView, Devices, Options, Ownership
+from vizapp.vmm.frame_allocator import FrameRange
+from vizapp.vmm.guest_start import load_image, power_on
+from vizapp.vmm.processor_view import cpu_view, read_linear
+from vizapp.vmm.stage import StageWorld, bare_stage
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.image import Image
+    from vizapp.machine.pc import Pc
+
+OWNER: Final = "guest"
+_KERNEL: Final = tuple(Place(ring=ring, component=GUEST_KERNEL) for ring in range(3))
+_PLACES: Final = (*_KERNEL, Place(ring=3, component=APPLICATION))
+_IN_PROCESSOR: Final = Message(N_("in the processor"))
+
+
+class NativeMonitor:
+    """What stands where a monitor would: it has no phases and no state, and both truths are one."""
+
+    def __init__(self, pc: Pc) -> None:
+        self._pc = pc
+        self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen)
+
+    def run_phase(self, name: str) -> str | None:
+        """There are no doors, so there is nothing to run."""
+        raise ValueError(f"the bare machine has no phase {name}")
+
+    def save(self) -> None:
+        """Nothing is kept."""
+
+    def load(self, saved: None) -> None:
+        """Nothing is kept."""
+
+    def place_of(self, cpu: Cpu) -> Place:
+        """The kernel in rings 0 to 2, applications in ring 3."""
+        return _PLACES[cpu.cpl]
+
+    def stage(self) -> tuple[StageWorld, ...]:
+        """Kernel and applications."""
+        return bare_stage()
+
+    def guest_view(self) -> CpuView:
+        """The processor."""
+        return cpu_view(self._pc.cpu, _IN_PROCESSOR)
+
+    def processor_view(self) -> CpuView:
+        """The processor."""
+        return cpu_view(self._pc.cpu, _IN_PROCESSOR)
+
+    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+        """Through the guest's tables, or what the TLB remembers of them."""
+        frame = self._pc.mmu.probe(linear)
+        return None if frame is None else GuestPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
+
+    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+        """The same."""
+        found = self.guest_translate(linear)
+        return None if found is None else HostPhysical(found)
+
+    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+        """The same address, if there is memory."""
+        return HostPhysical(address) if address < self._pc.memory.size else None
+
+    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+        """What is there."""
+        return read_linear(self._pc.memory, self.processor_translate, linear, count)
+
+    def ownership(self) -> Ownership:
+        """Everything is the guest's."""
+        return Ownership(
+            (FrameRange(0, self._pc.memory.frames, OWNER),),
+            ((0, 0xFFFF, OWNER),),
+            tuple((line, OWNER) for line in range(16)),
+        )
+
+
+class Native:
+    """Runs a guest on the bare machine."""
+
+    name = "native"
+    title = Message(N_("Native"))
+    build = "native"
+    claims_equivalence = True
+
+    def host_memory(self, options: Options) -> int:
+        """The guest's memory is the machine's."""
+        return options.memory
+
+    def start(self, pc: Pc, image: Image, options: Options) -> NativeMonitor:
+        """Load the image and point the processor at its entry."""
+        load_image(pc.memory, options.memory, image)
+        power_on(pc.cpu, image)
+        monitor = NativeMonitor(pc)
+        pc.monitor = monitor
+        pc.place_of = monitor.place_of
+        return monitor

@@ -1,0 +1,54 @@
+"""What a technique tells the stage: which places exist and how they nest; the drawing is the window's own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vizapp.machine.places import APPLICATION, BARE, GUEST_KERNEL, VMM
+from vizapp.messages import N_, Message
+
+
+class StageComponent(NamedTuple):
+    """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all."""
+
+    id: str
+    title: Message
+    ring: int
+    vm: int = -1
+
+
+class StageWorld(NamedTuple):
+    """One ring system, inner rings first: ``id`` equals ``Place.world``."""
+
+    id: str
+    title: Message
+    components: tuple[StageComponent, ...]
+
+
+def bare_stage() -> tuple[StageWorld, ...]:
+    """A kernel in ring 0 and its applications in ring 3, with nothing beneath."""
+    return (
+        StageWorld(
+            BARE,
+            Message(N_("the processor")),
+            (
+                StageComponent(GUEST_KERNEL, Message(N_("kernel")), 0),
+                StageComponent(APPLICATION, Message(N_("applications")), 3),
+            ),
+        ),
+    )
+
+
+def deprivileged_stage(monitor: Message) -> tuple[StageWorld, ...]:
+    """A monitor in ring 0, the guest kernel pushed out to ring 1, applications where they were."""
+    return (
+        StageWorld(
+            BARE,
+            Message(N_("the processor")),
+            (
+                StageComponent(VMM, monitor, 0),
+                StageComponent(GUEST_KERNEL, Message(N_("guest kernel")), 1, 0),
+                StageComponent(APPLICATION, Message(N_("applications")), 3, 0),
+            ),
+        ),
+    )
