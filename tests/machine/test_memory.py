@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
@@ -32,6 +32,7 @@ def apply(memory: PhysicalMemory, model: bytearray, operation: tuple) -> None:
     model[address : address + len(kept)] = kept
 
 
+@settings(max_examples=30)
 @given(st.lists(writes | loads, max_size=8), addresses, st.sampled_from([1, 2, 4]))
 def test_memory_is_an_array_of_bytes_that_ends_in_ones(operations, address, size):
     memory, model = PhysicalMemory(SIZE), bytearray(SIZE)
@@ -43,6 +44,7 @@ def test_memory_is_an_array_of_bytes_that_ends_in_ones(operations, address, size
     )
 
 
+@settings(max_examples=30)
 @given(st.lists(writes | loads, max_size=5), st.lists(writes | loads, max_size=5))
 def test_a_snapshot_keeps_what_was_there_and_can_be_restored_twice(before, after):
     memory, model = PhysicalMemory(SIZE), bytearray(SIZE)
@@ -59,6 +61,7 @@ def test_a_snapshot_keeps_what_was_there_and_can_be_restored_twice(before, after
         memory.write(0, 4, 0x12345678)
 
 
+@settings(max_examples=30)
 @given(st.lists(writes | loads, max_size=6))
 def test_the_digest_depends_on_contents_alone(operations):
     memory, model = PhysicalMemory(SIZE), bytearray(SIZE)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vizapp.machine.inputs import INDEX, INPUTS, INSTRUCTION_CLASSES, NAMES, memory_form
+from vizapp.isa.opcodes import OPCODES
+from vizapp.machine.inputs import INDEX, INPUTS, INSTRUCTION_CLASSES, NAMES
 from vizapp.machine.meter import Meter, Purpose
 from vizapp.machine.places import APPLICATION, VMM, Place
 
@@ -31,6 +32,7 @@ def play(meter: Meter, steps: list[tuple]) -> None:
         getattr(meter, name)(*arguments)
 
 
+@settings(max_examples=30)
 @given(prices, actions, actions)
 def test_the_sum_over_rows_is_the_clock_also_after_a_checkpoint(price, first, second):
     meter = Meter(price)
@@ -95,17 +97,7 @@ def test_every_input_is_named_once():
     assert all(item.gloss for item in INPUTS)
 
 
-@pytest.mark.parametrize(
-    ("name", "reads", "writes", "expected"),
-    [
-        ("alu", False, False, "alu"),
-        ("alu", True, False, "alu_load"),
-        ("alu", True, True, "alu_rmw"),
-        ("mov", False, True, "mov_store"),
-        ("branch", True, False, "branch"),
-        ("stack", True, True, "stack"),
-    ],
-)
-def test_the_memory_form_of_a_class(name, reads, writes, expected):
-    assert memory_form(name, reads=reads, writes=writes) == expected
-    assert expected in INSTRUCTION_CLASSES
+def test_every_opcode_has_a_priced_class():
+    transitions = {"software_interrupt", "iret_same", "sysenter"}
+    costs = {cost for opcode in OPCODES for cost in (opcode.cost, opcode.memory_cost)}
+    assert costs <= INSTRUCTION_CLASSES | transitions

@@ -93,14 +93,3 @@ INPUTS: tuple[Input, ...] = (
 NAMES: tuple[str, ...] = tuple(item.name for item in INPUTS)
 INDEX: dict[str, int] = {name: index for index, name in enumerate(NAMES)}
 INSTRUCTION_CLASSES: frozenset[str] = frozenset(item.name for item in INPUTS if item.group == INSTRUCTION)
-
-
-def memory_form(instruction_class: str, *, reads: bool, writes: bool) -> str:
-    """The input of an instruction of a class whose explicit operand is in memory.
-
-    ``memory_form("alu", reads=True, writes=True)`` is ``"alu_rmw"``. A class that is priced alike whatever
-    its operands (``branch``, ``stack``) is returned as it is.
-    """
-    suffix = "_rmw" if reads and writes else "_load" if reads else "_store" if writes else ""
-    name = instruction_class + suffix
-    return name if name in INDEX else instruction_class
