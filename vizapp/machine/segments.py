@@ -129,7 +129,8 @@ def read_descriptor(cpu: Cpu, selector: int, vector: int = vectors.GP, external:
 def mark_accessed(cpu: Cpu, found: DescriptorAt) -> None:
     """Set the accessed bit of a code or data descriptor in its table, where it is clear."""
     if not found.high >> 8 & d.TYPE_ACCESSED:
-        cpu.implicit.write(found.address + 5 & M32, 1, found.high >> 8 & 0xFF | d.TYPE_ACCESSED)
+        rights = found.high >> 8 & 0xFF | d.TYPE_ACCESSED
+        cpu.implicit.write(found.address + 5 & M32, 1, rights, False)
 
 
 def state_of(selector: int, descriptor: d.Descriptor) -> SegmentState:

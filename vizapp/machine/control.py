@@ -1,0 +1,224 @@
+"""System instructions on control, debug and model-specific registers, the identity, the clock and HLT.
+
+SDM Vol. 3, "Control Registers"; Vol. 2, the instructions' own pages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import registers as r
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32
+from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Register
+from vizapp.machine import events
+from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.operands import effective_address, next_eip, read_operand, read_register, write_operand
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.cpu import Cpu
+
+_CR0_BITS: Final = (
+    r.CR0_PE
+    | r.CR0_MP
+    | r.CR0_EM
+    | r.CR0_TS
+    | r.CR0_NE
+    | r.CR0_WP
+    | r.CR0_AM
+    | r.CR0_NW
+    | r.CR0_CD
+    | r.CR0_PG
+)
+_LMSW_BITS: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS
+_MSR_TSC: Final = 0x10
+_MSR_SYSENTER_CS: Final = 0x174
+_MSR_SYSENTER_EIP: Final = 0x176
+
+
+def require_ring_0(cpu: Cpu) -> None:
+    """#GP(0) of a privileged instruction."""
+    if cpu.cpl:
+        raise Fault(vectors.GP, 0)
+
+
+def set_cr0(cpu: Cpu, value: int) -> None:
+    """Load CR0 with the checks of MOV; reserved bits are ignored and ET is always 1."""
+    if (value & r.CR0_PG and not value & r.CR0_PE) or (value & r.CR0_NW and not value & r.CR0_CD):
+        raise Fault(vectors.GP, 0)
+    if not value & r.CR0_PE:
+        raise Unimplemented(Message(N_("CR0.PE was cleared: real mode is not implemented")))
+    changed = cpu.cr0 ^ value
+    cpu.cr0 = value & _CR0_BITS | r.CR0_ET
+    cpu.mode_changed()
+    if changed & r.CR0_PG:
+        cpu.space.flush()
+
+
+def set_cr3(cpu: Cpu, value: int) -> None:
+    """Load CR3: another address space, with nothing but global pages remembered of this one."""
+    cpu.charge("cr3_write")
+    cpu.cr3 = value
+    cpu.mode_changed()
+    cpu.space.flush()
+    cpu.notify(events.ADDRESS_SPACE_SWITCHED, "mov cr3", {"cr3": value})
+
+
+def set_cr4(cpu: Cpu, value: int) -> None:
+    """Load CR4; a bit that this processor has not is #GP(0)."""
+    if value & ~cpu.identity.cr4_bits:
+        raise Fault(vectors.GP, 0)
+    changed = cpu.cr4 ^ value
+    cpu.cr4 = value
+    cpu.mode_changed()
+    if changed & r.CR4_PGE:
+        cpu.space.flush()
+
+
+def mov_to_control(cpu: Cpu, instruction: Instruction) -> None:
+    """MOV CRn, r32."""
+    require_ring_0(cpu)
+    control, source = instruction.operands
+    assert isinstance(control, ControlRegister)
+    assert isinstance(source, Register)
+    value = read_register(cpu, source)
+    after = next_eip(cpu, instruction)
+    if control.index == 3:
+        set_cr3(cpu, value)
+    else:
+        if control.index == 0:
+            set_cr0(cpu, value)
+        elif control.index == 2:
+            cpu.cr2 = value
+        else:
+            set_cr4(cpu, value)
+        cpu.charge("system_load")
+    cpu.eip = after
+
+
+def mov_from_control(cpu: Cpu, instruction: Instruction) -> None:
+    """MOV r32, CRn."""
+    require_ring_0(cpu)
+    target, control = instruction.operands
+    assert isinstance(control, ControlRegister)
+    value = {0: cpu.cr0, 2: cpu.cr2, 3: cpu.cr3, 4: cpu.cr4}[control.index]
+    write_operand(cpu, instruction, target, value)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def _debug_index(cpu: Cpu, index: int) -> int:
+    # DR4 and DR5 are other names of DR6 and DR7 until CR4.DE makes them invalid.
+    if index in (4, 5):
+        if cpu.cr4 & r.CR4_DE:
+            raise Fault(vectors.UD)
+        return index + 2
+    return index
+
+
+def mov_to_debug(cpu: Cpu, instruction: Instruction) -> None:
+    """MOV DRn, r32. Breakpoints in debug registers are kept but never match."""
+    require_ring_0(cpu)
+    register, source = instruction.operands
+    assert isinstance(register, DebugRegister)
+    cpu.debug[_debug_index(cpu, register.index)] = read_operand(cpu, instruction, source)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def mov_from_debug(cpu: Cpu, instruction: Instruction) -> None:
+    """MOV r32, DRn."""
+    require_ring_0(cpu)
+    target, register = instruction.operands
+    assert isinstance(register, DebugRegister)
+    write_operand(cpu, instruction, target, cpu.debug[_debug_index(cpu, register.index)])
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def lmsw(cpu: Cpu, instruction: Instruction) -> None:
+    """LMSW: the low four bits of CR0; can set PE, not clear it."""
+    require_ring_0(cpu)
+    value = read_operand(cpu, instruction, instruction.operands[0])
+    set_cr0(cpu, cpu.cr0 & ~(_LMSW_BITS & ~r.CR0_PE) | value & _LMSW_BITS)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def smsw(cpu: Cpu, instruction: Instruction) -> None:
+    """SMSW: CR0 to anyone who asks, all of it into a 32-bit register."""
+    write_operand(cpu, instruction, instruction.operands[0], cpu.cr0)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def clts(cpu: Cpu, instruction: Instruction) -> None:
+    """CLTS."""
+    require_ring_0(cpu)
+    cpu.cr0 &= ~r.CR0_TS
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def invlpg(cpu: Cpu, instruction: Instruction) -> None:
+    """INVLPG m: the operand is an address, never accessed."""
+    require_ring_0(cpu)
+    operand = instruction.operands[0]
+    assert isinstance(operand, Memory)
+    offset = effective_address(cpu, operand, instruction.address_size)
+    cpu.charge("invlpg")
+    cpu.space.invalidate(cpu.segments[operand.segment].base + offset & M32)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def invalidate_caches(cpu: Cpu, instruction: Instruction) -> None:
+    """INVD and WBINVD: there are no caches to write back."""
+    require_ring_0(cpu)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def hlt(cpu: Cpu, instruction: Instruction) -> None:
+    """HLT."""
+    require_ring_0(cpu)
+    cpu.halted = True
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def cpuid(cpu: Cpu, instruction: Instruction) -> None:
+    """CPUID."""
+    cpu.eax, cpu.ebx, cpu.ecx, cpu.edx = cpu.identity.leaf(cpu.eax)
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def rdtsc(cpu: Cpu, instruction: Instruction) -> None:
+    """RDTSC, in ring 0 alone while CR4.TSD is set."""
+    if cpu.cr4 & r.CR4_TSD:
+        require_ring_0(cpu)
+    count = cpu.tsc()
+    cpu.eax, cpu.edx = count & M32, count >> 32 & M32
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def rdpmc(cpu: Cpu, instruction: Instruction) -> None:
+    """RDPMC: there are no counters, so any is out of range."""
+    raise Fault(vectors.GP, 0)
+
+
+def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
+    """RDMSR of the time stamp and of SYSENTER's three."""
+    require_ring_0(cpu)
+    if cpu.ecx == _MSR_TSC:
+        value = cpu.tsc()
+    elif _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
+        value = cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS]
+    else:
+        raise Fault(vectors.GP, 0)
+    cpu.eax, cpu.edx = value & M32, value >> 32 & M32
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def wrmsr(cpu: Cpu, instruction: Instruction) -> None:
+    """WRMSR of SYSENTER's three; the clock cannot be set."""
+    require_ring_0(cpu)
+    if cpu.ecx == _MSR_TSC:
+        raise Unimplemented(Message(N_("WRMSR to the time stamp counter: the clock cannot be set")))
+    if not _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
+        raise Fault(vectors.GP, 0)
+    cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS] = cpu.eax
+    cpu.eip = next_eip(cpu, instruction)

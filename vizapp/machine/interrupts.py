@@ -1,0 +1,205 @@
+"""Interrupts and exceptions through the IDT: gates, stack switch, error codes, double and triple faults.
+
+SDM Vol. 2, "INT n/INTO/INT3/INT1", protected mode; Vol. 3, "Interrupt and Exception Handling". What a gate
+to an inner ring leaves on that ring's stack (a gate to the same ring pushes from EFLAGS on):
+
+    ESP + 20  old SS
+        + 16  old ESP
+        + 12  EFLAGS
+        +  8  old CS
+        +  4  EIP
+        +  0  error code, of the vectors that have one
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import descriptors as d
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32
+from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_NT, EFLAGS_RF, EFLAGS_TF, EFLAGS_VM, SS
+from vizapp.machine import events
+from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.operands import next_eip
+from vizapp.machine.segments import SegmentState, checked_stack, mark_accessed, read_descriptor, state_of
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.cpu import Cpu, SystemMemory
+
+_INTERRUPT_GATES: Final = (d.INTERRUPT_GATE_32, d.INTERRUPT_GATE_16)
+_GATES: Final = (*_INTERRUPT_GATES, d.TRAP_GATE_32, d.TRAP_GATE_16, d.TASK_GATE)
+_CONTRIBUTORY: Final = frozenset({vectors.DE, vectors.TS, vectors.NP, vectors.SS, vectors.GP})
+# What is reported after the instruction, or is no fault: RF is not set in the EFLAGS that are pushed.
+_NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
+
+
+def deliver(
+    cpu: Cpu, vector: int, error: int | None = None, *, software: bool = False, external: bool = False
+) -> None:
+    """Enter a handler; see ``Cpu.deliver``."""
+    if software:
+        enter(cpu, vector, None, software=True, external=False, return_eip=cpu.eip)
+        return
+    faults: list[Fault] = (
+        [] if external else [Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)]
+    )
+    while True:
+        try:
+            enter(cpu, vector, error, software=False, external=external, return_eip=cpu.eip)
+        except Fault as fault:
+            if fault.address is not None:
+                cpu.cr2 = fault.address
+            faults.append(fault)
+            vector, error = _escalate(None if external else vector, fault, faults)
+            external = False
+        else:
+            return
+
+
+def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[int, int | None]:
+    """What to deliver after ``second`` hit the delivery of ``first`` (None: an external interrupt).
+
+    SDM Vol. 3, "Interrupt 8 - Double Fault Exception (#DF)", conditions for generating a double fault.
+    """
+    if first == vectors.DF:
+        raise TripleFault(tuple(faults))
+    contributes = second.vector in _CONTRIBUTORY
+    if first in _CONTRIBUTORY:
+        double = contributes
+    elif first == vectors.PF:
+        double = contributes or second.vector == vectors.PF
+    else:
+        double = False
+    return (vectors.DF, 0) if double else (second.vector, second.error)
+
+
+def enter(
+    cpu: Cpu, vector: int, error: int | None, *, software: bool, external: bool, return_eip: int
+) -> None:
+    """Pass through the gate of ``vector``, or raise the Fault that prevents it, with no register changed."""
+    external_bit = 0 if software else d.ERROR_EXT
+    gate = _read_gate(cpu, vector, software, external_bit)
+    if d.is_null(gate.selector):
+        raise Fault(vectors.GP, external_bit)
+    found = read_descriptor(cpu, gate.selector, vectors.GP, external_bit)
+    code = found.descriptor
+    selector_error = gate.selector & d.SELECTOR_ERROR | external_bit
+    if not code.is_code or code.dpl > cpu.cpl:
+        raise Fault(vectors.GP, selector_error)
+    if not code.present:
+        raise Fault(vectors.NP, selector_error)
+    if gate.offset > code.limit:
+        raise Fault(vectors.GP, external_bit)
+
+    flags = cpu.eflags
+    pushed_flags = flags if software or external or vector in _NOT_FAULTS else flags | EFLAGS_RF
+    frame = [pushed_flags, cpu.segments[CS].selector, return_eip]
+    if error is not None:
+        frame.append(error)
+    cpl = cpu.cpl
+    stack, esp = cpu.segments[SS], cpu.esp
+    if code.dpl < cpl and not code.is_conforming:
+        cpl = code.dpl
+        frame = [stack.selector, esp, *frame]
+        stack, esp = inner_stack(cpu, cpl, external_bit)
+        room_error = stack.selector & d.SELECTOR_ERROR | external_bit
+        memory: SystemMemory = cpu.implicit
+    else:
+        room_error = external_bit
+        memory = cpu.space
+    mark_accessed(cpu, found)
+    esp = push_frame(memory, stack, esp, gate.size, frame, room_error, user=cpl == 3)
+
+    cpu.charge("software_interrupt" if software else "interrupt" if external else "exception")
+    address = cpu.eip
+    cleared = EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM
+    cpu.system_flags &= ~(cleared | EFLAGS_IF if gate.type in _INTERRUPT_GATES else cleared)
+    cpu.halted = cpu.shadow = cpu.single_step = False
+    cpu.eip = gate.offset
+    cpu.esp = esp
+    cpu.set_segment(SS, stack)
+    cpu.set_code_segment(state_of(gate.selector & d.SELECTOR_ERROR | cpl, code), cpl)
+
+    payload = {"vector": vector, "address": address}
+    if error is not None:
+        payload["error"] = error
+    if software:
+        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, f"int {vector:#04x}", payload)
+    elif external:
+        cpu.notify(events.INTERRUPT_DELIVERED, f"interrupt {vector:#04x}", payload)
+    else:
+        if vector == vectors.PF:
+            payload["cr2"] = cpu.cr2
+        cpu.notify(events.EXCEPTION_DELIVERED, vectors.name(vector), payload)
+
+
+def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Gate:
+    """The gate of a vector in the IDT, its type, privilege and presence checked."""
+    gate_error = vector * d.DESCRIPTOR_BYTES | d.ERROR_IDT | external_bit
+    base, limit = cpu.idtr
+    offset = vector * d.DESCRIPTOR_BYTES
+    if offset + d.DESCRIPTOR_BYTES - 1 > limit:
+        raise Fault(vectors.GP, gate_error)
+    address = base + offset & M32
+    low = cpu.implicit.read(address, 4, False)
+    gate = d.unpack_gate(low, cpu.implicit.read(address + 4 & M32, 4, False))
+    if gate.type not in _GATES or (software and gate.dpl < cpu.cpl):
+        raise Fault(vectors.GP, gate_error)
+    if not gate.present:
+        raise Fault(vectors.NP, gate_error)
+    if gate.type == d.TASK_GATE:
+        raise Unimplemented(
+            Message(
+                N_("vector {vector} leads through a task gate, and task switches are not implemented"),
+                {"vector": vectors.name(vector)},
+            )
+        )
+    return gate
+
+
+def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> tuple[SegmentState, int]:
+    """SS and ESP of an inner ring from the TSS, checked; faults are #TS, and #SS for an absent segment."""
+    tss = cpu.tr
+    wide = tss.descriptor.type & 8
+    offset = d.TSS_ESP0 + 8 * cpl if wide else d.TSS16_SP0 + 4 * cpl
+    if not tss.usable or offset + (7 if wide else 3) > tss.limit:
+        raise Fault(vectors.TS, tss.selector & d.SELECTOR_ERROR | external_bit)
+    size = 4 if wide else 2
+    address = tss.base + offset & M32
+    esp = cpu.implicit.read(address, size, False)
+    selector = cpu.implicit.read(address + size & M32, 2, False)
+    stack, found = checked_stack(cpu, selector, cpl, vectors.TS, external_bit)
+    mark_accessed(cpu, found)
+    return stack, esp
+
+
+def push_frame(
+    memory: SystemMemory,
+    stack: SegmentState,
+    esp: int,
+    size: int,
+    values: list[int],
+    room_error: int,
+    *,
+    user: bool,
+) -> int:
+    """Push ``values``, the first one deepest, on a stack that need not be the present one.
+
+    Returns the new ESP. #SS(``room_error``) when the segment has no room, found before anything is stored.
+    """
+    mask = M32 if stack.big else 0xFFFF
+    offsets = [esp - size * count & mask for count in range(1, len(values) + 1)]
+    if not all(stack.allows(offset, size, write=True) for offset in offsets):
+        raise Fault(vectors.SS, room_error)
+    value_mask = (1 << 8 * size) - 1
+    for offset, value in zip(offsets, values, strict=True):
+        memory.write(stack.base + offset & M32, size, value & value_mask, user)
+    return esp & ~mask & M32 | offsets[-1]
+
+
+def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:
+    """INT n, INT3 and INTO: the gate's DPL must allow the CPL."""
+    enter(cpu, vector, None, software=True, external=False, return_eip=next_eip(cpu, instruction))

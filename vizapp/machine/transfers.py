@@ -1,0 +1,287 @@
+"""Far transfers: JMP, CALL and RET to other segments, call gates with stack switch, IRET, SYSENTER, SYSEXIT.
+
+SDM Vol. 2, the instructions' pseudocode; Vol. 3, "Privilege Level Checking When Transferring Program
+Control Between Code Segments". Everything that can fault comes before the first register is changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vizapp.isa import descriptors as d
+from vizapp.isa import registers as r
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32
+from vizapp.isa.instruction import FarPointer, Memory
+from vizapp.machine import events
+from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.interrupts import inner_stack, push_frame
+from vizapp.machine.operands import effective_address, next_eip, read_operand
+from vizapp.machine.segments import (
+    DescriptorAt,
+    SegmentState,
+    checked_stack,
+    mark_accessed,
+    read_descriptor,
+    state_of,
+)
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.cpu import Cpu
+
+_CALL_GATES: Final = (d.CALL_GATE_16, d.CALL_GATE_32)
+_TASKS: Final = (d.TASK_GATE, d.TSS_16, d.TSS_32)
+_SAME_RING: Final = "far_transfer"
+_OTHER_RING: Final = "gate_call"
+
+
+class _Target(NamedTuple):
+    """Where a transfer goes: the code segment, the offset there, and the gate it went through."""
+
+    found: DescriptorAt
+    selector: int
+    offset: int
+    gate: d.Gate | None
+
+    @property
+    def code(self) -> d.Descriptor:
+        return self.found.descriptor
+
+
+def jmp_far(cpu: Cpu, instruction: Instruction) -> None:
+    """JMP ptr16:32 and JMP m16:32: never changes the CPL."""
+    target = _resolve(cpu, *_pointer(cpu, instruction), call=False)
+    if target.offset > target.code.limit:
+        raise Fault(vectors.GP, 0)
+    mark_accessed(cpu, target.found)
+    cpu.charge(_SAME_RING if target.gate is None else _OTHER_RING)
+    _go(cpu, target, cpu.cpl)
+    if target.gate is not None:
+        _tell(cpu, events.GATE_CALLED, "jmp")
+
+
+def call_far(cpu: Cpu, instruction: Instruction) -> None:
+    """CALL ptr16:32 and CALL m16:32, through a call gate perhaps to an inner ring."""
+    target = _resolve(cpu, *_pointer(cpu, instruction), call=True)
+    code, gate = target.code, target.gate
+    size = instruction.operand_size if gate is None else gate.size
+    frame = [cpu.segments[r.CS].selector, next_eip(cpu, instruction)]
+    stack, esp, cpl = cpu.segments[r.SS], cpu.esp, cpu.cpl
+    if gate is not None and code.dpl < cpl and not code.is_conforming:
+        parameters = [cpu.stack_load(esp + size * i, size) for i in reversed(range(gate.parameters))]
+        frame = [stack.selector, esp, *parameters, *frame]
+        cpl = code.dpl
+        stack, esp = inner_stack(cpu, cpl)
+        room_error = stack.selector & d.SELECTOR_ERROR
+    else:
+        room_error = 0
+    if target.offset > code.limit:
+        raise Fault(vectors.GP, 0)
+    mark_accessed(cpu, target.found)
+    memory = cpu.space if cpl == cpu.cpl else cpu.implicit
+    esp = push_frame(memory, stack, esp, size, frame, room_error, user=cpl == 3)
+    cpu.charge(_SAME_RING if gate is None else _OTHER_RING)
+    cpu.esp = esp
+    cpu.set_segment(r.SS, stack)
+    _go(cpu, target, cpl)
+    if gate is not None:
+        _tell(cpu, events.GATE_CALLED, "call")
+
+
+def retf(cpu: Cpu, instruction: Instruction) -> None:
+    """RETF and RETF imm16, to the same ring or an outer one."""
+    size = instruction.operand_size
+    released = read_operand(cpu, instruction, instruction.operands[0]) if instruction.operands else 0
+    eip = cpu.stack_load(cpu.esp, size)
+    selector = cpu.stack_load(cpu.esp + size, size) & 0xFFFF
+    _return(cpu, "retf", eip, selector, size, 2 * size, released)
+
+
+def iret(cpu: Cpu, instruction: Instruction) -> None:
+    """IRET and IRETD, to the same ring or an outer one."""
+    size = instruction.operand_size
+    if cpu.system_flags & r.EFLAGS_NT:
+        raise Unimplemented(
+            Message(N_("IRET with NT set returns to another task, and task switches are not implemented"))
+        )
+    eip = cpu.stack_load(cpu.esp, size)
+    selector = cpu.stack_load(cpu.esp + size, size) & 0xFFFF
+    flags = cpu.stack_load(cpu.esp + 2 * size, size)
+    if size == 4 and flags & r.EFLAGS_VM and cpu.cpl == 0:
+        raise Unimplemented(
+            Message(N_("IRET with VM set enters virtual-8086 mode, which is not implemented"))
+        )
+    changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
+    if size == 4:
+        changed |= r.EFLAGS_RF | r.EFLAGS_AC | r.EFLAGS_ID
+    if cpu.cpl <= cpu.iopl:
+        changed |= r.EFLAGS_IF
+    if cpu.cpl == 0:
+        changed |= r.EFLAGS_IOPL
+        if size == 4:
+            changed |= r.EFLAGS_VIF | r.EFLAGS_VIP
+    new_flags = cpu.eflags & ~changed | flags & changed
+    _return(cpu, "iret", eip, selector, size, 3 * size, 0, new_flags)
+
+
+def sysenter(cpu: Cpu, instruction: Instruction) -> None:
+    """SYSENTER: to ring 0 by the three MSRs, with no look at any table."""
+    selector, esp, eip = cpu.sysenter
+    if d.is_null(selector):
+        raise Fault(vectors.GP, 0)
+    cpu.charge("sysenter")
+    cpu.system_flags &= ~(r.EFLAGS_IF | r.EFLAGS_VM | r.EFLAGS_RF)
+    cpu.esp, cpu.eip = esp, eip
+    _load_flat(cpu, selector & d.SELECTOR_ERROR, 0)
+    _tell(cpu, events.GATE_CALLED, "sysenter")
+
+
+def sysexit(cpu: Cpu, instruction: Instruction) -> None:
+    """SYSEXIT: to ring 3 at EDX, with the stack at ECX."""
+    if cpu.cpl or d.is_null(cpu.sysenter[0]):
+        raise Fault(vectors.GP, 0)
+    cpu.charge("sysenter")
+    cpu.esp, cpu.eip = cpu.ecx, cpu.edx
+    _load_flat(cpu, (cpu.sysenter[0] & d.SELECTOR_ERROR) + 16, 3)
+    _tell(cpu, events.RETURNED, "sysexit")
+
+
+def _load_flat(cpu: Cpu, selector: int, cpl: int) -> None:
+    """CS from ``selector`` and SS from the one after it, both flat whatever the GDT says."""
+    data = d.segment(0, M32, d.DATA_READ_WRITE | d.TYPE_ACCESSED, cpl)
+    code = d.segment(0, M32, d.CODE_READ | d.TYPE_ACCESSED, cpl)
+    cpu.set_segment(r.SS, SegmentState(selector + 8 & 0xFFFF | cpl, *data))
+    cpu.set_code_segment(SegmentState(selector & 0xFFFF | cpl, *code), cpl)
+
+
+def _pointer(cpu: Cpu, instruction: Instruction) -> tuple[int, int]:
+    """Selector and offset that a far JMP or CALL names."""
+    operand = instruction.operands[0]
+    if isinstance(operand, FarPointer):
+        return operand.selector, operand.offset
+    assert isinstance(operand, Memory)
+    at = effective_address(cpu, operand, instruction.address_size)
+    size = instruction.operand_size
+    offset = cpu.load(operand.segment, at, size)
+    return cpu.load2(operand.segment, at + size & M32), offset
+
+
+def _resolve(cpu: Cpu, selector: int, offset: int, *, call: bool) -> _Target:
+    """The code segment that a far JMP or CALL reaches, all privilege checks done."""
+    if d.is_null(selector):
+        raise Fault(vectors.GP, 0)
+    found = read_descriptor(cpu, selector)
+    error = selector & d.SELECTOR_ERROR
+    descriptor = found.descriptor
+    if descriptor.is_code:
+        _check_direct(cpu, selector, descriptor)
+        return _Target(found, selector, offset, None)
+    rpl = selector & d.SELECTOR_RPL
+    if not descriptor.is_system or descriptor.type not in (*_CALL_GATES, *_TASKS):
+        raise Fault(vectors.GP, error)
+    if descriptor.dpl < max(cpu.cpl, rpl):
+        raise Fault(vectors.GP, error)
+    if not descriptor.present:
+        raise Fault(vectors.NP, error)
+    if descriptor.type in _TASKS:
+        raise Unimplemented(
+            Message(
+                N_("selector {selector} names a task, and task switches are not implemented"),
+                {"selector": f"{selector:#06x}"},
+            )
+        )
+    gate = found.gate
+    if d.is_null(gate.selector):
+        raise Fault(vectors.GP, 0)
+    inner = read_descriptor(cpu, gate.selector)
+    _check_gated(cpu, gate.selector, inner.descriptor, call=call)
+    return _Target(inner, gate.selector, gate.offset, gate)
+
+
+def _check_direct(cpu: Cpu, selector: int, code: d.Descriptor) -> None:
+    error = selector & d.SELECTOR_ERROR
+    same_ring = selector & d.SELECTOR_RPL <= cpu.cpl == code.dpl
+    if not (code.dpl <= cpu.cpl if code.is_conforming else same_ring):
+        raise Fault(vectors.GP, error)
+    if not code.present:
+        raise Fault(vectors.NP, error)
+
+
+def _check_gated(cpu: Cpu, selector: int, code: d.Descriptor, *, call: bool) -> None:
+    error = selector & d.SELECTOR_ERROR
+    inward = call or code.is_conforming
+    if not code.is_code or code.dpl > cpu.cpl or (not inward and code.dpl != cpu.cpl):
+        raise Fault(vectors.GP, error)
+    if not code.present:
+        raise Fault(vectors.NP, error)
+
+
+def _go(cpu: Cpu, target: _Target, cpl: int) -> None:
+    """Enter a code segment at a privilege level, all checks done."""
+    cpu.eip = target.offset
+    cpu.set_code_segment(state_of(target.selector & d.SELECTOR_ERROR | cpl, target.code), cpl)
+
+
+def _tell(cpu: Cpu, kind: str, cause: str) -> None:
+    cpu.notify(kind, cause, {"selector": cpu.segments[r.CS].selector, "address": cpu.eip})
+
+
+def _return(
+    cpu: Cpu,
+    cause: str,
+    eip: int,
+    selector: int,
+    size: int,
+    popped: int,
+    released: int,
+    flags: int | None = None,
+) -> None:
+    """What RETF and IRET share: ``popped`` bytes are read so far, ``released`` more are skipped."""
+    if d.is_null(selector):
+        raise Fault(vectors.GP, 0)
+    error = selector & d.SELECTOR_ERROR
+    rpl = selector & d.SELECTOR_RPL
+    found = read_descriptor(cpu, selector)
+    code = found.descriptor
+    matches = code.dpl <= rpl if code.is_conforming else code.dpl == rpl
+    if not code.is_code or rpl < cpu.cpl or not matches:
+        raise Fault(vectors.GP, error)
+    if not code.present:
+        raise Fault(vectors.NP, error)
+    outward = rpl > cpu.cpl
+    if outward:
+        outer_esp = cpu.stack_load(cpu.esp + popped + released, size)
+        outer_ss = cpu.stack_load(cpu.esp + popped + released + size, size) & 0xFFFF
+        stack, stack_found = checked_stack(cpu, outer_ss, rpl)
+        mark_accessed(cpu, stack_found)
+    if eip > code.limit:
+        raise Fault(vectors.GP, 0)
+    mark_accessed(cpu, found)
+
+    if cause == "iret":
+        cpu.charge("iret_outer" if outward else "iret_same")
+    else:
+        cpu.charge(_OTHER_RING if outward else _SAME_RING)
+    if flags is not None:
+        cpu.eflags = flags
+    if outward:
+        cpu.set_segment(r.SS, stack)
+        mask = cpu.stack_mask
+        cpu.esp = cpu.esp & ~mask & M32 | outer_esp + released & mask
+    else:
+        cpu.move_stack(popped + released)
+    cpu.eip = eip
+    cpu.set_code_segment(state_of(selector, code), rpl)
+    if outward:
+        _drop_inner_segments(cpu, rpl)
+        _tell(cpu, events.RETURNED, cause)
+
+
+def _drop_inner_segments(cpu: Cpu, cpl: int) -> None:
+    """Data segments that the outer ring could not have loaded become null."""
+    for index in (r.ES, r.DS, r.FS, r.GS):
+        state = cpu.segments[index]
+        if state.usable and state.dpl < cpl and not state.descriptor.is_conforming:
+            cpu.set_segment(index, SegmentState(0))
