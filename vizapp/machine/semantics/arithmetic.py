@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizapp.isa.registers import EFLAGS_ZF
+from vizapp.machine.semantics.declare import Meaning, of_size
+
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import (
         ADD,
+        ADDRESS_MASK,
         BITS,
         CF,
         DEC,
         INC,
         MASK,
+        SEGMENT,
         SIGN,
         SUB,
+        Address,
+        change_flags,
         cpu,
         flags,
+        modify,
         set_flags,
+        store,
     )
 
 
@@ -108,6 +117,25 @@ def cmpxchg(dst: int, src: int) -> None:
     flags(SUB, r, a, b)
 
 
+@of_size(4)
+def cmpxchg8b(dst: Address) -> None:
+    """Compare EDX:EAX with eight bytes; equal, store ECX:EBX, else load them. Only ZF changes."""
+    low_address = dst
+    high_address = low_address + 4 & ADDRESS_MASK
+    low = modify(SEGMENT, low_address)
+    high = modify(SEGMENT, high_address)
+    if low == cpu.eax and high == cpu.edx:
+        store(SEGMENT, low_address, cpu.ebx)
+        store(SEGMENT, high_address, cpu.ecx)
+        change_flags(EFLAGS_ZF, EFLAGS_ZF)
+    else:
+        store(SEGMENT, low_address, low)
+        store(SEGMENT, high_address, high)
+        cpu.eax = low
+        cpu.edx = high
+        change_flags(EFLAGS_ZF, 0)
+
+
 def cbw() -> None:
     """CBW and CWDE: sign-extend AL to AX, or AX to EAX."""
     half = cpu.accumulator & MASK >> BITS // 2
@@ -120,7 +148,7 @@ def cwd() -> None:
     cpu.extension = MASK if cpu.accumulator & SIGN else 0
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "add": add,
     "adc": adc,
     "sub": sub,
@@ -131,6 +159,7 @@ INSTRUCTIONS = {
     "neg": neg,
     "xadd": xadd,
     "cmpxchg": cmpxchg,
+    "cmpxchg8b": cmpxchg8b,
     "cbw": cbw,
     "cwd": cwd,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.isa.registers import EFLAGS_CF
+from vizapp.machine.semantics.declare import Meaning
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import BITS, LOGIC, change_flags, flags
@@ -58,7 +59,7 @@ def bsr(dst: int, src: int) -> None:
     flags(LOGIC, a, 0, 0)
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "bt": bt,
     "bts": bts,
     "btr": btr,

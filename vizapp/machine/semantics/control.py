@@ -11,7 +11,7 @@ from vizapp.isa.registers import SS
 from vizapp.isa.vectors import BR, UD
 from vizapp.machine.faults import Fault
 from vizapp.machine.semantics.conditions import CONDITIONS
-from vizapp.machine.semantics.declare import Conditional
+from vizapp.machine.semantics.declare import Conditional, Meaning
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import (
@@ -131,7 +131,7 @@ def ud2() -> None:
     raise Fault(UD)
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "jmp": jmp,
     "jmp_indirect": jmp,
     **{"j" + name: Conditional(jcc, condition) for name, condition in CONDITIONS.items()},

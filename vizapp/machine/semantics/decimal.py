@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.vectors import DE
 from vizapp.machine.faults import Fault
-from vizapp.machine.semantics.declare import of_bytes
+from vizapp.machine.semantics.declare import Meaning, of_size
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import AF, CF, LOGIC, cpu, flags, set_flags
 
 
-@of_bytes
+@of_size(1)
 def daa() -> None:
     """Make the sum in AL two packed decimal digits."""
     a = cpu.al
@@ -23,7 +23,7 @@ def daa() -> None:
     set_flags(r, cf=high, of=0, af=low)
 
 
-@of_bytes
+@of_size(1)
 def das() -> None:
     """Make the difference in AL two packed decimal digits."""
     a = cpu.al
@@ -34,7 +34,7 @@ def das() -> None:
     set_flags(r, cf=high or (low and a < 6), of=0, af=low)
 
 
-@of_bytes
+@of_size(1)
 def aaa() -> None:
     """Make the sum in AL an unpacked decimal digit, carrying to AH."""
     low = cpu.al & 15 > 9 or AF
@@ -43,7 +43,7 @@ def aaa() -> None:
     set_flags(r & 0xFF, cf=low, of=0, af=low)
 
 
-@of_bytes
+@of_size(1)
 def aas() -> None:
     """Make the difference in AL an unpacked decimal digit, borrowing from AH."""
     low = cpu.al & 15 > 9 or AF
@@ -52,7 +52,7 @@ def aas() -> None:
     set_flags(r & 0xFF, cf=low, of=0, af=low)
 
 
-@of_bytes
+@of_size(1)
 def aam(base: int) -> None:
     """Split AL into two digits of a base, ten unless the assembler is told otherwise; base 0 is #DE."""
     b = base
@@ -64,7 +64,7 @@ def aam(base: int) -> None:
     flags(LOGIC, r, 0, 0)
 
 
-@of_bytes
+@of_size(1)
 def aad(base: int) -> None:
     """Join two digits of a base in AL."""
     r = cpu.al + cpu.ah * base & 0xFF
@@ -72,7 +72,7 @@ def aad(base: int) -> None:
     flags(LOGIC, r, 0, 0)
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "daa": daa,
     "das": das,
     "aaa": aaa,

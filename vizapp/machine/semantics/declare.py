@@ -27,13 +27,17 @@ class Repeated:
     of: Specification
 
 
-Meaning: TypeAlias = Specification | Conditional | Repeated
+Meaning: TypeAlias = "Specification | Conditional | Repeated"
 
 
-def of_bytes(specification: _Function) -> _Function:
-    """The width is one byte, whatever the operand size; for instructions with no operand that says so."""
-    specification.of_bytes = True  # type: ignore[attr-defined]
-    return specification
+def of_size(size: int) -> Callable[[_Function], _Function]:
+    """The width is ``size`` bytes, where neither an operand nor the operand size tells."""
+
+    def declare(specification: _Function) -> _Function:
+        specification.size = size  # type: ignore[attr-defined]
+        return specification
+
+    return declare
 
 
 def restartable(specification: _Function) -> _Function:

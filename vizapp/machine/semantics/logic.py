@@ -13,6 +13,7 @@ from vizapp.isa.registers import (
     EFLAGS_SF,
     EFLAGS_ZF,
 )
+from vizapp.machine.semantics.declare import Meaning
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import CF, LOGIC, MASK, change_flags, cpu, flags
@@ -43,7 +44,8 @@ def xor(dst: int, src: int) -> None:
 
 def test(dst: int, src: int) -> None:
     """A bitwise and of which only the flags remain."""
-    flags(LOGIC, dst & src, 0, 0)
+    r = dst & src
+    flags(LOGIC, r, 0, 0)
 
 
 def not_(dst: int) -> None:
@@ -91,7 +93,7 @@ def salc() -> None:
     cpu.al = 0xFF if CF else 0
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "and": and_,
     "or": or_,
     "xor": xor,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.registers import SS
 from vizapp.machine.semantics.conditions import CONDITIONS
-from vizapp.machine.semantics.declare import Conditional, restartable
+from vizapp.machine.semantics.declare import Conditional, Meaning, restartable
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import (
@@ -164,7 +164,7 @@ def nop() -> None:
     """Nothing; also PAUSE, and NOP with an operand, which is not read."""
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "mov": mov,
     "movzx": mov,
     "movsx": movsx,

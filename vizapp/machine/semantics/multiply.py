@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.vectors import DE
 from vizapp.machine.faults import Fault
+from vizapp.machine.semantics.declare import Meaning
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import BITS, MASK, SIGN, cpu, set_flags
@@ -76,7 +77,7 @@ def idiv(src: int) -> None:
     cpu.extension = dividend - quotient * divisor & MASK
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "mul": mul,
     "imul": imul,
     "imul_two": imul_two,

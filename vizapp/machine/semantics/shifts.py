@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.isa.registers import EFLAGS_CF, EFLAGS_OF
+from vizapp.machine.semantics.declare import Meaning
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import BITS, CF, MASK, SIGN, change_flags, set_flags
@@ -128,7 +129,7 @@ def rcr(dst: int, src: int) -> None:
         )
 
 
-INSTRUCTIONS = {
+INSTRUCTIONS: dict[str, Meaning] = {
     "shl": shl,
     "shr": shr,
     "sar": sar,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.machine.semantics.declare import Repeated
+from vizapp.machine.semantics.declare import Meaning, Repeated, Specification
 
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import (
@@ -92,9 +92,9 @@ def repne() -> None:
             again()
 
 
-MOVES = {"movs": movs, "stos": stos, "lods": lods}
-COMPARISONS = {"cmps": cmps, "scas": scas}
-INSTRUCTIONS = {
+MOVES: dict[str, Specification] = {"movs": movs, "stos": stos, "lods": lods}
+COMPARISONS: dict[str, Specification] = {"cmps": cmps, "scas": scas}
+INSTRUCTIONS: dict[str, Meaning] = {
     **MOVES,
     **COMPARISONS,
     # Either prefix repeats a move; a comparison ends as its prefix says.

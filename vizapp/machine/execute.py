@@ -1,0 +1,31 @@
+"""The function that executes a decoded instruction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.machine.generator import Executor, template
+from vizapp.machine.shapes import describe, meaning_of
+from vizapp.machine.system import HANDLERS
+
+if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.cpu import Cpu
+
+
+def executor(instruction: Instruction) -> Executor:
+    """What the instruction does to a processor: one call is one execution, or one iteration of a repetition.
+
+    The call reads the operands, changes the processor and leaves EIP at the next instruction to be executed:
+    the same one while a repetition goes on. If it raises ``Fault``, nothing has changed.
+    """
+    meaning = meaning_of(instruction)
+    if meaning is not None:
+        shape, numbers = describe(instruction, meaning)
+        return template(shape).bind(numbers)
+    handler = HANDLERS[instruction.opcode.operation]
+
+    def execute(cpu: Cpu) -> None:
+        handler(cpu, instruction)
+
+    return execute
