@@ -7,6 +7,7 @@ through its checked accesses. Local names that begin with an underscore are the 
 from __future__ import annotations
 
 import ast
+from functools import cache
 from typing import Protocol
 
 from vizapp.isa.registers import BYTES, GENERAL, WORDS
@@ -18,6 +19,7 @@ from vizapp.machine.shapes import (
     RelativeShape,
     number_name,
 )
+from vizapp.machine.trees import HERE, expression, statements
 
 MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFF_FFFF}
 REGISTER_NAMES = {
@@ -26,38 +28,9 @@ REGISTER_NAMES = {
     for index, name in enumerate(names)
     if name != "sp"  # in a specification that is SP or ESP, as the stack's size says
 }
-_POSITION = ("lineno", "col_offset", "end_lineno", "end_col_offset")
 
 
-class _Fill(ast.NodeTransformer):
-    """Puts trees in the place of names."""
-
-    def __init__(self, parts: dict[str, ast.expr]) -> None:
-        self._parts = parts
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._parts.get(node.id, node)
-
-
-def statements(text: str, **parts: ast.expr) -> list[ast.stmt]:
-    """Parse statements, with ``parts`` in the place of the names that they have in the text."""
-    body = ast.parse(text).body
-    for statement in body:
-        for node in ast.walk(statement):
-            for name in _POSITION:
-                if hasattr(node, name):
-                    delattr(node, name)
-    fill = _Fill(parts)
-    return [fill.visit(statement) for statement in body]
-
-
-def expression(text: str, **parts: ast.expr) -> ast.expr:
-    """Parse one expression, as ``statements`` does."""
-    (statement,) = statements(text, **parts)
-    assert isinstance(statement, ast.Expr)
-    return statement.value
-
-
+@cache
 def read_register(register: RegisterShape) -> ast.expr:
     """The value of a general register."""
     if register.size == 4:
@@ -156,10 +129,10 @@ class MemoryPlace:
     def write(self, value: ast.expr) -> list[ast.stmt]:
         """Store it."""
         call = f"cpu.store{self._memory.size}({self._memory.segment}, OFFSET, VALUE)"
-        return [ast.Expr(self._access(call, VALUE=value))]
+        return [ast.Expr(self._access(call, VALUE=value), **HERE)]
 
     def _access(self, text: str, **parts: ast.expr) -> ast.expr:
-        offset = ast.Name(self._local, ast.Load()) if self._modified else self._offset
+        offset = expression(self._local) if self._modified else self._offset
         return expression(text, OFFSET=offset, **parts)
 
 
@@ -174,8 +147,8 @@ class ValuePlace:
         return []
 
     def read(self) -> ast.expr:
-        """Its value; a new tree each time, since a tree may stand in one place only."""
-        return expression(ast.unparse(self._value))
+        """Its value."""
+        return self._value
 
     def write(self, value: ast.expr) -> list[ast.stmt]:
         """Never."""

@@ -8,42 +8,37 @@ fault, because the right to write was checked then.
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-ACCESSES = tuple(f"{kind}{size}" for kind in ("load", "modify", "store") for size in (1, 2, 4))
+from vizapp.machine.trees import in_order
+
+ACCESSES = frozenset(f"{kind}{size}" for kind in ("load", "modify", "store") for size in (1, 2, 4))
 
 
 class CommitError(Exception):
     """A specification could leave half an instruction behind: a defect of the product."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _State:
     """What has happened before a statement, on some path to it.
 
-    ``changed`` is the first register that was changed, ``stored`` whether memory was; ``modified`` are the
-    accesses that were checked for writing, as size and segment, offset.
+    Attributes:
+        changed: the first register that was changed.
+        stored: whether memory was.
+        writable: what was checked for writing, as (size, segment, local variable with the offset).
     """
 
     changed: str = ""
     stored: bool = False
-    modified: frozenset[tuple[str, str]] = frozenset()
+    writable: frozenset[tuple[str, int, str]] = frozenset()
 
     def merge(self, other: _State | None) -> _State:
         if other is None:
             return self
         return _State(
-            self.changed or other.changed, self.stored or other.stored, self.modified & other.modified
+            self.changed or other.changed, self.stored or other.stored, self.writable & other.writable
         )
-
-
-def _in_order(node: ast.AST) -> Iterator[ast.AST]:
-    """A tree's nodes in the order of their evaluation: arguments before their call."""
-    for child in ast.iter_child_nodes(node):
-        yield from _in_order(child)
-    yield node
 
 
 class _Checker:
@@ -70,52 +65,55 @@ class _Checker:
                 taken, other = self.body(body, state), self.body(orelse, state)
                 return other if taken is None else taken.merge(other)
             case ast.While(test=test, body=body):
-                once = self.body(body, self._evaluated(test, state))
-                again = state.merge(once)
-                return again.merge(self.body(body, self._evaluated(test, again)))
+                # Twice round: the second time meets what the first has done.
+                once = state.merge(self.body(body, self._evaluated(test, state)))
+                return once.merge(self.body(body, self._evaluated(test, once)))
             case ast.Return():
                 return None
             case ast.Raise():
-                self._may_fault(ast.unparse(statement), state)
+                self._may_fault(statement, state)
                 return None
         raise CommitError(f"{self._name}: a specification has no {type(statement).__name__}")
 
     def _assigned(self, target: ast.expr, state: _State) -> _State:
-        text = ast.unparse(target)
-        word = re.compile(rf"(?<![\w.]){re.escape(text)}(?!\w)")
-        kept = frozenset(key for key in state.modified if not word.search(key[1]))
-        changed = state.changed
         if isinstance(target, ast.Attribute):
-            changed = changed or text
-        return replace(state, changed=changed, modified=kept)
+            return replace(state, changed=state.changed or target.attr)
+        if isinstance(target, ast.Name) and state.writable:
+            kept = frozenset(key for key in state.writable if key[2] != target.id)
+            return replace(state, writable=kept)
+        return state
 
     def _evaluated(self, value: ast.expr, state: _State) -> _State:
         """The state after an expression."""
-        for node in _in_order(value):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-                continue
-            name = node.func.attr
-            if name == "change_flags":
-                state = replace(state, changed=state.changed or "the flags")
-            elif name in ACCESSES:
-                state = self._accessed(name[:-1], node, state)
+        for node in in_order(value):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="change_flags")):
+                    state = replace(state, changed=state.changed or "eflags")
+                case ast.Call(func=ast.Attribute(attr=access)) if access in ACCESSES:
+                    state = self._accessed(access, node, state)
         return state
 
-    def _accessed(self, kind: str, node: ast.Call, state: _State) -> _State:
-        size = ast.unparse(node.func)[-1]
-        key = size, ast.unparse(ast.Tuple(node.args[:2], ast.Load()))
-        if kind != "store" or key not in state.modified:
-            self._may_fault(ast.unparse(node), state)
-        if kind == "store":
-            # What the value stored is made of was read before.
+    def _accessed(self, access: str, node: ast.Call, state: _State) -> _State:
+        key = None
+        match node.args:
+            case [ast.Constant(value=int(segment)), ast.Name(id=local), *_]:
+                key = access[-1], segment, local
+        if access.startswith("store"):
+            if key not in state.writable:
+                self._may_fault(node, state)
             return replace(state, stored=True)
-        return replace(state, modified=state.modified | {key}) if kind == "modify" else state
+        self._may_fault(node, state)
+        if access.startswith("modify") and key is not None:
+            return replace(state, writable=state.writable | {key})
+        return state
 
-    def _may_fault(self, what: str, state: _State) -> None:
+    def _may_fault(self, what: ast.AST, state: _State) -> None:
         if state.changed:
-            raise CommitError(f"{self._name}: {what} may fault after {state.changed} has changed")
+            raise CommitError(
+                f"{self._name}: {ast.unparse(what)} may fault after {state.changed} has changed"
+            )
         if state.stored and not self._restartable:
-            raise CommitError(f"{self._name}: {what} may fault after a store")
+            raise CommitError(f"{self._name}: {ast.unparse(what)} may fault after a store")
 
 
 def check_commitment(name: str, body: list[ast.stmt], *, restartable: bool = False) -> None:

@@ -16,11 +16,10 @@ instruction: a code object with the instruction's numbers as defaults, which cos
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from vizapp.machine.access import place
@@ -31,6 +30,8 @@ from vizapp.machine.flags import EXPLICIT, KINDS
 from vizapp.machine.semantics import INSTRUCTIONS
 from vizapp.machine.semantics.declare import Conditional, Meaning, Repeated
 from vizapp.machine.shapes import Numbers, Shape, number_names, width
+from vizapp.machine.specification import source_of
+from vizapp.machine.trees import HERE
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
@@ -57,20 +58,6 @@ class Template:
         return cast("Executor", FunctionType(self.code, RUNTIME, self.code.co_name, numbers))
 
 
-@cache
-def _trees(module: ModuleType) -> dict[str, ast.FunctionDef]:
-    """The functions of a module as syntax trees."""
-    tree = ast.parse(inspect.getsource(module))
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def tree_of(function: Callable[..., object]) -> ast.FunctionDef:
-    """The source of a specification; not to be changed."""
-    module = inspect.getmodule(function)
-    assert module is not None
-    return _trees(module)[function.__name__]
-
-
 def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
     """The statements that do what ``meaning`` says to a processor ``cpu``, for instructions of a shape.
 
@@ -81,44 +68,33 @@ def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
         SpecificationError: the specification is not written in its language.
         CommitError: something could fault after a change.
     """
-    condition = None
-    iteration = None
+    condition = iteration = None
     if isinstance(meaning, Conditional):
-        specification = outer = meaning.specification
-        condition = tree_of(meaning.condition)
+        source = operation = source_of(meaning.specification)
+        condition = source_of(meaning.condition)
     elif isinstance(meaning, Repeated):
-        specification, outer = meaning.of, meaning.specification
-        iteration = tree_of(specification)
+        source, operation = source_of(meaning.specification), source_of(meaning.of)
+        iteration = operation
     else:
-        specification = outer = meaning
-    size = getattr(specification, "size", None) or width(shape)
-    operands = tree_of(specification)
-    parameters = operands.args.args
-    if parameters and len(parameters) != len(shape.operands):
-        raise SpecificationError(f"{operands.name} takes {len(parameters)} operands, not {shape.operands}")
-    places = {}
-    for position, (parameter, operand) in enumerate(zip(parameters, shape.operands, strict=False)):
-        uses = [
-            type(node.ctx)
-            for node in ast.walk(operands)
-            if isinstance(node, ast.Name) and node.id == parameter.arg
-        ]
-        is_address = isinstance(parameter.annotation, ast.Name) and parameter.annotation.id == "Address"
-        places[parameter.arg] = place(
-            operand, position, address=is_address, modified=ast.Load in uses and ast.Store in uses
+        source = operation = source_of(meaning)
+    if operation.parameters and len(operation.parameters) != len(shape.operands):
+        raise SpecificationError(f"{operation.name} does not take {len(shape.operands)} operands")
+    places = {
+        parameter.name: place(operand, position, address=parameter.address, modified=parameter.modified)
+        for position, (parameter, operand) in enumerate(
+            zip(operation.parameters, shape.operands, strict=False)
         )
-    expander = Expander(
-        tree_of(outer),
+    }
+    body = Expander(
+        source,
         shape,
         places,
-        size=size,
-        constants=vars(inspect.getmodule(specification)),
-        runtime=frozenset(RUNTIME),
+        size=operation.size or width(shape),
+        runtime=RUNTIME,
         condition=condition,
         iteration=iteration,
-    )
-    body = expander.statements()
-    check_commitment(shape.meaning, body, restartable=getattr(specification, "restartable", False))
+    ).statements()
+    check_commitment(shape.meaning, body, restartable=operation.restartable)
     return body
 
 
@@ -126,19 +102,8 @@ def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
 def template(shape: Shape) -> Template:
     """The compiled function of a shape of instruction."""
     body = expand(INSTRUCTIONS[shape.meaning], shape)
-    name = shape.meaning
-    function = ast.FunctionDef(
-        name=name,
-        args=ast.arguments(
-            posonlyargs=[],
-            args=[ast.arg("cpu"), *(ast.arg(number) for number in number_names(shape))],
-            kwonlyargs=[],
-            kw_defaults=[],
-            defaults=[],
-        ),
-        body=body,
-        decorator_list=[],
-    )
-    module = ast.fix_missing_locations(ast.Module([function], []))
-    code = compile(module, f"<semantics of {name}>", "exec")
+    parameters = [ast.arg(parameter, **HERE) for parameter in ("cpu", *number_names(shape))]
+    arguments = ast.arguments([], parameters, None, [], [], None, [])
+    function = ast.FunctionDef(shape.meaning, arguments, body, [], **HERE)
+    code = compile(ast.Module([function], []), f"<semantics of {shape.meaning}>", "exec")
     return Template(next(constant for constant in code.co_consts if isinstance(constant, CodeType)))

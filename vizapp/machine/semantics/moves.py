@@ -41,7 +41,7 @@ def lea(dst: int, src: Address) -> None:
 
 
 def xchg(dst: int, src: int) -> None:
-    """Exchange. The memory operand is the second one, and always locked."""
+    """Exchange; with memory always locked."""
     a = dst
     b = src
     src = a
