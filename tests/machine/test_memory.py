@@ -110,13 +110,18 @@ def test_the_first_write_after_a_snapshot_tells_who_holds_the_old_page():
 
 @pytest.mark.parametrize(
     ("address", "data", "hit"),
-    [(0x1000, b"x", [1]), (0x0FFF, b"xy", [1]), (0x1FFC, b"12345678", [1]), (0x2000, b"x", [])],
+    [
+        (0x1000, b"x", [(1, 0, 1)]),
+        (0x0FFF, b"xy", [(1, 0, 1)]),
+        (0x1FFC, b"12345678", [(1, 0xFFC, 4)]),
+        (0x2000, b"x", []),
+    ],
 )
 def test_a_write_to_decoded_code_is_reported_by_any_way(address, data, hit):
     memory = PhysicalMemory(SIZE)
     memory.code_frames.add(1)
-    seen: list[int] = []
-    memory.on_code_write.append(seen.append)
+    seen: list[tuple[int, int, int]] = []
+    memory.on_code_write.append(lambda *written: seen.append(written))
     memory.load(HostPhysical(address), data)
     memory.write(address, len(data), int.from_bytes(data, "little"))
     assert seen == hit * 2

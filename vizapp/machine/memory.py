@@ -39,7 +39,8 @@ class PhysicalMemory:
     Attributes:
         generation: counts snapshots and restorations; ``on_generation`` is called after each.
         code_frames: frames that hold decoded code.
-        on_code_write: called with a frame of ``code_frames`` after each write to it, whoever writes.
+        on_code_write: called after each write to a frame of ``code_frames``, whoever writes, with the frame,
+            the offset in it and the count of bytes.
         on_unshare: called with a frame after its page was replaced by a private copy.
     """
 
@@ -50,7 +51,7 @@ class PhysicalMemory:
         self.frames = size >> PAGE_SHIFT
         self.generation = 0
         self.code_frames: set[int] = set()
-        self.on_code_write: list[Callable[[int], None]] = []
+        self.on_code_write: list[Callable[[int, int, int], None]] = []
         self.on_unshare: list[Callable[[int], None]] = []
         self.on_generation: list[Callable[[], None]] = []
         # Stands for every page that was never written; never written itself.
@@ -90,7 +91,7 @@ class PhysicalMemory:
             page = self._pages[frame] if frame in self._owned else self.writable_page(frame)
             page[offset : offset + size] = data
             if frame in self.code_frames:
-                self._code_written(frame)
+                self._code_written(frame, offset, size)
         else:
             self.load(HostPhysical(address), data)
 
@@ -120,7 +121,7 @@ class PhysicalMemory:
                 frame = position >> PAGE_SHIFT
                 self.writable_page(frame)[offset : offset + len(part)] = part
                 if frame in self.code_frames:
-                    self._code_written(frame)
+                    self._code_written(frame, offset, len(part))
             done += len(part)
 
     def snapshot(self) -> MemorySnapshot:
@@ -168,6 +169,6 @@ class PhysicalMemory:
         for call in self.on_generation:
             call()
 
-    def _code_written(self, frame: int) -> None:
+    def _code_written(self, frame: int, offset: int, count: int) -> None:
         for call in self.on_code_write:
-            call(frame)
+            call(frame, offset, count)

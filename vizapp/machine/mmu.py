@@ -14,7 +14,7 @@ frame holds no decoded code. SDM Vol. 3, "32-Bit Paging", "Access Rights" and "A
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
@@ -43,6 +43,14 @@ RINGS = 4
 NO_RING = -1
 
 
+class PhysicalReader(Protocol):
+    """Memory that page tables are read from: the machine's, or a guest's."""
+
+    def read(self, address: int, size: int) -> int:
+        """``size`` bytes, little-endian."""
+        ...
+
+
 class PageWalk(NamedTuple):
     """What the tables say of a linear address: the entries, and where they lie in physical memory."""
 
@@ -57,7 +65,7 @@ class PageWalk(NamedTuple):
         return bool(self.directory_entry & self.table_entry & PTE_P)
 
 
-def walk(memory: PhysicalMemory, directory: int, linear: int) -> PageWalk:
+def walk(memory: PhysicalReader, directory: int, linear: int) -> PageWalk:
     """Read the two entries of a linear address, without side effects; the second is 0 where there is none."""
     directory_address = directory & PTE_FRAME | linear >> 20 & 0xFFC
     directory_entry = memory.read(directory_address, 4)
