@@ -1,0 +1,214 @@
+"""Decoded code: what the processor executes instead of decoding each instruction each time.
+
+Two stages. ``frames`` hold decoded instructions by host-physical address, so one decoding serves every
+address space. ``hot`` leads from EIP straight to the instruction, for one way of looking at memory (ring and
+code segment); it is disposable, and dropped whenever a page that it rests on changes its translation:
+
+    EIP ──hot──▶ Decoded                                     the common case
+    EIP ──CS, TLB──▶ host-physical ──frames──▶ Decoded       fills hot
+    EIP ──CS, TLB──▶ host-physical ──bytes──▶ decode         fills frames
+
+An instruction that crosses into another page is fetched anew each time, through the second page's
+translation as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
+from vizapp.isa.decode import MAX_LENGTH, DecodeError, decode
+from vizapp.isa.instruction import Instruction, Memory
+from vizapp.isa.registers import CS
+from vizapp.machine.execute import executor
+from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.inputs import INDEX
+from vizapp.machine.system import HANDLERS, SELF_PRICED
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.memory import PhysicalMemory
+    from vizapp.machine.mmu import Mmu
+
+Executor: TypeAlias = "Callable[[Cpu], None]"
+
+# What the run loop has to look at after an instruction, beyond charging its class.
+SYSTEM: Final = 1  # may have changed how to go on: interrupts, mode, devices, halting
+PRICED: Final = 2  # its handler has charged it
+REPEATED: Final = 4  # retires only once EIP has moved on
+MARKED: Final = 8  # a progress mark stands at its address
+
+
+class Decoded(NamedTuple):
+    """An instruction ready to run: its effect, the index of its price, and what to look at afterwards."""
+
+    run: Executor
+    price: int
+    kind: int
+    instruction: Instruction
+
+
+def prepare(instruction: Instruction) -> Decoded:
+    """Everything about an instruction that does not depend on where it lies."""
+    opcode = instruction.opcode
+    in_memory = any(isinstance(operand, Memory) for operand in instruction.operands)
+    price = "locked" if instruction.lock else opcode.memory_cost if in_memory else opcode.cost
+    kind = REPEATED if instruction.repeat else 0
+    if opcode.operation in HANDLERS:
+        kind |= SYSTEM | (PRICED if opcode.operation in SELF_PRICED else 0)
+    return Decoded(executor(instruction), INDEX[price], kind, instruction)
+
+
+class CodeCache:
+    """The decoded code of one PC.
+
+    Attributes:
+        hot: of the present ring and code segment; ``select`` changes it.
+        marks: linear addresses of progress marks.
+    """
+
+    def __init__(self, memory: PhysicalMemory, mmu: Mmu) -> None:
+        self.hot: dict[int, Decoded] = {}
+        self.marks: Mapping[Linear, str] = {}
+        self._memory = memory
+        self._mmu = mmu
+        self._contexts: dict[tuple[int, int, int, bool], dict[int, Decoded]] = {}
+        self._linked: set[int] = set()
+        self._frames: dict[int, dict[int, Decoded]] = {}
+        self._covered: dict[int, bytearray] = {}
+        self._crossing: dict[bytes, Decoded] = {}
+        memory.on_code_write.append(self._written)
+        mmu.on_unmapped.append(self._unmapped)
+
+    def select(self, cpu: Cpu) -> None:
+        """The ring or the code segment changed."""
+        code = cpu.segments[CS]
+        key = (cpu.cpl, code.base, code.limit, code.big)
+        hot = self._contexts.get(key)
+        if hot is None:
+            hot = self._contexts[key] = {}
+        self.hot = hot
+
+    def locate(self, cpu: Cpu) -> HostPhysical:
+        """Where the instruction at EIP lies; raises the Fault of fetching its first byte."""
+        code = cpu.segments[CS]
+        if cpu.eip > code.limit:
+            raise Fault(vectors.GP, 0)
+        linear = code.base + cpu.eip & M32
+        frame = self._mmu.translate(linear, False, cpu.cpl == 3, cpu.cpl)
+        return HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
+
+    def instruction_at(self, cpu: Cpu, host: HostPhysical) -> Decoded:
+        """The instruction at EIP, which ``locate`` found at ``host``.
+
+        Raises:
+            Fault: fetching or decoding it faults.
+            Unimplemented: a real instruction that the product does not execute.
+        """
+        code = cpu.segments[CS]
+        frame, offset = host >> PAGE_SHIFT, host & PAGE_MASK
+        bits = 32 if code.big else 16
+        known = self._frames.get(frame)
+        found = None if known is None else known.get(offset | bits << PAGE_SHIFT)
+        if found is None:
+            found = self._decode(cpu, host, bits)
+            crosses = offset + found.instruction.length > PAGE_SIZE
+            if crosses or frame >= self._memory.frames:
+                return self._marked(cpu, found)
+            self._keep(frame, offset, bits, found)
+        if cpu.eip + found.instruction.length - 1 > code.limit:
+            raise Fault(vectors.GP, 0)
+        found = self._marked(cpu, found)
+        self.hot[cpu.eip] = found
+        self._linked.add((code.base + cpu.eip & M32) >> PAGE_SHIFT)
+        return found
+
+    def unlink(self) -> None:
+        """Forget which EIP leads where; nothing but time is lost."""
+        for hot in self._contexts.values():
+            hot.clear()
+        self._linked.clear()
+
+    def revalidate(self) -> None:
+        """Memory was restored: keep what is still there."""
+        self.unlink()
+        for frame in list(self._frames):
+            page = self._memory.page(frame)
+            known = self._frames[frame]
+            for key in list(known):
+                start = key & PAGE_MASK
+                raw = known[key].instruction.raw
+                if page[start : start + len(raw)] != raw:
+                    del known[key]
+
+    def _marked(self, cpu: Cpu, found: Decoded) -> Decoded:
+        linear = cpu.segments[CS].base + cpu.eip & M32
+        return found._replace(kind=found.kind | MARKED) if linear in self.marks else found
+
+    def _keep(self, frame: int, offset: int, bits: int, found: Decoded) -> None:
+        known = self._frames.get(frame)
+        if known is None:
+            known = self._frames[frame] = {}
+            self._covered[frame] = bytearray(PAGE_SIZE)
+            self._mmu.protect_code(frame)
+        known[offset | bits << PAGE_SHIFT] = found
+        length = found.instruction.length
+        self._covered[frame][offset : offset + length] = b"\1" * length
+
+    def _decode(self, cpu: Cpu, host: HostPhysical, bits: int) -> Decoded:
+        """Fetch and decode; the second page is touched only if the instruction needs it."""
+        room = min(MAX_LENGTH, cpu.segments[CS].limit - cpu.eip + 1)
+        count = min(room, PAGE_SIZE - (host & PAGE_MASK))
+        raw = self._memory.dump(host, count)
+        try:
+            return prepare(decode(raw, Linear(cpu.eip), bits))
+        except DecodeError as error:
+            if error.kind != "truncated":
+                raise _refusal(error, cpu, raw) from None
+        if count < room:
+            linear = cpu.segments[CS].base + cpu.eip + count & M32
+            raw += self._mmu.fetch(linear, room - count, cpu.cpl == 3)
+            try:
+                instruction = decode(raw, Linear(cpu.eip), bits)
+            except DecodeError as error:
+                raise _refusal(error, cpu, raw) from None
+            key = bytes((bits,)) + instruction.raw
+            found = self._crossing.get(key)
+            if found is None:
+                found = self._crossing[key] = prepare(instruction)
+            return found
+        raise Fault(vectors.GP, 0)
+
+    def _written(self, frame: int, offset: int, count: int) -> None:
+        """Bytes of a frame with decoded code were written: forget the instructions that they belong to."""
+        covered = self._covered.get(frame)
+        if covered is None or 1 not in covered[offset : offset + count]:
+            return
+        known = self._frames[frame]
+        for start in range(max(0, offset - MAX_LENGTH + 1), offset + count):
+            for bits in (16, 32):
+                found = known.get(start | bits << PAGE_SHIFT)
+                if found is not None and start + found.instruction.length > offset:
+                    del known[start | bits << PAGE_SHIFT]
+        covered[offset : offset + count] = bytes(count)
+        self.unlink()
+
+    def _unmapped(self, page: int | None) -> None:
+        if page is None or page in self._linked:
+            self.unlink()
+
+
+def _refusal(error: DecodeError, cpu: Cpu, raw: bytes) -> Fault | Unimplemented:
+    """What the processor, or the product, makes of bytes that do not decode."""
+    if error.kind == "unimplemented":
+        return Unimplemented(
+            Message(
+                N_("the {kind} instruction at {address} is not implemented; its bytes: {bytes}"),
+                {"kind": error.detail, "address": f"{cpu.eip:#010x}", "bytes": raw[:8].hex(" ")},
+            )
+        )
+    # More than 15 bytes, or cut off by the limit of CS, is #GP; the rest is no instruction.
+    return Fault(vectors.UD) if error.kind == "unknown" else Fault(vectors.GP, 0)

@@ -1,0 +1,503 @@
+"""The PC: one processor with its memory and devices, run step by step or as fast as it goes.
+
+A step is one instruction retired (or one iteration of a repeated one), one delivery of an interrupt or an
+exception, one phase of a monitor, or the end of the run. Running is nothing but stepping without a look
+between the steps, so both give the same states and the same events.
+
+A monitor is reached through doors: addresses in its own pages that the hardware leads to. When the processor
+is about to fetch there, phases run instead, each naming the next, until one leaves the processor to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, HostPhysical, Linear
+from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
+from vizapp.machine import events
+from vizapp.machine.clock import NEVER, Clock
+from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, CodeCache, Decoded
+from vizapp.machine.cpu import Cpu
+from vizapp.machine.cpu_state import load_cpu, save_cpu
+from vizapp.machine.devices.pic import PIC_PORTS, Pic
+from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit
+from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
+from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
+from vizapp.machine.events import Event, Payload
+from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.identity import PENTIUM_4, Identity
+from vizapp.machine.memory import PhysicalMemory
+from vizapp.machine.meter import Meter
+from vizapp.machine.mmu import ImplicitAccess, Mmu
+from vizapp.machine.places import APPLICATION, BARE, GUEST_KERNEL, Place
+from vizapp.machine.ports import PortBus
+from vizapp.messages import N_, Message
+
+TIMER_IRQ = 0
+DR6_BS = 1 << 14
+# A periodic timer that has gone through two periods without an interrupt getting through will not wake a
+# halted processor any more: nothing changes while it waits.
+_WAKING_EVENTS = 4
+
+
+class Door(NamedTuple):
+    """A way into a monitor: the exact ring and world that must arrive, and the phase that begins."""
+
+    ring: int
+    phase: str
+    world: str = BARE
+
+
+class PhaseRunner(Protocol):
+    """What a PC asks of its monitor."""
+
+    def run_phase(self, name: str) -> str | None:
+        """Run a phase; the next one's name, or None when the processor goes on."""
+        ...
+
+    def save(self) -> Any:
+        """Its state as plain data."""
+        ...
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        ...
+
+
+class PortAccess:
+    """The I/O ports of the physical processor: devices are brought up to date first, and a hook is told."""
+
+    def __init__(self, pc: Pc) -> None:
+        self._pc = pc
+
+    def read(self, port: int, size: int) -> int:
+        """IN."""
+        pc = self._pc
+        pc.advance_devices()
+        value = pc.ports.read(port, size)
+        if pc.on_port is not None:
+            pc.on_port(pc.meter.place, port, size, False, value)
+        return value
+
+    def write(self, port: int, size: int, value: int) -> None:
+        """OUT."""
+        pc = self._pc
+        pc.advance_devices()
+        pc.ports.write(port, size, value)
+        if pc.on_port is not None:
+            pc.on_port(pc.meter.place, port, size, True, value)
+
+
+def bare_place(cpu: Cpu) -> Place:
+    """Where a processor without a monitor is."""
+    return Place(ring=cpu.cpl, component=APPLICATION if cpu.cpl == 3 else GUEST_KERNEL)
+
+
+class Pc:
+    """One machine.
+
+    ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second.
+
+    Attributes:
+        position: steps done. An event's position is that of the step that made it.
+        instructions: guest instructions retired; a repeated one counts once.
+        stopped: why the run is over: (reason, sentence). Reasons: halted, shutdown, crashed, and what a
+            monitor gives to ``stop``.
+        phase: the monitor phase that the next step runs.
+        doors: by host-physical address; a monitor sets them before the first step.
+        marks: progress marks by linear address, for guest code.
+        monitor: whose phases run behind the doors.
+        pause_requested: ``run`` returns after the present step.
+        interrupts_blocked: the devices' interrupts are not delivered and time does not reach them: ``inject``
+            says what comes when.
+        listener: told of each event.
+        on_retired: told after each guest instruction that the processor itself has retired.
+        on_port: told (place, port, size, write, value) after each access to a port by the processor.
+        read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
+            timer's.
+    """
+
+    def __init__(
+        self, prices: Mapping[str, int], memory_bytes: int, hertz: int, identity: Identity = PENTIUM_4
+    ) -> None:
+        self.hertz = hertz
+        self.meter = Meter(prices)
+        self.memory = PhysicalMemory(memory_bytes)
+        self.mmu = Mmu(self.memory, self.meter)
+        self.ports = PortBus()
+        self.clock = Clock(hertz, lambda: self.meter.cycles)
+        self.pic = Pic()
+        self.pit = Pit(self.clock, self._line(TIMER_IRQ), self._timed)
+        self.uart = Uart(self._line(COM1_IRQ))
+        self.screen = TextScreen(self.memory.dump)
+        for ports in PIC_PORTS:
+            self.ports.register(ports, self.pic)
+        self.ports.register(PIT_PORTS, self.pit)
+        self.ports.register(range(PORT_B, PORT_B + 1), self.pit)
+        self.ports.register(COM1_PORTS, self.uart)
+        self.ports.register(CRTC_PORTS, self.screen)
+
+        self.position = 0
+        self.instructions = 0
+        self.stopped: tuple[str, Message] | None = None
+        self.phase: str | None = None
+        self.doors: dict[HostPhysical, Door] = {}
+        self.monitor: PhaseRunner | None = None
+        self.pause_requested = False
+        self.interrupts_blocked = False
+        self.listener: Callable[[Event], None] | None = None
+        self.on_retired: Callable[[Pc], None] | None = None
+        self.on_port: Callable[[Place, int, int, bool, int], None] | None = None
+        self.read_time: Callable[[str, int], int] | None = None
+        self._on_access: Callable[[Place, int, int, bool], None] | None = None
+        self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
+        self._left: Place | None = None  # the place that this step has left
+
+        self.code = CodeCache(self.memory, self.mmu)
+        self.cpu = Cpu(
+            self.mmu, PortAccess(self), implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
+        )
+        self.cpu.charge = self.meter.charge
+        self.cpu.notify = self._notify
+        self.cpu.mode_changed = self._mode_changed
+        self._place_of: Callable[[Cpu], Place] = bare_place
+        self._mode_changed()
+
+    @property
+    def place_of(self) -> Callable[[Cpu], Place]:
+        """Says where the processor is; asked whenever its mode changes."""
+        return self._place_of
+
+    @place_of.setter
+    def place_of(self, place_of: Callable[[Cpu], Place]) -> None:
+        self._place_of = place_of
+        self._mode_changed()
+
+    @property
+    def marks(self) -> Mapping[Linear, str]:
+        """Progress marks by linear address."""
+        return self.code.marks
+
+    @marks.setter
+    def marks(self, marks: Mapping[Linear, str]) -> None:
+        self.code.marks = marks
+        self.code.unlink()
+
+    @property
+    def on_access(self) -> Callable[[Place, int, int, bool], None] | None:
+        """Told (place, linear page, frame, write) before a ring first uses a page, and at times again."""
+        return self._on_access
+
+    @on_access.setter
+    def on_access(self, call: Callable[[Place, int, int, bool], None] | None) -> None:
+        self._on_access = call
+        self.mmu.on_fill = None if call is None else self._filled
+        self.mmu.drop_maps()
+        self.code.unlink()
+
+    def step(self) -> None:
+        """Do one step; nothing once the machine has stopped."""
+        self.pause_requested = False
+        self.run(max_steps=1)
+
+    def run(
+        self,
+        max_steps: int | None = None,
+        until_cycle: int | None = None,
+        until_instruction: int | None = None,
+    ) -> None:
+        """Do steps until a bound is reached, the machine stops, or a pause is requested.
+
+        Returns too when the processor waits and ``interrupts_blocked`` forbids what would wake it.
+        """
+        last = NEVER if max_steps is None else self.position + max_steps
+        cycle = NEVER if until_cycle is None else until_cycle
+        instruction = NEVER if until_instruction is None else until_instruction
+        while (
+            self.stopped is None
+            and not self.pause_requested
+            and self.position < last
+            and self.meter.cycles < cycle
+            and self.instructions < instruction
+        ):
+            if self.cpu.halted and self.interrupts_blocked and self.phase is None:
+                return
+            try:
+                self._turn(last, cycle, instruction)
+            except Fault as fault:
+                self._guarded(lambda fault=fault: self.cpu.take(fault))  # type: ignore[misc]
+            except Unimplemented as limit:
+                self._end("crashed", self._where(limit.message))
+            except TripleFault as end:
+                self._shut_down(end)
+            self._left = None
+
+    def stop(self, reason: str, message: Message) -> None:
+        """End the run, for good."""
+        if self.stopped is None:
+            self.stopped = (reason, message)
+            self.emit(events.MACHINE_STOPPED, reason, {"reason": reason})
+
+    def emit(
+        self,
+        kind: str,
+        cause: str,
+        payload: Payload,
+        source: Place | None = None,
+        target: Place | None = None,
+    ) -> None:
+        """Tell of an event of this step, with the charges made since the last one; places default to here."""
+        charges = self.meter.take_charges()
+        if self.listener is not None:
+            here = self.meter.place
+            self.listener(
+                Event(
+                    self.position,
+                    self.meter.cycles,
+                    kind,
+                    source or here,
+                    target or here,
+                    cause,
+                    payload,
+                    charges,
+                )
+            )
+
+    def count_emulated(self, linear: Linear | None = None) -> None:
+        """A monitor has done a guest instruction, the one at ``linear``, in the guest's stead."""
+        self.instructions += 1
+        mark = None if linear is None else self.marks.get(linear)
+        if mark is not None:
+            self._mark_passed(mark)
+
+    def inject(self, vector: int) -> bool:
+        """Deliver an interrupt as if its line had risen now: one step. False if the PIC would not pass it."""
+        for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
+            line = vector - controller.vector
+            if 0 <= line < 8:
+                self.pic.lower_irq(first + line)
+                self.pic.raise_irq(first + line)
+                if self.pic.intr and self.pic.acknowledge() == vector:
+                    self._interrupt(vector)
+                    return True
+        return False
+
+    def advance_devices(self) -> None:
+        """Bring the devices up to the present cycle."""
+        if self.meter.cycles >= self.clock.due and not self.interrupts_blocked:
+            self.clock.advance()
+
+    def save(self) -> dict[str, Any]:
+        """The whole machine as data that later runs do not change."""
+        return {
+            "position": self.position,
+            "instructions": self.instructions,
+            "stopped": self.stopped,
+            "phase": self.phase,
+            "arrival": self._arrival,
+            "cpu": save_cpu(self.cpu),
+            "tlb": self.mmu.save(),
+            "memory": self.memory.snapshot(),
+            "meter": self.meter.save(),
+            "pic": self.pic.save(),
+            "pit": self.pit.save(),
+            "uart": self.uart.save(),
+            "screen": self.screen.save(),
+            "monitor": None if self.monitor is None else self.monitor.save(),
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Become the machine that ``save`` saw."""
+        self.position, self.instructions = saved["position"], saved["instructions"]
+        self.stopped, self.phase, self._arrival = saved["stopped"], saved["phase"], saved["arrival"]
+        self.memory.restore(saved["memory"])
+        if self.monitor is not None:
+            self.monitor.load(saved["monitor"])
+        load_cpu(self.cpu, saved["cpu"])
+        self.mmu.load(saved["tlb"])
+        # After the processor, whose change of mode has entered a place.
+        self.meter.load(saved["meter"])
+        self.pic.load(saved["pic"])
+        self.pit.load(saved["pit"])
+        self.uart.load(saved["uart"])
+        self.screen.load(saved["screen"])
+        self.code.revalidate()
+        self._left = None
+
+    def _turn(self, last: int, cycle: int, instruction: int) -> None:
+        """One step of a kind that has to be chosen, or instructions until the next such choice."""
+        cpu = self.cpu
+        if self.phase is not None:
+            self._run_phase(self.phase)
+            return
+        self.advance_devices()
+        if cpu.single_step:
+            cpu.single_step = False
+            cpu.debug[6] |= DR6_BS
+            self._guarded(lambda: cpu.deliver(vectors.DB))
+        elif (
+            self.pic.intr and cpu.system_flags & EFLAGS_IF and not cpu.shadow and not self.interrupts_blocked
+        ):
+            self._interrupt(self.pic.acknowledge())
+        elif cpu.halted:
+            self._wait()
+        else:
+            self._execute(last, min(cycle, self.clock.due), instruction)
+
+    def _execute(self, last: int, due: int, until_instruction: int) -> None:
+        """Run instructions until a bound is reached or one changes how to go on."""
+        cpu, meter = self.cpu, self.meter
+        stepping = bool(cpu.system_flags & EFLAGS_TF)
+        if stepping or cpu.shadow:
+            last = self.position + 1
+        cpu.shadow = False
+        guest = meter.place.is_guest
+        hot = self.code.hot
+        counts, prices = meter.counts, meter.prices
+        retired = self.on_retired if guest else None
+        arrived = None if self._arrival is None else self._arrive()
+        while True:
+            eip = cpu.eip
+            if arrived is None:
+                try:
+                    run, price, kind, _ = hot[eip]
+                except KeyError:
+                    arrived = self._arrive()
+                    if arrived is None:
+                        return
+            if arrived is not None:
+                run, price, kind, _ = arrived
+                arrived = None
+            if stepping:
+                cpu.single_step = True  # before: an INT clears it
+            run(cpu)
+            if not kind & PRICED:
+                counts[price] += 1
+                meter.cycles += prices[price]
+            if guest and not (kind & REPEATED and cpu.eip == eip):
+                self.instructions += 1
+                if kind & MARKED:
+                    self._mark_passed(self.marks[Linear(cpu.segments[CS].base + eip & M32)])
+                if retired is not None:
+                    retired(self)
+            self.position += 1
+            if (
+                kind & SYSTEM
+                or meter.cycles >= due
+                or self.position >= last
+                or self.instructions >= until_instruction
+                or self.pause_requested
+            ):
+                return
+
+    def _arrive(self) -> Decoded | None:
+        """The instruction at EIP by the long way; None when a door is there and its phases begin."""
+        host = self.code.locate(self.cpu)
+        passed, self._arrival = self._arrival, None
+        door = self.doors.get(host)
+        if door is not None and door.ring == self.cpu.cpl and door.world == self.meter.place.world:
+            if passed != host:
+                self._arrival = host
+                self.phase = door.phase
+                return None
+            # Its phases have run; what stands there is now executed, this once.
+            found = self.code.instruction_at(self.cpu, host)
+            self.code.hot.pop(self.cpu.eip, None)
+            return found
+        return self.code.instruction_at(self.cpu, host)
+
+    def _run_phase(self, name: str) -> None:
+        assert self.monitor is not None
+        self.phase = self.monitor.run_phase(name)
+        self.position += 1
+
+    def _interrupt(self, vector: int) -> None:
+        """Deliver an external interrupt."""
+        self._guarded(lambda: self.cpu.deliver(vector, external=True))
+
+    def _guarded(self, deliver: Callable[[], None]) -> None:
+        """A delivery is a step, even if it is the last."""
+        try:
+            deliver()
+        except TripleFault as end:
+            self._shut_down(end)
+        except Unimplemented as limit:
+            self._end("crashed", self._where(limit.message))
+        else:
+            self.position += 1
+
+    def _wait(self) -> None:
+        """Wait in HLT for an interrupt and take it, or end the run when none can come."""
+        if self.cpu.system_flags & EFLAGS_IF:
+            for _ in range(_WAKING_EVENTS):
+                if self.clock.due == NEVER:
+                    break
+                self.meter.charge("idle_cycle", max(0, self.clock.due - self.meter.cycles))
+                self.clock.advance()
+                if self.pic.intr:
+                    self._interrupt(self.pic.acknowledge())
+                    return
+            sentence = Message(N_("the processor halted, and no interrupt that could wake it is coming"))
+        else:
+            sentence = Message(N_("the processor halted with interrupts disabled"))
+        self._end("halted", sentence)
+
+    def _end(self, reason: str, message: Message) -> None:
+        self.stop(reason, message)
+        self.position += 1
+
+    def _shut_down(self, end: TripleFault) -> None:
+        text = N_("triple fault at {address} ({bytes}): {faults}; the processor shut down")
+        self._end("shutdown", Message(text, {**self._here(), "faults": str(end)}))
+
+    def _where(self, message: Message) -> Message:
+        return Message(N_("{problem} (at {address}: {bytes})"), {**self._here(), "problem": message})
+
+    def _here(self) -> dict[str, str | int | float | Message]:
+        """EIP and the bytes there, as far as they can be seen without touching anything."""
+        linear = self.cpu.segments[CS].base + self.cpu.eip & M32
+        frame = self.mmu.probe(linear)
+        raw = b"" if frame is None else self.memory.dump(HostPhysical(frame << 12 | linear & 0xFFF), 8)
+        return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
+
+    def _mark_passed(self, label: str) -> None:
+        self.emit(events.MARK_PASSED, label, {"label": label, "instructions": self.instructions})
+
+    def _notify(self, kind: str, cause: str, payload: Payload) -> None:
+        source, self._left = self._left, None
+        self.emit(kind, cause, payload, source)
+
+    def _mode_changed(self) -> None:
+        cpu, mmu = self.cpu, self.mmu
+        mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4)
+        mmu.ring = cpu.cpl
+        cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
+        self.code.select(cpu)
+        place, here = self._place_of(cpu), self.meter.place
+        if place != here:
+            if self._left is None:
+                self._left = here
+            self.meter.enter(place)
+
+    def _filled(self, linear: int, frame: int, write: bool) -> None:
+        assert self._on_access is not None
+        self._on_access(self.meter.place, linear, frame, write)
+
+    def _line(self, number: int) -> Callable[[bool], None]:
+        def drive(high: bool) -> None:
+            if high:
+                self.pic.raise_irq(number)
+            else:
+                self.pic.lower_irq(number)
+
+        return drive
+
+    def _timed(self, source: str, value: int) -> int:
+        if self.read_time is None or not self.meter.place.is_guest:
+            return value
+        return self.read_time(source, value)
+
+    def _tsc(self) -> int:
+        return self._timed("tsc", self.meter.cycles)
