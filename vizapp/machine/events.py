@@ -35,6 +35,7 @@ VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
 # Paravirtual.
 HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
 EVENT_SENT = "EventSent"  # an event channel became pending
+REQUEST_REFUSED = "RequestRefused"  # the hypervisor protected something; payload: name, reason
 UPCALL_DELIVERED = "UpcallDelivered"  # the event callback of a domain entered
 # The session.
 DIVERGED = "Diverged"  # the run stopped being equivalent to the bare machine
@@ -60,6 +61,7 @@ CLI_NAMES = {
     VM_STOPPED: "vm-stop",
     HYPERCALL_MADE: "hypercall",
     EVENT_SENT: "event-send",
+    REQUEST_REFUSED: "refuse",
     UPCALL_DELIVERED: "upcall",
     DIVERGED: "diverge",
 }

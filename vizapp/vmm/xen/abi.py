@@ -104,9 +104,9 @@ NANOSECONDS = 1_000_000_000
 def hypercall_page() -> bytes:
     """The 4096 bytes that the hypervisor writes where the guest asked for them: one stub of 32 bytes a call.
 
-        stub i      B8 imm32   mov eax, i          stub 23 (iret)   50         push eax
-                    CD 82      int 0x82                             B8 imm32   mov eax, 23
-                    C3         ret                                  CD 82      int 0x82
+    stub i      B8 imm32   mov eax, i          stub 23 (iret)   50         push eax
+                CD 82      int 0x82                             B8 imm32   mov eax, 23
+                C3         ret                                  CD 82      int 0x82
     """
     page = bytearray(b"\x0f\x0b" * 2048)  # UD2 where there is no stub
     for number in HYPERCALLS:

@@ -142,5 +142,3 @@ class SharedInfo:
         fresh = not self.pending
         self.write(abi.VCPU_UPCALL_PENDING, 1, 1)
         return fresh
-
-

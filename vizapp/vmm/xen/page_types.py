@@ -64,6 +64,10 @@ def _refuse(text: str, **parameters: int | str) -> RefusedError:
     return RefusedError(Message(text, shown))
 
 
+def _free(count: int) -> None:
+    """Nothing is paid while the machine boots."""
+
+
 class PageTypes:
     """The frame table of one domain.
 
@@ -71,7 +75,10 @@ class PageTypes:
         memory: the machine's.
         owns: whether a machine frame belongs to the domain.
         xen_slots: page-directory index to entry, written into the hypervisor's part of every directory.
+
+    Attributes:
         charge: called with the number of page-table entries that were examined or written.
+        frames: what is known of each frame that was ever in use.
     """
 
     def __init__(
@@ -79,12 +86,11 @@ class PageTypes:
         memory: PhysicalMemory,
         owns: Callable[[int], bool],
         xen_slots: Mapping[int, int],
-        charge: Callable[[int], None],
     ) -> None:
         self._memory = memory
         self._owns = owns
         self._xen_slots = dict(xen_slots)
-        self._charge = charge
+        self.charge: Callable[[int], None] = _free
         self.frames: dict[int, FrameInfo] = {}
 
     def info(self, frame: int) -> FrameInfo:
@@ -184,13 +190,13 @@ class PageTypes:
     def _replace(self, address: HostPhysical, value: int) -> int:
         old = self._memory.read(address, 4)
         self._memory.write(address, 4, value)
-        self._charge(1)
+        self.charge(1)
         return old
 
     def _validate(self, frame: int, wanted: PageType) -> None:
         base = frame << PAGE_SHIFT
         last = FIRST_XEN_SLOT if wanted is PageType.L2 else ENTRIES
-        self._charge(last)
+        self.charge(last)
         for slot in range(last):
             try:
                 self._take_entry(wanted, self._memory.read(HostPhysical(base + slot * 4), 4))

@@ -80,16 +80,6 @@ def update_va_mapping(xen: Hypervisor, a: tuple[int, ...]) -> int:
     return 0
 
 
-def _new_directory(xen: Hypervisor, frame: int) -> None:
-    old = xen.domain.page_directory
-    if frame == old:
-        xen.flush_tlb()
-        return
-    xen.types.take(frame, PageType.L2)
-    xen.load_directory(frame)
-    xen.types.give_back(old)
-
-
 def _extended(xen: Hypervisor, command: int, argument: int) -> int:
     if command == abi.MMUEXT_PIN_L1:
         xen.types.pin(argument, PageType.L1)
@@ -98,7 +88,7 @@ def _extended(xen: Hypervisor, command: int, argument: int) -> int:
     elif command == abi.MMUEXT_UNPIN:
         xen.types.unpin(argument)
     elif command == abi.MMUEXT_NEW_BASEPTR:
-        _new_directory(xen, argument)
+        xen.switch_directory(argument)
     elif command in (abi.MMUEXT_TLB_FLUSH_LOCAL, abi.MMUEXT_TLB_FLUSH_MULTI, abi.MMUEXT_TLB_FLUSH_ALL):
         xen.flush_tlb()
     elif command in (abi.MMUEXT_INVLPG_LOCAL, abi.MMUEXT_INVLPG_MULTI, abi.MMUEXT_INVLPG_ALL):
