@@ -80,6 +80,7 @@ INPUTS: tuple[Input, ...] = (
     Input("invlpg", MEMORY, N_("one translation invalidated")),
     Input("mon_instruction", MONITOR, N_("instruction of the monitor between registers")),
     Input("mon_memory_reference", MONITOR, N_("memory reference of the monitor")),
+    Input("mon_locked", MONITOR, N_("locked memory access of the monitor")),
     Input("mon_branch", MONITOR, N_("branch of the monitor that predicts badly")),
     Input("mon_pte_write", MONITOR, N_("page-table entry written by the monitor")),
     Input("mon_decode", MONITOR, N_("guest instruction decoded by the monitor")),

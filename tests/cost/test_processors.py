@@ -1,0 +1,100 @@
+"""Processor files: complete, honest about every number, and clear about what is wrong with a bad one."""
+
+from __future__ import annotations
+
+import pytest
+
+from vizapp.cost.processors import load_processor, processor_names, read_processor
+from vizapp.errors import DataError, UnknownNameError
+from vizapp.machine.inputs import NAMES
+from vizapp.resources import assets
+
+PENTIUM_4 = "pentium-4-672"
+
+
+@pytest.fixture
+def text() -> str:
+    return (assets() / "processors" / f"{PENTIUM_4}.yaml").read_text(encoding="utf-8")
+
+
+def complaints(tmp_path, text: str, name: str = PENTIUM_4) -> list[str]:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_processor(path)
+    return [f"{problem.line}: {problem.message.in_english()}" for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", processor_names())
+def test_every_shipped_processor_prices_every_input_and_says_how_it_is_known(name):
+    processor = load_processor(name)
+    assert set(processor.prices) == set(NAMES)
+    for price in processor.prices.values():
+        assert price.reason if price.estimate else price.source
+        assert not (price.fitted_to and price.source is None)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "cycles"),
+    [(("io",), 3209), (("call", "ret"), 11), (("mov_store",), 1), (("sysenter", "sysenter"), 242)],
+)
+def test_the_pentium_4_has_the_published_inputs(inputs, cycles):
+    prices = load_processor(PENTIUM_4).cycles()
+    assert sum(prices[name] for name in inputs) == cycles
+
+
+def test_the_round_trip_of_a_divide_error_leaves_little_for_the_handler():
+    prices = load_processor(PENTIUM_4).cycles()
+    assert 0 < 889 - prices["exception"] - prices["iret_same"] < 20
+
+
+def test_overrides_replace_single_prices_and_are_checked():
+    processor = load_processor(PENTIUM_4)
+    prices = processor.cycles({"exception": 100})
+    assert tuple(prices) == NAMES
+    assert prices["exception"] == 100
+    assert prices["io"] == 3209
+    with pytest.raises(UnknownNameError, match="did you mean exception"):
+        processor.cycles({"exeption": 1})
+
+
+def test_an_unknown_processor_is_answered_with_its_neighbour():
+    with pytest.raises(UnknownNameError, match="did you mean pentium-4-672"):
+        load_processor("pentium-4-627")
+
+
+def test_a_missing_price_is_named(tmp_path, text):
+    lines = [line for line in text.splitlines() if not line.startswith("  div:")]
+    (complaint,) = complaints(tmp_path, "\n".join(lines))
+    assert "no price for div (division)" in complaint
+
+
+def test_a_misspelt_input_is_recognized_at_its_line(tmp_path, text):
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("  cpuid:"))
+    changed = text.replace("  cpuid:", "  cpuidd:")
+    assert complaints(tmp_path, changed) == [f"{line}: there is no such key as cpuidd; did you mean cpuid?"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("hertz: 3800000000", "hertz: 0", "expected a number above 0, found 0"),
+        ("vendor: Intel", "vendor: VIA", "expected one of 'Intel' or 'AMD', found 'VIA'"),
+        ("nop: {cycles: 1, certainty: estimate, reason: one slot of the trace cache}",
+         "nop: {cycles: 1, certainty: estimate}", "an estimate needs a reason"),
+        ("nop: {cycles: 1, certainty: estimate, reason: one slot of the trace cache}",
+         "nop: {cycles: 1, certainty: V}", "a figure needs a source"),
+        ("nop: {cycles: 1, certainty: estimate,", "nop: {cycles: 1, certainty: M-low,", "expected one of"),
+        ("nop: {cycles: 1,", "nop: {cycles: -1,", "expected a number of 0 or more"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_told_in_its_line(tmp_path, text, old, new, complaint):
+    assert old in text
+    line = text[: text.index(old)].count("\n") + 1
+    (told,) = complaints(tmp_path, text.replace(old, new, 1))
+    assert told.startswith(f"{line}: ")
+    assert complaint in told
+
+
+def test_a_file_is_named_after_its_processor(tmp_path, text):
+    assert "should be named pentium-4-672.yaml" in complaints(tmp_path, text, "other")[0]
