@@ -11,83 +11,31 @@ is about to fetch there, phases run instead, each naming the next, until one lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
-from vizapp.machine.clock import NEVER, Clock
+from vizapp.machine.board import Board
+from vizapp.machine.clock import NEVER
 from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, CodeCache, Decoded
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
-from vizapp.machine.devices.pic import PIC_PORTS, Pic
-from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit
-from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
-from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
+from vizapp.machine.doors import Door, PhaseRunner
 from vizapp.machine.events import Event, Payload
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.mmu import ImplicitAccess, Mmu
-from vizapp.machine.places import APPLICATION, BARE, GUEST_KERNEL, Place
-from vizapp.machine.ports import PortBus
+from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import N_, Message
 
-TIMER_IRQ = 0
 DR6_BS = 1 << 14
 # A periodic timer that has gone through two periods without an interrupt getting through will not wake a
 # halted processor any more: nothing changes while it waits.
 _WAKING_EVENTS = 4
-
-
-class Door(NamedTuple):
-    """A way into a monitor: the exact ring and world that must arrive, and the phase that begins."""
-
-    ring: int
-    phase: str
-    world: str = BARE
-
-
-class PhaseRunner(Protocol):
-    """What a PC asks of its monitor."""
-
-    def run_phase(self, name: str) -> str | None:
-        """Run a phase; the next one's name, or None when the processor goes on."""
-        ...
-
-    def save(self) -> Any:
-        """Its state as plain data."""
-        ...
-
-    def load(self, saved: Any) -> None:
-        """Take up a saved state."""
-        ...
-
-
-class PortAccess:
-    """The I/O ports of the physical processor: devices are brought up to date first, and a hook is told."""
-
-    def __init__(self, pc: Pc) -> None:
-        self._pc = pc
-
-    def read(self, port: int, size: int) -> int:
-        """IN."""
-        pc = self._pc
-        pc.advance_devices()
-        value = pc.ports.read(port, size)
-        if pc.on_port is not None:
-            pc.on_port(pc.meter.place, port, size, False, value)
-        return value
-
-    def write(self, port: int, size: int, value: int) -> None:
-        """OUT."""
-        pc = self._pc
-        pc.advance_devices()
-        pc.ports.write(port, size, value)
-        if pc.on_port is not None:
-            pc.on_port(pc.meter.place, port, size, True, value)
 
 
 def bare_place(cpu: Cpu) -> Place:
@@ -107,14 +55,10 @@ class Pc:
             monitor gives to ``stop``.
         phase: the monitor phase that the next step runs.
         doors: by host-physical address; a monitor sets them before the first step.
-        marks: progress marks by linear address, for guest code.
         monitor: whose phases run behind the doors.
         pause_requested: ``run`` returns after the present step.
-        interrupts_blocked: the devices' interrupts are not delivered and time does not reach them: ``inject``
-            says what comes when.
         listener: told of each event.
         on_retired: told after each guest instruction that the processor itself has retired.
-        on_port: told (place, port, size, write, value) after each access to a port by the processor.
         read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
             timer's.
     """
@@ -126,18 +70,11 @@ class Pc:
         self.meter = Meter(prices)
         self.memory = PhysicalMemory(memory_bytes)
         self.mmu = Mmu(self.memory, self.meter)
-        self.ports = PortBus()
-        self.clock = Clock(hertz, lambda: self.meter.cycles)
-        self.pic = Pic()
-        self.pit = Pit(self.clock, self._line(TIMER_IRQ), self._timed)
-        self.uart = Uart(self._line(COM1_IRQ))
-        self.screen = TextScreen(self.memory.dump)
-        for ports in PIC_PORTS:
-            self.ports.register(ports, self.pic)
-        self.ports.register(PIT_PORTS, self.pit)
-        self.ports.register(range(PORT_B, PORT_B + 1), self.pit)
-        self.ports.register(COM1_PORTS, self.uart)
-        self.ports.register(CRTC_PORTS, self.screen)
+        self.board = Board(
+            self.memory, hertz, lambda: self.meter.cycles, lambda: self.meter.place, self._timed
+        )
+        self.pic, self.pit = self.board.pic, self.board.pit
+        self.uart, self.screen = self.board.uart, self.board.screen
 
         self.position = 0
         self.instructions = 0
@@ -146,10 +83,8 @@ class Pc:
         self.doors: dict[HostPhysical, Door] = {}
         self.monitor: PhaseRunner | None = None
         self.pause_requested = False
-        self.interrupts_blocked = False
         self.listener: Callable[[Event], None] | None = None
         self.on_retired: Callable[[Pc], None] | None = None
-        self.on_port: Callable[[Place, int, int, bool, int], None] | None = None
         self.read_time: Callable[[str, int], int] | None = None
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
@@ -157,7 +92,7 @@ class Pc:
 
         self.code = CodeCache(self.memory, self.mmu)
         self.cpu = Cpu(
-            self.mmu, PortAccess(self), implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
+            self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
         self.cpu.charge = self.meter.charge
         self.cpu.notify = self._notify
@@ -184,6 +119,24 @@ class Pc:
     def marks(self, marks: Mapping[Linear, str]) -> None:
         self.code.marks = marks
         self.code.unlink()
+
+    @property
+    def interrupts_blocked(self) -> bool:
+        """Whether the devices' interrupts are not delivered and time does not reach them; see ``inject``."""
+        return self.board.frozen
+
+    @interrupts_blocked.setter
+    def interrupts_blocked(self, blocked: bool) -> None:
+        self.board.frozen = blocked
+
+    @property
+    def on_port(self) -> Callable[[Place, int, int, bool, int], None] | None:
+        """Told (place, port, size, write, value) after each access to a port by the processor."""
+        return self.board.on_port
+
+    @on_port.setter
+    def on_port(self, call: Callable[[Place, int, int, bool, int], None] | None) -> None:
+        self.board.on_port = call
 
     @property
     def on_access(self) -> Callable[[Place, int, int, bool], None] | None:
@@ -222,7 +175,7 @@ class Pc:
             and self.meter.cycles < cycle
             and self.instructions < instruction
         ):
-            if self.cpu.halted and self.interrupts_blocked and self.phase is None:
+            if self.cpu.halted and self.board.frozen and self.phase is None:
                 return
             try:
                 self._turn(last, cycle, instruction)
@@ -274,20 +227,10 @@ class Pc:
 
     def inject(self, vector: int) -> bool:
         """Deliver an interrupt as if its line had risen now: one step. False if the PIC would not pass it."""
-        for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
-            line = vector - controller.vector
-            if 0 <= line < 8:
-                self.pic.lower_irq(first + line)
-                self.pic.raise_irq(first + line)
-                if self.pic.intr and self.pic.acknowledge() == vector:
-                    self._interrupt(vector)
-                    return True
-        return False
-
-    def advance_devices(self) -> None:
-        """Bring the devices up to the present cycle."""
-        if self.meter.cycles >= self.clock.due and not self.interrupts_blocked:
-            self.clock.advance()
+        if not self.board.request(vector):
+            return False
+        self._interrupt(vector)
+        return True
 
     def save(self) -> dict[str, Any]:
         """The whole machine as data that later runs do not change."""
@@ -301,10 +244,7 @@ class Pc:
             "tlb": self.mmu.save(),
             "memory": self.memory.snapshot(),
             "meter": self.meter.save(),
-            "pic": self.pic.save(),
-            "pit": self.pit.save(),
-            "uart": self.uart.save(),
-            "screen": self.screen.save(),
+            "board": self.board.save(),
             "monitor": None if self.monitor is None else self.monitor.save(),
         }
 
@@ -319,10 +259,7 @@ class Pc:
         self.mmu.load(saved["tlb"])
         # After the processor, whose change of mode has entered a place.
         self.meter.load(saved["meter"])
-        self.pic.load(saved["pic"])
-        self.pit.load(saved["pit"])
-        self.uart.load(saved["uart"])
-        self.screen.load(saved["screen"])
+        self.board.load(saved["board"])
         self.code.revalidate()
         self._left = None
 
@@ -332,19 +269,17 @@ class Pc:
         if self.phase is not None:
             self._run_phase(self.phase)
             return
-        self.advance_devices()
+        self.board.advance()
         if cpu.single_step:
             cpu.single_step = False
             cpu.debug[6] |= DR6_BS
             self._guarded(lambda: cpu.deliver(vectors.DB))
-        elif (
-            self.pic.intr and cpu.system_flags & EFLAGS_IF and not cpu.shadow and not self.interrupts_blocked
-        ):
+        elif self.pic.intr and cpu.system_flags & EFLAGS_IF and not cpu.shadow and not self.board.frozen:
             self._interrupt(self.pic.acknowledge())
         elif cpu.halted:
             self._wait()
         else:
-            self._execute(last, min(cycle, self.clock.due), instruction)
+            self._execute(last, min(cycle, self.board.clock.due), instruction)
 
     def _execute(self, last: int, due: int, until_instruction: int) -> None:
         """Run instructions until a bound is reached or one changes how to go on."""
@@ -354,43 +289,55 @@ class Pc:
             last = self.position + 1
         cpu.shadow = False
         guest = meter.place.is_guest
+        if guest:
+            # No step retires more than one, so the bound in instructions is one in steps.
+            last = min(last, self.position + until_instruction - self.instructions)
+        retired = self.on_retired if guest else None
         hot = self.code.hot
         counts, prices = meter.counts, meter.prices
-        retired = self.on_retired if guest else None
-        arrived = None if self._arrival is None else self._arrive()
+        found: Decoded | None = None
+        if self._arrival is not None:
+            found = self._arrive()
+            if found is None:
+                return
         while True:
             eip = cpu.eip
-            if arrived is None:
-                try:
-                    run, price, kind, _ = hot[eip]
-                except KeyError:
-                    arrived = self._arrive()
-                    if arrived is None:
-                        return
-            if arrived is not None:
-                run, price, kind, _ = arrived
-                arrived = None
+            try:
+                run, price, kind, _ = found or hot[eip]
+            except KeyError:
+                found = self._arrive()
+                if found is None:
+                    return
+                continue
+            found = None
             if stepping:
                 cpu.single_step = True  # before: an INT clears it
             run(cpu)
-            if not kind & PRICED:
+            if kind:
+                if self._retire(kind, price, eip, guest):
+                    last = self.position
+            else:
                 counts[price] += 1
                 meter.cycles += prices[price]
-            if guest and not (kind & REPEATED and cpu.eip == eip):
-                self.instructions += 1
-                if kind & MARKED:
-                    self._mark_passed(self.marks[Linear(cpu.segments[CS].base + eip & M32)])
-                if retired is not None:
-                    retired(self)
+                if guest:
+                    self.instructions += 1
+            if retired is not None and not (kind & REPEATED and cpu.eip == eip):
+                retired(self)
+                if self.pause_requested:
+                    last = self.position
             self.position += 1
-            if (
-                kind & SYSTEM
-                or meter.cycles >= due
-                or self.position >= last
-                or self.instructions >= until_instruction
-                or self.pause_requested
-            ):
+            if self.position >= last or meter.cycles >= due:
                 return
+
+    def _retire(self, kind: int, price: int, eip: int, guest: bool) -> bool:
+        """Account for an instruction that was not a plain one; whether the run loop has to look around."""
+        if not kind & PRICED:
+            self.meter.instruction(price)
+        if guest and not (kind & REPEATED and self.cpu.eip == eip):
+            self.instructions += 1
+            if kind & MARKED:
+                self._mark_passed(self.marks[Linear(self.cpu.segments[CS].base + eip & M32)])
+        return bool(kind & (SYSTEM | MARKED))
 
     def _arrive(self) -> Decoded | None:
         """The instruction at EIP by the long way; None when a door is there and its phases begin."""
@@ -432,10 +379,10 @@ class Pc:
         """Wait in HLT for an interrupt and take it, or end the run when none can come."""
         if self.cpu.system_flags & EFLAGS_IF:
             for _ in range(_WAKING_EVENTS):
-                if self.clock.due == NEVER:
+                if self.board.clock.due == NEVER:
                     break
-                self.meter.charge("idle_cycle", max(0, self.clock.due - self.meter.cycles))
-                self.clock.advance()
+                self.meter.charge("idle_cycle", max(0, self.board.clock.due - self.meter.cycles))
+                self.board.clock.advance()
                 if self.pic.intr:
                     self._interrupt(self.pic.acknowledge())
                     return

@@ -1,0 +1,107 @@
+"""The board: the devices of a PC on their ports, their interrupt lines and their clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vizapp.machine.clock import Clock
+from vizapp.machine.devices.pic import PIC_PORTS, Pic
+from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
+from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
+from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
+from vizapp.machine.memory import PhysicalMemory
+from vizapp.machine.places import Place
+from vizapp.machine.ports import PortBus
+
+TIMER_IRQ = 0
+
+
+class Board:
+    """Interrupt controllers, timer, serial port and text screen, and the processor's way to their ports.
+
+    Attributes:
+        ports: what is at which port.
+        clock: the devices' time, ``hertz`` cycles a second of the counter ``now``.
+        frozen: time does not reach the devices, save where a port is read.
+        on_port: told (place, port, size, write, value) after each access by the processor.
+    """
+
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        hertz: int,
+        now: Callable[[], int],
+        place: Callable[[], Place],
+        read_time: ReadTime,
+    ) -> None:
+        self.ports = PortBus()
+        self.clock = Clock(hertz, now)
+        self.frozen = False
+        self.on_port: Callable[[Place, int, int, bool, int], None] | None = None
+        self.pic = Pic()
+        self.pit = Pit(self.clock, self._line(TIMER_IRQ), read_time)
+        self.uart = Uart(self._line(COM1_IRQ))
+        self.screen = TextScreen(memory.dump)
+        self._place = place
+        for ports in PIC_PORTS:
+            self.ports.register(ports, self.pic)
+        self.ports.register(PIT_PORTS, self.pit)
+        self.ports.register(range(PORT_B, PORT_B + 1), self.pit)
+        self.ports.register(COM1_PORTS, self.uart)
+        self.ports.register(CRTC_PORTS, self.screen)
+
+    def advance(self) -> None:
+        """Let every device act that is due."""
+        if not self.frozen:
+            self.clock.advance()
+
+    def read(self, port: int, size: int) -> int:
+        """IN by the processor."""
+        self.advance()
+        value = self.ports.read(port, size)
+        if self.on_port is not None:
+            self.on_port(self._place(), port, size, False, value)
+        return value
+
+    def write(self, port: int, size: int, value: int) -> None:
+        """OUT by the processor."""
+        self.advance()
+        self.ports.write(port, size, value)
+        if self.on_port is not None:
+            self.on_port(self._place(), port, size, True, value)
+
+    def request(self, vector: int) -> bool:
+        """Raise the line that has ``vector`` and acknowledge it; False if the controllers do not pass it."""
+        for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
+            line = vector - controller.vector
+            if 0 <= line < 8:
+                self.pic.lower_irq(first + line)
+                self.pic.raise_irq(first + line)
+                return self.pic.intr and self.pic.acknowledge() == vector
+        return False
+
+    def save(self) -> dict[str, Any]:
+        """All devices, as plain data."""
+        return {
+            "pic": self.pic.save(),
+            "pit": self.pit.save(),
+            "uart": self.uart.save(),
+            "screen": self.screen.save(),
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take up where ``save`` left off; the counter must already show the time of then."""
+        self.pic.load(saved["pic"])
+        self.pit.load(saved["pit"])
+        self.uart.load(saved["uart"])
+        self.screen.load(saved["screen"])
+
+    def _line(self, number: int) -> Callable[[bool], None]:
+        def drive(high: bool) -> None:
+            if high:
+                self.pic.raise_irq(number)
+            else:
+                self.pic.lower_irq(number)
+
+        return drive
