@@ -27,11 +27,11 @@ def run_guest(binary: Path, directory: Path, seconds: float = 20.0) -> str:
     Virtual time follows the instruction count (16 ns each), so that a run is the same on any computer.
     Returns what was printed so far when ``seconds`` are over.
     """
-    command = [
-        "qemu-system-i386", "-machine", "pc", "-cpu", "pentium3,-apic", "-m", "16", "-nodefaults", "-display", "none",
-        "-accel", "tcg", "-icount", "shift=4,sleep=off", "-serial", "stdio", "-bios", str(build_rom(directory)),
-        "-device", f"loader,file={binary},addr={LOAD_ADDRESS:#x},force-raw=on",
-    ]  # fmt: skip
+    machine = ["-machine", "pc", "-cpu", "pentium3,-apic", "-m", "16", "-nodefaults", "-display", "none"]
+    time_base = ["-accel", "tcg", "-icount", "shift=4,sleep=off"]
+    image = ["-device", f"loader,file={binary},addr={LOAD_ADDRESS:#x},force-raw=on"]
+    start = ["-bios", str(build_rom(directory)), "-serial", "stdio"]
+    command = ["qemu-system-i386", *machine, *time_base, *image, *start]
     deadline = time.monotonic() + seconds
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

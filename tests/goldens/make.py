@@ -1,0 +1,64 @@
+"""Makes the goldens of NASM and QEMU, programs that we did not write; `make goldens`.
+
+NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
+
+    nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
+
+and, in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.oracle import bare_machine
+from vizapp.guest.library import GUESTS, guest_directory
+
+GOLDENS = Path(__file__).resolve().parent
+RESULTS = GOLDENS / "results.json"
+
+
+def nasm_golden(guest: str, build: str) -> Path:
+    """Where NASM's bytes of a build stand."""
+    return GOLDENS / "nasm" / f"{guest}-{build}.bin"
+
+
+def make_guest(guest: str, build: str) -> None:
+    """Assemble one build with NASM; a warning is an error."""
+    defines = ["-DXEN"] if build == "xen" else []
+    source, output = GUESTS[guest].source, nasm_golden(guest, build)
+    output.parent.mkdir(exist_ok=True)
+    options = ["-w+all", "-w+error", "-f", "bin", *defines, "-i", f"{guest_directory()}/"]
+    subprocess.run(["nasm", *options, "-o", output, source], check=True)
+
+
+def result_of(output: str) -> str:
+    """The checksum in what a guest printed, "" if it did not come to its last line."""
+    found = re.search(r"^result: ([0-9A-F]{8})\n\Z", output, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def results() -> dict[str, str]:
+    """The committed checksums by guest."""
+    loaded: dict[str, str] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return loaded
+
+
+def main() -> None:
+    """Make all goldens anew."""
+    printed = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for guest in GUESTS.values():
+            for build in guest.builds:
+                make_guest(guest.name, build)
+            binary = nasm_golden(guest.name, "native")
+            printed[guest.name] = result_of(bare_machine.run_guest(binary, Path(directory)))
+    RESULTS.write_text(json.dumps(printed, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
