@@ -74,7 +74,7 @@ class _Request:
     address_size: int
     address: int
     wide: Collection[int]
-    short: bool
+    displacement_size: int | None
 
     def size_for(self, opcode: Opcode) -> int | None:
         """The operand size that the operands tell, or 0 if none does, or None if they disagree."""
@@ -147,7 +147,7 @@ class _Request:
                     return _is_sign_extended_byte(value, size) or 0 <= value < 0x100
                 return not wide and operand.size in (0, size) and _is_sign_extended_byte(value, size)
             case "1":
-                return value == 1 and not wide
+                return value == 1 and operand.size == 0 and not wide
             case "Jb" | "Jz":
                 return True
         return False
@@ -162,7 +162,7 @@ def _number(value: int, size: int) -> bytes:
 
 
 def _prefixes(request: _Request, opcode: Opcode, size: int, segment: int | None) -> bytes:
-    """Segment, address size and operand size, in NASM's order."""
+    """Segment, operand size and address size, in NASM's order."""
     found = bytearray()
     for code, operand in zip(opcode.operands, request.operands, strict=True):
         if segment is None and isinstance(operand, Memory) and code[0] != "Y":
@@ -171,10 +171,10 @@ def _prefixes(request: _Request, opcode: Opcode, size: int, segment: int | None)
                 segment = operand.segment
     if segment is not None:
         found.append(SEGMENT_PREFIX[segment])
-    if request.address_size != request.default_size:
-        found.append(0x67)
     if size != request.default_size:
         found.append(0x66)
+    if request.address_size != request.default_size:
+        found.append(0x67)
     return bytes(found)
 
 
@@ -185,7 +185,7 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
     tail = b""
     code_byte = opcode.code
     branch: tuple[int, int] | None = None
-    for position, (code, operand) in enumerate(zip(opcode.operands, request.operands, strict=True)):
+    for code, operand in zip(opcode.operands, request.operands, strict=True):
         match operand:
             case Register(index) | ControlRegister(index) | DebugRegister(index) | SegmentRegister(index):
                 if code[0] in "GCDS" and code in ("Gb", "Gw", "Gv", "Cd", "Dd", "Sw"):
@@ -199,7 +199,7 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
                     tail += operand.displacement.to_bytes(request.address_size, "little")
                 elif code not in _IMPLIED_BASE:
                     # reg is filled in below: an operand after this one may be in it
-                    rm = encode_memory(operand, 0, request.address_size, position in request.wide)
+                    rm = encode_memory(operand, 0, request.address_size, request.displacement_size)
             case Immediate(value):
                 if code in ("Jb", "Jz"):
                     branch = (1 if code == "Jb" else size, value)
@@ -258,6 +258,7 @@ def encode(
     segment: int | None = None,
     address: int = 0,
     wide: Collection[int] = (),
+    displacement_size: int | None = None,
     short: bool = False,
 ) -> bytes:
     """Encode one instruction.
@@ -273,8 +274,9 @@ def encode(
         lock: puts LOCK.
         segment: puts this segment's prefix even where it is the default.
         address: of the first byte; branches to an address need it.
-        wide: positions of operands whose number keeps its full width, however small: addresses that move,
-            and near branches.
+        wide: positions of immediates that keep their full width, however small: addresses, and the targets
+            of near branches.
+        displacement_size: in bytes, of a memory operand's displacement; the smallest if not told.
         short: only a branch of one byte will do.
 
     Raises:
@@ -289,7 +291,7 @@ def encode(
         address_size or default,
         address,
         {moved.get(position, position) for position in wide},
-        short,
+        displacement_size,
     )
     _check_addresses(request)
     front = bytes([0xF0] * lock)

@@ -26,24 +26,22 @@ def is_encodable(memory: Memory, address_size: int) -> bool:
     return memory.index != ESP and memory.scale in _SCALES
 
 
-def _displacement_size(memory: Memory, address_size: int, wide: bool, base_is_ebp: bool) -> int:
+def _displacement_size(memory: Memory, address_size: int, base_is_ebp: bool) -> int:
     sign = 1 << 8 * address_size - 1
     signed = (memory.displacement ^ sign) - sign
-    if wide:
-        return address_size
     if signed == 0 and not base_is_ebp:  # [EBP] without a displacement is the code of [disp32]
         return 0
     return 1 if -128 <= signed < 128 else address_size
 
 
-def encode_memory(memory: Memory, reg: int, address_size: int, wide: bool = False) -> bytes:
+def encode_memory(memory: Memory, reg: int, address_size: int, displacement_size: int | None = None) -> bytes:
     """ModRM to displacement of an encodable memory operand.
 
     Args:
         memory: the operand; its displacement is of the address size, unsigned.
         reg: the reg field.
         address_size: 2 or 4 bytes.
-        wide: keep the displacement at its full size, as for an address that is not known to be small.
+        displacement_size: 1 or the address size; the smallest that does if not told.
     """
     base, index = memory.base, memory.index
     if base is None and (index is None or address_size == 2):
@@ -51,14 +49,14 @@ def encode_memory(memory: Memory, reg: int, address_size: int, wide: bool = Fals
         return bytes([reg << 3 | rm]) + memory.displacement.to_bytes(address_size, "little")
     if address_size == 2:
         rm = _RM16[base or 0, index]
-        size = _displacement_size(memory, 2, wide, rm == 6)
+        size = displacement_size or _displacement_size(memory, 2, rm == 6)
         head = [reg << 3 | rm]
     elif base is None:  # an index without a base always has a 32-bit displacement
         assert index is not None
         head = [reg << 3 | ESP, _SCALES[memory.scale] << 6 | index << 3 | EBP]
         return bytes(head) + memory.displacement.to_bytes(4, "little")
     else:
-        size = _displacement_size(memory, 4, wide, base == EBP)
+        size = displacement_size or _displacement_size(memory, 4, base == EBP)
         if index is None and base != ESP:
             head = [reg << 3 | base]
         else:

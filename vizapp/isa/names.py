@@ -7,6 +7,7 @@ from typing import NamedTuple
 from vizapp.isa.instruction import Memory, Operand, Register
 from vizapp.isa.opcodes import BY_MNEMONIC
 from vizapp.isa.registers import DS, EAX, EBX, EDI, EDX, ES, ESI
+from vizapp.isa.table import CONDITIONS
 
 
 class Name(NamedTuple):
@@ -21,6 +22,10 @@ _CONDITION_ALIASES = {
     "c": "b", "nae": "b", "nb": "ae", "nc": "ae", "e": "z", "ne": "nz", "na": "be", "nbe": "a",
     "pe": "p", "po": "np", "nge": "l", "nl": "ge", "ng": "le", "nle": "g",
 }  # fmt: skip
+
+CONDITION_CODES: dict[str, int] = {name: code for code, name in enumerate(CONDITIONS)}
+CONDITION_CODES |= {alias: CONDITION_CODES[name] for alias, name in _CONDITION_ALIASES.items()}
+"""Every condition's name to its code (SDM Vol. 1, "EFLAGS Condition Codes")."""
 
 _SPELLINGS: dict[str, Name] = {
     "cbw": Name("cbw", 2),
@@ -49,8 +54,6 @@ def _names() -> dict[str, Name]:
         names |= {stem + letter: Name(stem, size) for letter, size in (("w", 2), ("d", 4))}
     for stem in ("j", "set", "cmov"):
         names |= {stem + alias: Name(stem + canonical) for alias, canonical in _CONDITION_ALIASES.items()}
-    del names["insd"], names["outsd"]
-    names |= {"insd": Name("ins", 4), "outsd": Name("outs", 4)}
     return names | _SPELLINGS
 
 

@@ -1,0 +1,102 @@
+"""The tests of %if, %ifdef, %ifidn and their kin, and constants for the preprocessor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vizapp.guest.assembler.expression import Reader, parse_expression
+from vizapp.guest.assembler.lexer import Token
+from vizapp.guest.assembler.macros import Defines
+from vizapp.guest.assembler.problems import LineError
+from vizapp.guest.assembler.values import Value
+from vizapp.messages import N_, Message
+
+TESTS = frozenset({"", "def", "idn", "idni", "macro", "id", "num", "str", "empty"})
+
+
+class _ConstantScope:
+    """The preprocessor runs before addresses exist: no label and no ``$`` has a value."""
+
+    def lookup(self, name: str, column: int) -> Value:
+        raise LineError(Message(N_("{name} is not known before assembly"), {"name": name}), column)
+
+    @property
+    def here(self) -> Value:
+        raise LineError(Message(N_("{name} is not known before assembly"), {"name": "$"}))
+
+    @property
+    def start(self) -> Value:
+        raise LineError(Message(N_("{name} is not known before assembly"), {"name": "$$"}))
+
+    @property
+    def position(self) -> int:
+        return 0
+
+
+def constant(tokens: list[Token], column: int) -> int:
+    """The value of an expression that needs no labels; ``column`` is the directive's."""
+    if not tokens:
+        raise LineError(Message(N_("an expression is missing here")), column)
+    reader = Reader(tokens)
+    value = parse_expression(reader)(_ConstantScope())
+    extra = reader.peek()
+    if extra is not None:
+        raise LineError(Message(N_("unexpected {text}"), {"text": extra.text}), extra.column)
+    if not value.is_number:
+        raise LineError(Message(N_("a register is not a number")), column)
+    return value.number
+
+
+def test_of(directive: str) -> tuple[str, bool] | None:
+    """The test of ``%ifndef`` or ``%elifidn``, and whether it is negated; None for another directive."""
+    for stem in ("%elif", "%if"):
+        if directive.startswith(stem):
+            name = directive[len(stem) :]
+            if name in TESTS:
+                return name, False
+            if name[:1] == "n" and name[1:] in TESTS - {""}:
+                return name[1:], True
+    return None
+
+
+@dataclass(slots=True)
+class Tester:
+    """Answers a conditional directive's test."""
+
+    defines: Defines
+    macros: dict[str, object]
+
+    def holds(self, test: str, tokens: list[Token], column: int) -> bool:
+        """Whether the test holds for what follows the directive."""
+        match test:
+            case "":
+                return constant(self.defines.expand(tokens), column) != 0
+            case "def":
+                names = [token.text for token in tokens if not token.is_operator(",")]
+                return any(self.defines.find(name) is not None for name in names)
+            case "macro":
+                return bool(tokens) and tokens[0].text in self.macros
+        expanded = self.defines.expand(tokens)
+        if test in ("idn", "idni"):
+            return self._identical(expanded, test == "idni", column)
+        if test == "empty":
+            return not expanded
+        kind = {"id": "name", "num": "number", "str": "string"}[test]
+        if test == "num" and len(expanded) == 2 and expanded[0].text in ("-", "+"):
+            expanded = expanded[1:]
+        return len(expanded) == 1 and expanded[0].kind == kind
+
+    @staticmethod
+    def _identical(tokens: list[Token], fold: bool, column: int) -> bool:
+        commas = [index for index, token in enumerate(tokens) if token.is_operator(",")]
+        if not commas:
+            raise LineError(Message(N_("expected {what} here"), {"what": ","}), column)
+        sides = []
+        for side in (tokens[: commas[0]], tokens[commas[0] + 1 :]):
+            texts = [_unquoted(token) for token in side]
+            sides.append([text.lower() for text in texts] if fold else texts)
+        return sides[0] == sides[1]
+
+
+def _unquoted(token: Token) -> str:
+    return "'" + token.text[1:-1] if token.kind == "string" else token.text

@@ -1,0 +1,478 @@
+"""NASM's preprocessor: macros, conditional assembly, repetition and inclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from vizapp.guest.assembler.conditions import Tester, constant, test_of
+from vizapp.guest.assembler.lexer import Token, string_bytes, tokenize
+from vizapp.guest.assembler.macros import (
+    Call,
+    Define,
+    Defines,
+    Line,
+    Macro,
+    RawLine,
+    split_parameters,
+    substitute,
+)
+from vizapp.guest.assembler.problems import LineError, Origin, Problems
+from vizapp.messages import N_, Message
+
+MAX_LINES = 200_000
+MAX_DEPTH = 64
+MAX_REPEAT = 65_536
+
+Include = Callable[[str], str]
+"""Gives the text of an included file by the name as written; raises OSError if there is none."""
+
+
+@dataclass(slots=True)
+class _Condition:
+    """An open %if: whether its lines count now, whether a branch has been taken, whether %else was seen."""
+
+    origin: Origin
+    column: int
+    active: bool
+    taken: bool
+    parent_active: bool
+    seen_else: bool = False
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A source of lines: a file, a macro's body or a repetition."""
+
+    kind: str
+    lines: Iterable[RawLine]
+    call: Call | None
+    conditions: list[_Condition] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Collection:
+    """The lines between %macro or %rep and its end, while they are read."""
+
+    ends: str
+    begins: tuple[str, ...]
+    header: list[Token]
+    origin: Origin
+    column: int
+    lines: list[RawLine] = field(default_factory=list)
+    depth: int = 1
+
+
+def split_lines(source: str, file: str) -> list[RawLine]:
+    """The lines of a text; one that ends in a backslash goes on in the next."""
+    result = []
+    pending, first = "", 0
+    for number, text in enumerate(source.splitlines(), 1):
+        if not pending:
+            first = number
+        if text.endswith("\\"):
+            pending += text[:-1] + " "
+            continue
+        whole, pending = pending + text, ""
+        result.append(RawLine(tokenize(whole), file, first, whole))
+    if pending:
+        result.append(RawLine(tokenize(pending), file, first, pending))
+    return result
+
+
+class Preprocessor:
+    """One run over one source."""
+
+    def __init__(self, include: Include, problems: Problems, is_reserved: Callable[[str], bool]) -> None:
+        self._include = include
+        self._problems = problems
+        self._is_reserved = is_reserved
+        self._defines = Defines()
+        self._macros: dict[str, list[Macro]] = {}
+        self._folded_macros: dict[str, str] = {}
+        self._tester = Tester(self._defines, self._macros)  # type: ignore[arg-type]
+        self._frames: list[_Frame] = []
+        self._collection: _Collection | None = None
+        self._serial = 0
+        self._result: list[Line] = []
+        self._lines_read = 0
+        self._directives: dict[str, Callable[[Token, list[Token], Line], None]] = {
+            "%define": self._define, "%idefine": self._define, "%xdefine": self._define,
+            "%ixdefine": self._define, "%undef": self._undef, "%assign": self._assign,
+            "%iassign": self._assign, "%include": self._do_include, "%error": self._error,
+            "%fatal": self._error, "%warning": self._warning, "%macro": self._collect,
+            "%imacro": self._collect, "%rep": self._collect, "%rotate": self._rotate,
+            "%exitrep": self._exit, "%exitmacro": self._exit, "%unmacro": self._unmacro,
+            "%strlen": self._strlen,
+        }  # fmt: skip
+
+    def run(self, source: str, file: str, defines: Mapping[str, str | int]) -> list[Line]:
+        """The lines of ``source`` with all directives done; problems are noted, and their lines left out."""
+        for name, value in defines.items():
+            self._defines.set(Define(name, None, tuple(tokenize(str(value)))))
+        self._push(_Frame("file", iter(split_lines(source, file)), None))
+        try:
+            while self._frames:
+                frame = self._frames[-1]
+                raw = next(iter(frame.lines), None)
+                if raw is None:
+                    self._end(frame)
+                else:
+                    self._line(raw, frame)
+        except _StopError as stop:
+            self._problems.add(stop.origin, stop.error)
+        return self._result
+
+    def _push(self, frame: _Frame) -> None:
+        self._frames.append(frame)
+
+    def _end(self, frame: _Frame) -> None:
+        self._frames.pop()
+        collection = self._collection
+        if collection is not None:
+            error = LineError(Message(N_("{end} is missing"), {"end": collection.ends}), collection.column)
+            self._problems.add(collection.origin, error)
+            self._collection = None
+        for condition in frame.conditions:
+            self._problems.add(
+                condition.origin,
+                LineError(Message(N_("{end} is missing"), {"end": "%endif"}), condition.column),
+            )
+
+    def _line(self, raw: RawLine, frame: _Frame) -> None:
+        origin = _origin_of(raw, frame.call)
+        self._lines_read += 1
+        if self._lines_read > MAX_LINES:
+            raise _StopError(
+                origin, LineError(Message(N_("the source grows beyond {limit} lines"), {"limit": MAX_LINES}))
+            )
+        first = raw.tokens[0] if raw.tokens else None
+        directive = first.text.lower() if first is not None and first.kind == "directive" else ""
+        try:
+            if self._collection is not None:
+                self._continue_collection(raw, directive, frame)
+                return
+            is_active = not frame.conditions or frame.conditions[-1].active
+            if directive and self._conditional(directive, raw, origin, frame, is_active):
+                return
+            if not is_active or first is None:
+                return
+            tokens = raw.tokens
+            if frame.call is not None:
+                tokens = substitute(tokens, frame.call)
+            if directive:
+                self._direct(directive, tokens, origin)
+            else:
+                self._ordinary(tokens, origin, frame.call)
+        except LineError as error:
+            self._problems.add(origin, error)
+
+    def _direct(self, directive: str, tokens: list[Token], origin: Origin) -> None:
+        handler = self._directives.get(directive)
+        if handler is None:
+            known = [*self._directives, "%if", "%elif", "%else", "%endif", "%endmacro", "%endrep"]
+            close = get_close_matches(directive, known, n=1)
+            text = (
+                N_("unknown directive {name}; did you mean {close}?")
+                if close
+                else N_("unknown directive {name}")
+            )
+            parameters = {"name": directive, "close": close[0] if close else ""}
+            raise LineError(Message(text, parameters), tokens[0].column)
+        handler(tokens[0], tokens[1:], Line(tokens, origin))
+
+    # Conditional assembly
+
+    def _conditional(
+        self, directive: str, raw: RawLine, origin: Origin, frame: _Frame, is_active: bool
+    ) -> bool:
+        """Whether it was a directive of conditional assembly, now done."""
+        column = raw.tokens[0].column
+        if frame.call is not None:
+            column = frame.call.column
+        if directive == "%endif":
+            self._innermost(frame, directive, column)
+            frame.conditions.pop()
+            return True
+        if directive == "%else":
+            condition = self._innermost(frame, directive, column)
+            if condition.seen_else:
+                raise LineError(Message(N_("a second %else for one %if")), column)
+            condition.seen_else = True
+            condition.active = condition.parent_active and not condition.taken
+            return True
+        test = test_of(directive)
+        if test is None:
+            return False
+        if directive.startswith("%elif"):
+            condition = self._innermost(frame, directive, column)
+            if condition.seen_else:
+                raise LineError(Message(N_("{name} after %else"), {"name": directive}), column)
+            wanted = condition.parent_active and not condition.taken
+        else:
+            condition = _Condition(origin, column, False, False, is_active)
+            frame.conditions.append(condition)
+            wanted = is_active
+        condition.active = False
+        if wanted:
+            condition.taken = True  # so that a test that cannot be made takes no branch at all
+            tokens = substitute(raw.tokens, frame.call) if frame.call is not None else raw.tokens
+            name, negated = test
+            condition.taken = condition.active = self._tester.holds(name, tokens[1:], column) != negated
+        return True
+
+    @staticmethod
+    def _innermost(frame: _Frame, directive: str, column: int) -> _Condition:
+        if not frame.conditions:
+            raise LineError(Message(N_("{name} without %if"), {"name": directive}), column)
+        return frame.conditions[-1]
+
+    # Single-line macros
+
+    def _define(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        name = _name(tokens, directive)
+        body = tokens[1:]
+        parameters: tuple[str, ...] | None = None
+        if body and body[0].is_operator("(") and not body[0].spaced:
+            end = next((index for index, token in enumerate(body) if token.is_operator(")")), None)
+            if end is None:
+                raise LineError(Message(N_("expected {what} here"), {"what": ")"}), body[-1].column)
+            parameters = tuple(token.text for token in body[1:end] if token.kind == "name")
+            body = body[end + 1 :]
+        kind = directive.text.lower()
+        if "x" in kind:
+            body = self._defines.expand(body)
+        self._defines.set(Define(name, parameters, tuple(body)), fold=kind.startswith("%i"))
+
+    def _undef(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        self._defines.remove(_name(tokens, directive))
+
+    def _assign(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        name = _name(tokens, directive)
+        value = constant(self._defines.expand(tokens[1:]), directive.column)
+        self._set_number(name, value, directive, fold=directive.text.lower().startswith("%i"))
+
+    def _set_number(self, name: str, value: int, directive: Token, fold: bool = False) -> None:
+        body = [Token("number", str(abs(value)), directive.column, False)]
+        if value < 0:
+            body.insert(0, Token("operator", "-", directive.column, True))
+        self._defines.set(Define(name, None, tuple(body)), fold)
+
+    def _strlen(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        name = _name(tokens, directive)
+        text = self._defines.expand(tokens[1:])
+        if len(text) != 1 or text[0].kind != "string":
+            raise LineError(Message(N_("expected {what} here"), {"what": N_("a string")}), directive.column)
+        self._set_number(name, len(string_bytes(text[0].text)), directive)
+
+    # Files and messages
+
+    def _do_include(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        tokens = self._defines.expand(tokens)
+        if len(tokens) != 1 or tokens[0].kind != "string":
+            raise LineError(Message(N_("%include needs a file's name in quotes")), directive.column)
+        name = string_bytes(tokens[0].text).decode()
+        if sum(frame.kind == "file" for frame in self._frames) >= MAX_DEPTH:
+            raise _StopError(
+                line.origin,
+                LineError(Message(N_("{name} is included without end"), {"name": name}), directive.column),
+            )
+        try:
+            source = self._include(name)
+        except (OSError, KeyError, UnicodeDecodeError):
+            raise LineError(
+                Message(N_("the file {name} cannot be read"), {"name": name}), tokens[0].column
+            ) from None
+        self._push(_Frame("file", iter(split_lines(source, name)), None))
+
+    def _error(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        words = self._defines.expand(tokens)
+        text = "".join(
+            " " * token.spaced + (string_bytes(token.text).decode() if token.kind == "string" else token.text)
+            for token in words
+        ).strip()
+        error = LineError(Message(N_("{text}"), {"text": text}), directive.column)
+        if directive.text.lower() == "%fatal":
+            raise _StopError(line.origin, error)
+        raise error
+
+    def _warning(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        """A warning changes nothing in the image, so it is passed over."""
+
+    # Multi-line macros and repetition
+
+    def _collect(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        is_repeat = directive.text.lower() == "%rep"
+        self._collection = _Collection(
+            "%endrep" if is_repeat else "%endmacro",
+            ("%rep",) if is_repeat else ("%macro", "%imacro"),
+            [directive, *tokens],
+            line.origin,
+            directive.column,
+        )
+
+    def _continue_collection(self, raw: RawLine, directive: str, frame: _Frame) -> None:
+        collection = self._collection
+        assert collection is not None
+        if directive in collection.begins:
+            collection.depth += 1
+        elif directive == collection.ends or (collection.ends == "%endmacro" and directive == "%endm"):
+            collection.depth -= 1
+            if collection.depth == 0:
+                self._collection = None
+                if collection.ends == "%endrep":
+                    self._repeat(collection, frame)
+                else:
+                    self._define_macro(collection)
+                return
+        collection.lines.append(raw)
+
+    def _repeat(self, collection: _Collection, frame: _Frame) -> None:
+        try:
+            count = constant(self._defines.expand(collection.header[1:]), collection.column)
+            if count > MAX_REPEAT:
+                raise LineError(
+                    Message(N_("%rep repeats at most {limit} times"), {"limit": MAX_REPEAT}),
+                    collection.column,
+                )
+        except LineError as error:
+            self._problems.add(collection.origin, error)
+            return
+        lines = (line for _ in range(count) for line in collection.lines)
+        self._push(_Frame("rep", lines, frame.call))
+
+    def _define_macro(self, collection: _Collection) -> None:
+        directive, *header = collection.header
+        try:
+            macro = _macro(self._defines.expand(header[1:]), _name(header, directive), collection)
+        except LineError as error:
+            self._problems.add(collection.origin, error)
+            return
+        forms = self._macros.setdefault(macro.name, [])
+        if any((form.least, form.most) == (macro.least, macro.most) for form in forms):
+            twice = Message(N_("macro {name} is already defined"), {"name": macro.name})
+            self._problems.add(collection.origin, LineError(twice, collection.column))
+        forms.append(macro)
+        if directive.text.lower() == "%imacro":
+            self._folded_macros[macro.name.lower()] = macro.name
+
+    def _unmacro(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        self._macros.pop(_name(tokens, directive), None)
+
+    def _rotate(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        call = self._frames[-1].call
+        if call is None:
+            raise LineError(
+                Message(N_("{name} works inside a macro only"), {"name": "%rotate"}), directive.column
+            )
+        count = constant(self._defines.expand(tokens), directive.column)
+        if call.parameters:
+            turn = count % len(call.parameters)
+            call.parameters = call.parameters[turn:] + call.parameters[:turn]
+
+    def _exit(self, directive: Token, tokens: list[Token], line: Line) -> None:
+        kind = directive.text.lower()[len("%exit") :]
+        if not any(frame.kind == kind for frame in self._frames):
+            text = N_("{name} is in no %rep") if kind == "rep" else N_("{name} is in no macro")
+            raise LineError(Message(text, {"name": directive.text}), directive.column)
+        while self._frames.pop().kind != kind:
+            pass
+
+    def _ordinary(self, tokens: list[Token], origin: Origin, outer: Call | None) -> None:
+        tokens = self._defines.expand(tokens)
+        if not tokens:
+            return
+        start = 0
+        if len(tokens) > 1 and tokens[0].kind == "name" and self._forms(tokens[0]) is None:
+            # a label may stand before a macro's name
+            start = 2 if tokens[1].is_operator(":") else 1
+        name = tokens[start] if start < len(tokens) else None
+        forms = self._forms(name) if name is not None else None
+        if name is None or forms is None or (start == 1 and self._is_reserved(tokens[0].text)):
+            self._result.append(Line(tokens, origin))
+            return
+        parameters = split_parameters(tokens[start + 1 :])
+        macro = next((form for form in forms if form.takes(len(parameters))), None)
+        if macro is None:
+            raise LineError(
+                Message(
+                    N_("macro {name} does not take {count} parameters"),
+                    {"name": name.text, "count": len(parameters)},
+                ),
+                name.column,
+            )
+        if outer is not None and outer.active(macro):
+            # As in NASM, a macro's own name inside it is the instruction of that name.
+            if not self._is_reserved(name.text):
+                raise LineError(Message(N_("macro {name} calls itself"), {"name": name.text}), name.column)
+            self._result.append(Line(tokens, origin))
+            return
+        if start:
+            self._result.append(Line([*tokens[:start]], origin))
+        self._serial += 1
+        call = Call(macro, _filled(macro, parameters), self._serial, name.column, origin, outer)
+        self._push(_Frame("macro", iter(macro.body), call))
+
+    def _forms(self, token: Token | None) -> list[Macro] | None:
+        if token is None or token.kind != "name":
+            return None
+        found = self._macros.get(token.text)
+        return found or self._macros.get(self._folded_macros.get(token.text.lower(), ""))
+
+
+class _StopError(Exception):
+    """A problem after which going on makes no sense."""
+
+    def __init__(self, origin: Origin, error: LineError) -> None:
+        super().__init__(error.message.in_english())
+        self.origin = origin
+        self.error = error
+
+
+def _origin_of(raw: RawLine, call: Call | None) -> Origin:
+    if call is None:
+        return Origin(raw.file, raw.number, raw.text)
+    outer = call.origin
+    return Origin(outer.file, outer.number, outer.text, (call.macro.name, raw.file, raw.number))
+
+
+def _name(tokens: list[Token], directive: Token) -> str:
+    if not tokens or tokens[0].kind != "name":
+        column = tokens[0].column if tokens else directive.column
+        raise LineError(Message(N_("{directive} needs a name"), {"directive": directive.text}), column)
+    return tokens[0].text
+
+
+def _macro(tokens: list[Token], name: str, collection: _Collection) -> Macro:
+    """A macro from what follows its name: ``1-3+ default, default``."""
+    column = collection.column
+    if not tokens or tokens[0].kind != "number":
+        raise LineError(Message(N_("macro {name} needs its number of parameters"), {"name": name}), column)
+    least = int(tokens[0].text)
+    most: int | None = least
+    position = 1
+    if position < len(tokens) and tokens[position].is_operator("-"):
+        limit = tokens[position + 1] if position + 1 < len(tokens) else tokens[position]
+        most = None if limit.is_operator("*") else int(limit.text) if limit.text.isdecimal() else least
+        position += 2
+    greedy = position < len(tokens) and tokens[position].is_operator("+")
+    position += greedy
+    if position < len(tokens) and tokens[position].text == ".nolist":
+        position += 1
+    defaults = tuple(split_parameters(tokens[position:]))
+    return Macro(name, least, most, greedy, defaults, tuple(collection.lines))
+
+
+def _filled(macro: Macro, parameters: list[list[Token]]) -> list[list[Token]]:
+    """The parameters with defaults for those left out, and what a greedy last one takes put together."""
+    if macro.greedy and macro.most is not None and len(parameters) > macro.most:
+        kept, rest = parameters[: macro.most - 1], parameters[macro.most - 1 :]
+        last: list[Token] = []
+        for position, parameter in enumerate(rest):
+            if position:
+                last.append(Token("operator", ",", parameter[0].column if parameter else 1, False))
+            last += parameter
+        return [*kept, last]
+    missing = len(parameters) - macro.least
+    return parameters + list(macro.defaults[missing:]) if macro.most is None or missing >= 0 else parameters
