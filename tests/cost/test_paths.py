@@ -7,6 +7,7 @@ import pytest
 from vizapp.cost.paths import OPERATIONS, load_paths, monitor_names, read_paths
 from vizapp.cost.processors import load_processor
 from vizapp.errors import DataError, UnknownNameError
+from vizapp.vmm.trap_and_emulate.phases import PHASES
 
 STEP = "name: x\ndescription: x\nsteps:\n  go:\n    what: x\n    operations: {%s}\n    basis: %s\n"
 
@@ -29,6 +30,10 @@ def test_every_step_is_made_of_monitor_operations(name):
     for step in paths.operations().values():
         assert step
         assert set(step) <= set(OPERATIONS)
+
+
+def test_every_phase_of_trap_and_emulate_has_its_step():
+    assert set(load_paths("trap-and-emulate").steps) == {*PHASES, "device"}
 
 
 def test_a_trap_that_is_emulated_comes_to_its_published_cost():
