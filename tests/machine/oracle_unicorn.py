@@ -1,4 +1,4 @@
-"""One instruction at a time on this processor and on unicorn: registers, flags, memory and faults compared."""
+"""One instruction at a time on this processor and on unicorn; registers, flags, memory, faults compared."""
 
 from __future__ import annotations
 
