@@ -94,7 +94,7 @@ class Auditor:
     def _check(self, position: int, place: Place, kind: str, number: int, write: bool) -> None:
         if (place.vm, place.ring, kind, number, write) in self._seen:
             return
-        # The bare machine's only guest has no number.
+        # On the bare machine the only guest has no number, and is the first all the same.
         own = f"vm{max(place.vm, 0)}"
         if self._owner(kind, number) != own:
             self._ownership = self._declare()

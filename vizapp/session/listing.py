@@ -130,8 +130,18 @@ class Listing:
         index = bisect_left(self._addresses, eip)
         return index if index < len(self._rows) and self._addresses[index] == eip else None
 
+    def _behind(self, eip: int) -> int | None:
+        """The row that ends at ``eip``: after a HLT that is the last, EIP is where no code follows."""
+        index = bisect_left(self._addresses, eip) - 1
+        if index < 0:
+            return None
+        row = self._rows[index]
+        return index if row.address + len(row.raw) == eip else None
+
     def _window(self, eip: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
         index = self._index(eip)
+        if index is None:
+            index = self._behind(eip)
         if index is None:
             return self._sweep(eip, read)
         block = index // BLOCK * BLOCK

@@ -67,6 +67,13 @@ class SeekInstruction:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTo:
+    """Run on until the guest is about to execute at a linear address, or to the end."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Run from the cursor on, at most ``steps_per_second`` (None: as fast as it goes), until Pause, the
     end, a breakpoint or a caught event."""
@@ -111,6 +118,7 @@ Command: TypeAlias = (
     | PreviousEvent
     | Seek
     | SeekInstruction
+    | RunTo
     | Run
     | Pause
     | SetBreakpoints

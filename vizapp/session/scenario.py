@@ -12,7 +12,8 @@ class Scenario:
     """One guest on one PC under one technique; plain data, so that it can cross to a session process.
 
     ``memory`` is the guest's, in bytes. ``overrides`` re-price single inputs, in cycles. ``serial_input``
-    is what COM1 will receive, available from the start.
+    is what COM1 will receive, available from the start. ``yardstick`` is the native build of a ported guest,
+    whose result is compared with this one's.
     """
 
     image: Image
@@ -26,3 +27,4 @@ class Scenario:
     exit_port: int | None = None
     log_ports: tuple[int, ...] = ()
     preset: str = ""
+    yardstick: Image | None = None

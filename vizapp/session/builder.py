@@ -1,0 +1,71 @@
+"""Composes a machine from a scenario: processor, prices, technique and guest, inside this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vizapp.cost.paths import load_paths, monitor_names
+from vizapp.cost.processors import load_processor
+from vizapp.errors import ScenarioError
+from vizapp.machine.pc import Pc
+from vizapp.messages import N_, Message
+from vizapp.vmm import registry
+from vizapp.vmm.base import Options
+
+if TYPE_CHECKING:
+    from vizapp.cost.processors import Processor
+    from vizapp.session.scenario import Scenario
+    from vizapp.vmm.base import Monitor, Paths, Technique
+
+MARK = "mark_"  # labels that mark progress
+
+
+class Machine(NamedTuple):
+    """A PC with its guest loaded, before its first step."""
+
+    pc: Pc
+    monitor: Monitor
+    technique: Technique
+    processor: Processor
+
+
+def build(scenario: Scenario) -> Machine:
+    """The machine of a scenario.
+
+    Raises:
+        VizappError: a name that does not exist, or a combination that cannot be.
+    """
+    technique = registry.technique(scenario.technique)
+    if scenario.image.build != technique.build and technique.build == "native":
+        raise ScenarioError(
+            Message(
+                N_("{guest} is built for Xen: it runs under paravirtual, or take its native build"),
+                {"guest": scenario.image.name},
+            )
+        )
+    processor = load_processor(scenario.processor)
+    options = Options(scenario.memory, _paths(scenario.technique), scenario.virtualizable)
+    pc = Pc(
+        prices=processor.cycles(_overrides(scenario)),
+        memory_bytes=technique.host_memory(options),
+        hertz=processor.hertz,
+    )
+    monitor = technique.start(pc, scenario.image, options)
+    pc.marks = {address: name for name, address in scenario.image.symbols.items() if name.startswith(MARK)}
+    if scenario.serial_input:
+        monitor.devices.uart.receive(scenario.serial_input)
+    return Machine(pc, monitor, technique, processor)
+
+
+def _overrides(scenario: Scenario) -> dict[str, int]:
+    """The prices that the scenario sets itself, checked."""
+    for name, price in scenario.overrides.items():
+        if price < 0:
+            sentence = N_("{name} costs {price} cycles: a price is not negative")
+            raise ScenarioError(Message(sentence, {"name": name, "price": price}))
+    return scenario.overrides
+
+
+def _paths(technique: str) -> Paths:
+    """The path lengths of the technique's monitor; none for the bare machine."""
+    return load_paths(technique).operations() if technique in monitor_names() else {}

@@ -1,0 +1,137 @@
+"""Equivalence, checked by replay: the monitored run and the bare machine in lockstep, a stretch at a time.
+
+After each stretch beyond the end of the recording the bare machine follows it with the logged interrupts and
+time values. At the first difference the monitored machine is put just behind the instruction in question,
+and the run ends there. A difference is either a digest that is not the same, or an interrupt that the bare
+machine would have refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizapp.isa.registers import EFLAGS_AF, EFLAGS_CF, EFLAGS_OF, EFLAGS_PF, EFLAGS_SF, EFLAGS_ZF, GENERAL
+from vizapp.machine import events as ev
+from vizapp.messages import N_, Message
+from vizapp.session.memory_check import memory_difference
+from vizapp.session.replay import Injection, ReplayLog, TimeRead, Yardstick
+from vizapp.session.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.events import Event
+    from vizapp.machine.pc import Pc
+    from vizapp.session.replay import Difference
+    from vizapp.vmm.base import CpuView, Monitor
+
+_FLAGS = {
+    "CF": EFLAGS_CF, "PF": EFLAGS_PF, "AF": EFLAGS_AF, "ZF": EFLAGS_ZF, "SF": EFLAGS_SF, "OF": EFLAGS_OF,
+}  # fmt: skip
+
+
+class Lockstep:
+    """Checks one monitored run while it is recorded.
+
+    Attributes:
+        compared: guest instructions found equal so far.
+        first_difference: what was found; None while all is equal.
+    """
+
+    def __init__(
+        self, pc: Pc, monitor: Monitor, bare: Pc, bare_monitor: Monitor, text: Callable[[int], str]
+    ) -> None:
+        self.compared = 0
+        self.first_difference: Message | None = None
+        self._pc = pc
+        self._monitor = monitor
+        self._bare_monitor = bare_monitor
+        self._text = text
+        self._log = ReplayLog()
+        self._yardstick = Yardstick(bare, self._log)
+        self._base: Any = None
+        self.trace = Trace(0)
+        self._recording = False
+
+    def begin(self) -> None:
+        """A stretch of recording begins."""
+        self._base = self._pc.save()
+        self.trace = Trace(self._pc.instructions)
+        self._recording = True
+
+    def event(self, event: Event) -> None:
+        """Note what the guest is given by time."""
+        if event.kind == ev.INTERRUPT_INJECTED:
+            view = self._monitor.guest_view()
+            vector = int(event.payload.get("vector", 0))
+            self._log.injections.append(Injection(self._pc.instructions, view.general[1], vector))
+
+    def time(self, source: str, value: int) -> int:
+        """Note a time value that the guest reads, and let it have it."""
+        if self._recording:
+            self._log.times.append(TimeRead(self._pc.instructions, source, value))
+        return value
+
+    def finish(self) -> Message | None:
+        """Let the bare machine follow; the first difference, with the machine put just behind it."""
+        self._recording = False
+        pc = self._pc
+        self.trace.pad(pc.instructions)
+        self._yardstick.follow(self.trace, pc.instructions)
+        difference = self._yardstick.difference
+        if difference is None:
+            self.compared = pc.instructions
+            if pc.stopped is not None:
+                self.first_difference = memory_difference(
+                    self._monitor, pc, self._yardstick.pc, self._yardstick.directories
+                )
+            return None
+        self.compared = difference.instruction
+        self.first_difference = self._locate(difference)
+        return self.first_difference
+
+    def _locate(self, difference: Difference) -> Message:
+        """Put the monitored machine behind the instruction in question, and name it."""
+        pc, index = self._pc, difference.instruction
+        pc.load(self._base)
+        self._go(index)
+        address = self._monitor.guest_view().eip
+        parameters: dict[str, str | int | Message] = {
+            "index": index,
+            "address": f"{address:08X}",
+            "text": self._text(address),
+        }
+        if difference.reason is not None:
+            return Message(
+                N_("before guest instruction {index}, {text} at {address}: {reason}"),
+                {**parameters, "reason": difference.reason},
+            )
+        self._go(index + 1)
+        here, there = self._monitor.guest_view(), self._bare_monitor.guest_view()
+        name, value, expected = _first_register(here, there)
+        return Message(
+            N_(
+                "guest instruction {index}, {text} at {address}: {register} is {value} here and {expected} "
+                "on the bare machine"
+            ),
+            {**parameters, "register": name, "value": value, "expected": expected},
+        )
+
+    def _go(self, instruction: int) -> None:
+        pc = self._pc
+        while pc.instructions < instruction and pc.stopped is None:
+            pc.pause_requested = False
+            pc.run(until_instruction=instruction)
+
+
+def _first_register(here: CpuView, there: CpuView) -> tuple[str, str, str]:
+    """Name and both values of the first register that differs, the likelier ones first."""
+    for name, mine, real in zip(GENERAL, here.general, there.general, strict=True):
+        if mine != real:
+            return name.upper(), f"{mine:08X}", f"{real:08X}"
+    if here.eip != there.eip:
+        return "EIP", f"{here.eip:08X}", f"{there.eip:08X}"
+    for name, bit in _FLAGS.items():
+        if (here.eflags ^ there.eflags) & bit:
+            return name, str(int(bool(here.eflags & bit))), str(int(bool(there.eflags & bit)))
+    return "CPL", str(here.cpl), str(there.cpl)

@@ -1,0 +1,96 @@
+"""Looks at the machine at the cursor without touching it, for sentences and panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vizapp.isa.addresses import PAGE_MASK, HostPhysical, Linear
+from vizapp.isa.descriptors import unpack
+from vizapp.isa.registers import DS, ESP
+from vizapp.session.listing import LONGEST
+from vizapp.session.moment import Moment
+from vizapp.session.truths import Pair, register_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.pc import Pc
+    from vizapp.session.listing import Disassembler
+    from vizapp.vmm.base import CpuView, Monitor
+
+_LOCAL = 1 << 2  # TI: the selector names a descriptor of the LDT
+_NULL = 3  # a null selector is 0 with any RPL
+
+
+class Observation(NamedTuple):
+    """What was seen: for sentences, and for the two truths."""
+
+    moment: Moment
+    pair: Pair
+
+
+class Observer:
+    """Looks at one PC and its monitor."""
+
+    def __init__(self, pc: Pc, monitor: Monitor, disassemble: Disassembler, bits: int) -> None:
+        self._pc = pc
+        self._monitor = monitor
+        self._disassemble = disassemble
+        self._bits = bits
+
+    def look(self) -> Observation:
+        """The machine as it is now."""
+        pc = self._pc
+        guest, processor = self._monitor.guest_view(), self._monitor.processor_view()
+        text, instruction = "", None
+        code = self.code(guest.eip)
+        if code is not None:
+            text, instruction = self._disassemble(guest.eip, code, self._bits)
+        top = self.read(guest.general[ESP], 4)
+        moment = Moment(
+            position=pc.position,
+            place=pc.meter.place,
+            phase=pc.phase or "",
+            instructions=pc.instructions,
+            guest=register_values(guest),
+            processor=register_values(processor),
+            instruction=instruction,
+            text=text,
+            top=None if top is None else int.from_bytes(top, "little"),
+        )
+        real = self._live_limit() if pc.meter.place.is_guest else self._limit(processor, self._physical)
+        same = guest == processor
+        return Observation(
+            moment, Pair(guest, processor, real if same else self._limit(guest, self.read), real)
+        )
+
+    def read(self, linear: int, count: int) -> bytes | None:
+        """Guest memory at a linear address; None where the guest has nothing."""
+        return self._monitor.guest_read(Linear(linear), count)
+
+    def code(self, linear: int) -> bytes | None:
+        """Up to one instruction's worth of bytes at a linear address."""
+        whole = self.read(linear, LONGEST)
+        if whole is not None:
+            return whole
+        return self.read(linear, min(LONGEST, PAGE_MASK + 1 - (linear & PAGE_MASK)))
+
+    def _live_limit(self) -> int | None:
+        segment = self._pc.cpu.segments[DS]
+        return segment.limit if segment.usable else None
+
+    def _physical(self, linear: int, count: int) -> bytes | None:
+        address = self._monitor.processor_translate(Linear(linear))
+        return None if address is None else self._pc.memory.dump(HostPhysical(address), count)
+
+    def _limit(self, view: CpuView, read: Callable[[int, int], bytes | None]) -> int | None:
+        """The limit of DS by the descriptor that its selector names; None where that cannot be told."""
+        selector = view.selectors[DS]
+        base, limit = view.gdtr
+        if selector <= _NULL or selector & _LOCAL or (selector | 7) > limit or not base:
+            return None
+        raw = read(base + (selector & ~7), 8)
+        if raw is None:
+            return None
+        descriptor = unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
+        return descriptor.limit if descriptor.present else None

@@ -1,0 +1,124 @@
+"""Watches a run while it happens for the first time: events, heat, marks, leaks, equivalence.
+
+While the cursor moves in the recorded past nothing here listens, so nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.machine import events as ev
+from vizapp.machine.events import Event
+from vizapp.session.frames import Progress, Stopped
+
+if TYPE_CHECKING:
+    from vizapp.machine.pc import Pc
+    from vizapp.machine.places import Place
+    from vizapp.session.auditor import Auditor
+    from vizapp.session.equivalence import Lockstep
+    from vizapp.session.recorder import EventStore
+
+
+class Recorder:
+    """Attached to a PC for each stretch beyond the end of its recording.
+
+    Attributes:
+        heat: how often execution arrived at each guest instruction, by address.
+        end: position, guest instruction and cycle of the end of the recording.
+        progress: the last point of the overhead graph.
+    """
+
+    def __init__(
+        self, pc: Pc, technique: str, store: EventStore, auditor: Auditor, lockstep: Lockstep | None
+    ) -> None:
+        self.heat: dict[int, int] = {}
+        self._pc = pc
+        self._technique = technique
+        self._store = store
+        self._auditor = auditor
+        self._lockstep = lockstep
+        self._marks = 0
+        self._catch: frozenset[str] | None = frozenset()
+        self._attached = False
+        pc.listener = self._event
+        pc.on_access = self._access
+        pc.on_port = self._port
+        self._measure(None)
+
+    def catch(self, kinds: frozenset[str] | None) -> None:
+        """In the next stretch pause behind an event of one of these kinds (None: of any)."""
+        self._catch = kinds
+
+    def begin(self) -> None:
+        """Attach."""
+        self._attached = True
+        self._pc.on_retired = self._retired
+        if self._lockstep is not None:
+            self._lockstep.begin()
+
+    def finish(self) -> Stopped | None:
+        """Detach, and say whether the run ends here: because it stopped, or because it diverged."""
+        pc = self._pc
+        pc.on_retired = None
+        self._attached = False
+        self._catch = frozenset()
+        stopped = None if pc.stopped is None else Stopped(*pc.stopped)
+        if self._lockstep is not None:
+            difference = self._lockstep.finish()
+            if difference is not None:
+                stopped = Stopped("diverged", difference)
+                self.cut(stopped)
+                return stopped
+        self._measure(stopped)
+        return stopped
+
+    def cut(self, stopped: Stopped) -> None:
+        """The run ends at the cursor because it diverged: what was recorded behind it did not happen."""
+        pc = self._pc
+        position = pc.position
+        self._store.truncate(self._store.before(position))
+        self._auditor.drop_after(position)
+        self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
+        place = pc.meter.place
+        self._store.append(Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, "diverged", {}))
+        self._measure(stopped)
+
+    def _measure(self, stopped: Stopped | None) -> None:
+        pc = self._pc
+        valid = stopped is None or stopped.reason != "diverged"
+        self.end = (pc.position, pc.instructions, pc.meter.cycles)
+        self.progress = Progress(
+            technique=self._technique,
+            instructions=pc.instructions,
+            marks=self._marks,
+            cycles=pc.meter.cycles,
+            purposes={purpose.value: cycles for purpose, cycles in pc.meter.by_purpose().items()},
+            stopped=stopped,
+            overhead_valid=valid,
+        )
+
+    def _retired(self, pc: Pc) -> None:
+        eip = pc.cpu.eip
+        self.heat[eip] = self.heat.get(eip, 0) + 1
+        if self._lockstep is not None:
+            self._lockstep.trace.retired(pc)
+
+    def _event(self, event: Event) -> None:
+        if not self._attached:
+            return
+        self._store.append(event)
+        self._auditor.event(event)
+        if self._lockstep is not None:
+            self._lockstep.event(event)
+        if event.kind == ev.MARK_PASSED:
+            self._marks += 1
+        if self._catch is None or event.kind in self._catch:
+            self._pc.pause_requested = True
+
+    def _access(self, place: Place, linear: int, frame: int, write: bool) -> None:
+        if self._attached:
+            self._auditor.access(self._pc.position, place, frame, write)
+
+    def _port(self, place: Place, port: int, size: int, write: bool, value: int) -> None:
+        if self._attached:
+            self._auditor.port(self._pc.position, place, port, write)

@@ -1,0 +1,82 @@
+"""The outcome of a run as plain data: the JSON that ``vizapp run --json`` promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizapp.machine import events as ev
+from vizapp.machine.meter import Purpose
+from vizapp.machine.places import APPLICATION
+
+if TYPE_CHECKING:
+    from vizapp.session.frames import Frame
+    from vizapp.session.recorder import EventStore
+    from vizapp.session.scenario import Scenario
+
+# Kinds of which the JSON tells the counts by cause.
+_BY_CAUSE = frozenset({ev.HYPERCALL_MADE})
+
+
+def event_counts(store: EventStore, position: int) -> dict[str, Any]:
+    """Counts by the command line's names; by cause where the promise says so."""
+    counts: dict[str, Any] = {}
+    for kind, count in store.counts(position).items():
+        name = ev.CLI_NAMES.get(kind, kind)
+        counts[name] = store.causes(kind, position) if kind in _BY_CAUSE else count
+    return counts
+
+
+def instruction_counts(frame: Frame) -> dict[str, int]:
+    """Guest instructions by ring, from the ledger, and those that a monitor had written."""
+    user = sum(
+        count
+        for place, purpose, _, count, _ in frame.charges
+        if place.component == APPLICATION and purpose == Purpose.GUEST
+    )
+    user = min(user, frame.instruction)
+    return {
+        "guest": frame.instruction,
+        "user": user,
+        "kernel": frame.instruction - user,
+        "monitor_written": frame.scorecard.efficiency.cache,
+    }
+
+
+def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool) -> dict[str, Any]:
+    """The JSON of one run whose cursor stands at its end; equivalence is null unless ``scored``."""
+    card = frame.scorecard
+    stopped = frame.stopped
+    difference = card.first_difference
+    return {
+        "guest": scenario.image.name,
+        "technique": scenario.technique,
+        "processor": scenario.processor,
+        "paging": scenario.paging,
+        "virtualizable": scenario.virtualizable,
+        "io": "split" if scenario.technique == "paravirtual" else "bare-metal",
+        "stopped": {
+            "reason": "limit" if stopped is None else stopped.reason,
+            "detail": "" if stopped is None else stopped.detail.in_english(),
+        },
+        "instructions": instruction_counts(frame),
+        "translated": {"ident": 0, "in-cache": 0, "callout": 0, "chained": 0, "lookup": 0},
+        "cycles": {"total": frame.cycle, "by_purpose": dict(frame.purposes)},
+        "events": event_counts(store, frame.position),
+        "registers": dict(frame.guest_registers),
+        "serial": frame.serial,
+        "screen": list(frame.screen),
+        "scorecard": {
+            "equivalence": {
+                "claimed": card.claimed,
+                "holds": card.holds if scored else None,
+                "compared": card.compared if scored else 0,
+                "first_difference": None if difference is None or not scored else difference.in_english(),
+            },
+            "resource_control": {"refused": card.refused, "let_through": card.let_through},
+            "efficiency": {
+                "direct": card.efficiency.direct,
+                "cache": card.efficiency.cache,
+                "emulated": card.efficiency.emulated,
+            },
+        },
+    }

@@ -1,0 +1,326 @@
+"""A session: one scenario, its recording, and the cursor in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vizapp.machine import events as ev
+from vizapp.session import protocol as p
+from vizapp.session.auditor import Auditor
+from vizapp.session.builder import build
+from vizapp.session.equivalence import Lockstep
+from vizapp.session.frames import Efficiency, Scorecard, Stage, StageComponent, StageWorld
+from vizapp.session.listing import Listing
+from vizapp.session.motion import (
+    Running,
+    ToInstruction,
+    ToNextEvent,
+    ToPosition,
+    UntilHeld,
+)
+from vizapp.session.observe import Observer
+from vizapp.session.over import Over
+from vizapp.session.recorder import EventStore
+from vizapp.session.recording import Recorder
+from vizapp.session.report import report
+from vizapp.session.scoring import Scoring
+from vizapp.session.timeline import Timeline
+from vizapp.session.view import FrameBuilder, serial_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from vizapp.machine.events import Event
+    from vizapp.messages import Message
+    from vizapp.session.frames import EventBatch, Frame, Progress
+    from vizapp.session.motion import Motion
+    from vizapp.session.observe import Observation
+    from vizapp.session.scenario import Scenario
+    from vizapp.vmm import stage as vmm_stage
+
+
+class Session:
+    """Runs one scenario under full control, in this process.
+
+    With ``lockstep`` the run is checked for equivalence while it is recorded, and stops where it ceases to
+    be equivalent; without it, equivalence is unknown until ``score`` is asked for.
+
+    Attributes:
+        scenario: what decides the run.
+        title: the technique's name for people.
+        stage: which places there are.
+        store: every recorded event.
+        timeline: the run and its cursor.
+    """
+
+    def __init__(self, scenario: Scenario, *, lockstep: bool = False) -> None:
+        self.scenario = scenario
+        self.machine = build(scenario)
+        pc, monitor, technique, _ = self.machine
+        self.title: Message = technique.title
+        self.stage = _stage(monitor.stage())
+        self.store = EventStore()
+        self._listing = Listing(scenario.image, scenario.technique, scenario.virtualizable)
+        self._observer = Observer(pc, monitor, self._listing.disassemble, scenario.image.bits)
+        self._auditor = Auditor(monitor.ownership, pc.memory.frames)
+        self._lockstep = self._start_lockstep() if lockstep else None
+        self._recorder = Recorder(pc, scenario.technique, self.store, self._auditor, self._lockstep)
+        self.timeline = Timeline(pc, self._recorder)
+        self._builder = FrameBuilder(
+            scenario, pc, monitor.devices, self._listing, self._observer, self.store, ported=()
+        )
+        self._before: Observation | None = None
+        self._breakpoints: frozenset[int] = frozenset()
+        self._catchpoints: frozenset[str] = frozenset()
+        self._seen: Observation | None = None
+        self._scored: Scorecard | None = None
+
+    def step(self, count: int = 1) -> Frame:
+        """Forward by ``count`` steps."""
+        return self._do(p.Step(count))
+
+    def back(self, count: int = 1) -> Frame:
+        """Back by ``count`` steps."""
+        return self._do(p.Back(count))
+
+    def over(self) -> Frame:
+        """Until the guest instruction at the cursor, with all that it causes, is done."""
+        return self._do(p.Over())
+
+    def seek(self, position: int) -> Frame:
+        """To a position; beyond the end by recording."""
+        return self._do(p.Seek(position))
+
+    def seek_instruction(self, instruction: int) -> Frame:
+        """To where a guest instruction, counted from 0, is about to execute."""
+        return self._do(p.SeekInstruction(instruction))
+
+    def next_event(self, kinds: Collection[str] | None = None) -> Frame:
+        """To just behind the next event of one of ``kinds`` (None: of any)."""
+        return self._do(p.NextEvent(None if kinds is None else frozenset(kinds)))
+
+    def previous_event(self, kinds: Collection[str] | None = None) -> Frame:
+        """To just behind the last event before the cursor of one of ``kinds``; else to the start."""
+        return self._do(p.PreviousEvent(None if kinds is None else frozenset(kinds)))
+
+    def run(
+        self,
+        max_steps: int | None = None,
+        max_instructions: int | None = None,
+        seconds: float | None = None,
+    ) -> Frame:
+        """On from the cursor until the end, a breakpoint, a caught event or a bound.
+
+        ``max_instructions`` counts from the start of the run, ``max_steps`` from the cursor; ``seconds`` are
+        of real time.
+        """
+        self.advance(max_steps, max_instructions, seconds)
+        return self.frame()
+
+    def advance(
+        self,
+        max_steps: int | None = None,
+        max_instructions: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """As ``run``, without making a frame."""
+        timeline = self.timeline
+        limit = None if max_steps is None else timeline.cursor + max_steps
+        deadline = None if seconds is None else time.monotonic() + seconds
+        held = self._at_breakpoint if self._breakpoints else None
+        while not timeline.at_end and (deadline is None or time.monotonic() < deadline):
+            before = timeline.cursor
+            done = timeline.forward(limit, max_instructions, held)
+            found = self._caught(before, timeline.cursor)
+            if found is not None:
+                timeline.seek(found.position + 1)
+                return
+            if done:
+                return
+
+    def begin(self, command: p.Command) -> Motion | None:
+        """What a command sets in motion; None if it is done at once."""
+        timeline, cursor = self.timeline, self.timeline.cursor
+        match command:
+            case p.Step(count):
+                return ToPosition(timeline, cursor + count)
+            case p.Back(count):
+                return ToPosition(timeline, cursor - count)
+            case p.Over():
+                return UntilHeld(timeline, Over(self.machine.pc, self._observer))
+            case p.NextEvent(kinds):
+                return ToNextEvent(timeline, self.store, kinds, self._recorder.catch)
+            case p.PreviousEvent(kinds):
+                event = self.store.preceding(max(0, cursor - 1), kinds)
+                return ToPosition(timeline, 0 if event is None else event.position + 1)
+            case p.Seek(position):
+                return ToPosition(timeline, position)
+            case p.SeekInstruction(instruction):
+                return ToInstruction(timeline, instruction)
+            case p.RunTo(address):
+                return UntilHeld(timeline, lambda: self._stands_at(address))
+            case p.Run(steps_per_second):
+                held = self._at_breakpoint if self._breakpoints else None
+                return Running(timeline, steps_per_second, held, self._caught)
+            case p.SetBreakpoints(addresses):
+                self._breakpoints = addresses
+            case p.SetCatchpoints(kinds):
+                self._catchpoints = kinds
+            case p.Score():
+                return self._scoring()
+            case p.Pause() | p.Close():
+                pass
+        return None
+
+    def frame(self, *, moving: bool = False) -> Frame:
+        """The state at the cursor."""
+        timeline = self.timeline
+        before = self._one_step_earlier(cheaply=moving)
+        now = self._seen = self._observer.look()
+        return self._builder.build(
+            now,
+            before,
+            end=self._recorder.end,
+            stopped=timeline.stopped if timeline.at_end else None,
+            scorecard=self.scorecard(),
+            heat=self._recorder.heat,
+            breakpoints=self._breakpoints,
+            moving=moving,
+        )
+
+    def events(self, first: int = 0) -> EventBatch:
+        """Recorded events from index ``first`` on."""
+        return self.store.batch(first)
+
+    def score(self) -> Scorecard:
+        """Check equivalence for all that is recorded; a run that diverged is cut off where it did."""
+        motion = self._scoring()
+        while motion is not None and not motion.advance():
+            pass
+        return self.scorecard()
+
+    @property
+    def final_serial(self) -> str:
+        """What the guest had sent over COM1 by the end of the recording."""
+        cursor = self.timeline.cursor
+        self.timeline.seek(self.timeline.end)
+        text = serial_text(self.machine.monitor.devices)
+        self.timeline.seek(cursor)
+        return text
+
+    def report(self) -> dict[str, Any]:
+        """The JSON of ``vizapp run``, for the end of the recording."""
+        self.timeline.seek(self.timeline.end)
+        scored = self._scored is not None or self._lockstep is not None
+        return report(self.scenario, self.frame(), self.store, scored=scored)
+
+    def progress(self) -> Progress:
+        """How far the recording has come."""
+        return self._recorder.progress
+
+    def scorecard(self) -> Scorecard:
+        """Popek and Goldberg's three properties at the cursor."""
+        position = self.timeline.cursor
+        pc = self.machine.pc
+        emulated = self.store.counts(position).get(ev.INSTRUCTION_EMULATED, 0)
+        return replace(
+            self._known_equivalence(),
+            refused=self._auditor.refused(position),
+            let_through=self._auditor.let_through(position),
+            efficiency=Efficiency(max(0, pc.instructions - emulated), 0, emulated),
+        )
+
+    def _known_equivalence(self) -> Scorecard:
+        claimed = self.machine.technique.claims_equivalence
+        total = self.timeline.end_instruction
+        if self._scored is not None:
+            return self._scored
+        if self.scenario.technique == "native":
+            return Scorecard(claimed, True, total, total)
+        if self._lockstep is None:
+            return Scorecard(claimed, None, 0, total)
+        found = self._lockstep.first_difference
+        return Scorecard(claimed, found is None, self._lockstep.compared, total, found)
+
+    def _scoring(self) -> Scoring | None:
+        """What ``score`` has to do; None if it is known already."""
+        if self.scenario.technique == "native":
+            self._scored = self._known_equivalence()
+        if self._scored is not None or self._lockstep is not None:
+            return None
+        if self.scenario.image.build == "native":
+            return Scoring(self, Session(self.scenario, lockstep=True), self._adopt)
+        native = self.scenario.yardstick
+        if native is None:
+            return None
+        other = Session(replace(self.scenario, image=native, technique="native", yardstick=None))
+        return Scoring(self, other, self._adopt)
+
+    def _adopt(self, outcome: Scorecard, other: Session) -> None:
+        """Take over what another run of the same scenario has found."""
+        self._scored = outcome
+        stopped = other.timeline.stopped
+        if stopped is not None and stopped.reason == "diverged":
+            self.timeline.seek(other.timeline.end)
+            self._recorder.cut(stopped)
+            self.timeline.cut(stopped)
+
+    def _do(self, command: p.Command) -> Frame:
+        motion = self.begin(command)
+        while motion is not None and not motion.advance():
+            pass
+        return self.frame()
+
+    def _one_step_earlier(self, *, cheaply: bool) -> Observation | None:
+        """The machine one step before the cursor: sentences tell what the last step did.
+
+        It means going back and forth; ``cheaply`` only if it was just seen.
+        """
+        wanted = self.timeline.cursor - 1
+        for known in (self._seen, self._before):
+            if known is not None and known.moment.position == wanted:
+                self._before = known
+                return known
+        if wanted < 0 or cheaply:
+            return None
+        self.timeline.seek(wanted)
+        self._before = self._observer.look()
+        self.timeline.seek(wanted + 1)
+        return self._before
+
+    def _stands_at(self, address: int) -> bool:
+        pc = self.machine.pc
+        return pc.cpu.eip == address and pc.meter.place.is_guest
+
+    def _at_breakpoint(self) -> bool:
+        pc = self.machine.pc
+        return pc.cpu.eip in self._breakpoints and pc.meter.place.is_guest
+
+    def _caught(self, start: int, end: int) -> Event | None:
+        if not self._catchpoints:
+            return None
+        event = self.store.following(start, self._catchpoints)
+        return event if event is not None and event.position < end else None
+
+    def _start_lockstep(self) -> Lockstep | None:
+        pc, monitor, technique, _ = self.machine
+        if not technique.claims_equivalence or technique.name == "native":
+            return None
+        bare = build(replace(self.scenario, technique="native", virtualizable=False))
+        return Lockstep(pc, monitor, bare.pc, bare.monitor, self._text_at)
+
+    def _text_at(self, address: int) -> str:
+        code = self._observer.code(address)
+        return "" if code is None else self._listing.disassemble(address, code, self.scenario.image.bits)[0]
+
+
+def _stage(worlds: Iterable[vmm_stage.StageWorld]) -> Stage:
+    """The technique's description as the window's record."""
+    return Stage(
+        tuple(
+            StageWorld(world.id, world.title, tuple(StageComponent(*item) for item in world.components))
+            for world in worlds
+        )
+    )

@@ -1,0 +1,113 @@
+"""The session process: takes commands, moves the session in short stretches, sends frames and events.
+
+A movement is done a stretch (about 20 ms) at a time, and the pipe is looked at between two of them, so
+that Pause and Close are answered at once however long the movement is.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+from vizapp.errors import VizappError
+from vizapp.messages import N_, Message
+from vizapp.session.protocol import FRAMES_PER_SECOND, Close, Failed, Opened
+from vizapp.session.recorder import EventColumns
+from vizapp.session.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from vizapp.session.frames import Frame, Progress
+    from vizapp.session.motion import Motion
+    from vizapp.session.protocol import Command
+    from vizapp.session.scenario import Scenario
+
+    Pipe: TypeAlias = "Connection[Wire, Command]"
+
+Wire: TypeAlias = "Opened | Frame | EventColumns | Progress | Failed"
+BATCH = 20_000  # events in one message
+
+
+class Worker:
+    """Serves one session over a pipe until Close or until the other end is gone."""
+
+    def __init__(self, pipe: Pipe, session: Session) -> None:
+        self._pipe = pipe
+        self._session = session
+        self._motion: Motion | None = None
+        self._sent_events = 0
+        self._sent_at = 0.0
+
+    def serve(self) -> None:
+        """Answer commands until the end."""
+        session = self._session
+        self._pipe.send(Opened(session.scenario.technique, session.title, session.stage))
+        self._publish()
+        while True:
+            if self._pipe.poll(self._patience()):
+                command = self._pipe.recv()
+                if isinstance(command, Close):
+                    return
+                self._guarded(lambda command=command: self._obey(command))  # type: ignore[misc]
+            elif self._motion is not None:
+                self._guarded(self._advance)
+
+    def _patience(self) -> float | None:
+        """How long to wait for a command, in seconds: for ever when there is nothing else to do."""
+        return None if self._motion is None else self._motion.delay()
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do something; whatever is wrong with it becomes an answer, and the session goes on."""
+        try:
+            action()
+        except VizappError as error:
+            self._motion = None
+            self._pipe.send(Failed(error.message))
+        except (EOFError, OSError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # a defect of ours must not cost the recording
+            self._motion = None
+            text = f"{type(error).__name__}: {error}"
+            self._pipe.send(Failed(Message(N_("the session could not do that: {error}"), {"error": text})))
+
+    def _obey(self, command: Command) -> None:
+        self._motion = self._session.begin(command)
+        if self._motion is None:
+            self._publish()
+
+    def _advance(self) -> None:
+        assert self._motion is not None
+        if self._motion.advance():
+            self._motion = None
+            self._publish()
+        elif self._motion.visible and time.monotonic() - self._sent_at >= 1 / FRAMES_PER_SECOND:
+            self._publish()
+
+    def _publish(self) -> None:
+        session = self._session
+        frame = session.frame(moving=self._motion is not None)
+        while self._sent_events < len(session.store):
+            columns = session.store.columns(self._sent_events, self._sent_events + BATCH)
+            self._sent_events += len(columns.positions)
+            self._pipe.send(columns)
+        self._pipe.send(session.progress())
+        self._pipe.send(frame)
+        self._sent_at = time.monotonic()
+
+
+def main(pipe: Pipe, scenario: Scenario, lockstep: bool) -> None:
+    """Entry of the process. Ctrl-C is the window's to handle: this end leaves when the pipe does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pipe:
+            try:
+                session = Session(scenario, lockstep=lockstep)
+            except VizappError as error:
+                pipe.send(Failed(error.message))
+                return
+            Worker(pipe, session).serve()
+    except (EOFError, OSError):
+        return
