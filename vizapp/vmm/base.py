@@ -68,6 +68,7 @@ class CpuView(NamedTuple):
     idtr: tuple[int, int]
     ldtr: int
     tr: int
+    limits: tuple[int, ...]
     where: Message
 
 

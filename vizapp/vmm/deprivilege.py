@@ -135,7 +135,9 @@ class DescriptorShadow:
 
     def refresh(self, table: bytes) -> int:
         """Bring the shadow in step with the guest's table; how many entries were rewritten."""
-        table = table[: self._reserved * DESCRIPTOR_BYTES]
+        # Trailing zeros are as good as no entries: loading either faults alike.
+        table = table[: self._reserved * DESCRIPTOR_BYTES].rstrip(b"\0")
+        table += bytes(-len(table) % DESCRIPTOR_BYTES)
         if table == self._source:
             return 0
         written = 0
@@ -146,7 +148,7 @@ class DescriptorShadow:
             if raw and raw == self._source[offset : offset + DESCRIPTOR_BYTES]:
                 shadow += old
                 continue
-            entry = shadow_entry(raw, self._top) if len(raw) == DESCRIPTOR_BYTES else bytes(DESCRIPTOR_BYTES)
+            entry = shadow_entry(raw, self._top) if raw else bytes(DESCRIPTOR_BYTES)
             self._memory.load(HostPhysical(self._address + offset), entry)
             written += 1
             if raw:

@@ -13,16 +13,16 @@ from vizapp.messages import N_, Message
 
 
 class FrameRange(NamedTuple):
-    """``count`` frames from ``first`` on, all of one owner (``vmm``, ``vm0``, ...; ``""``: nobody's)."""
+    """``frames`` frames from ``first`` on, all of one owner (``vmm``, ``vm0``, ...; ``""``: nobody's)."""
 
     first: int
-    count: int
+    frames: int
     owner: str
 
     @property
     def end(self) -> int:
         """The first frame after the range."""
-        return self.first + self.count
+        return self.first + self.frames
 
 
 class FrameAllocator:
@@ -34,15 +34,15 @@ class FrameAllocator:
     def allocate(self, owner: str, count: int = 1) -> int:
         """The first of ``count`` adjacent frames, now of ``owner``; ScenarioError when there are too few."""
         for index, free in enumerate(self._ranges):
-            if free.owner == "" and free.count >= count:
+            if free.owner == "" and free.frames >= count:
                 taken = FrameRange(free.first, count, owner)
-                rest = FrameRange(free.first + count, free.count - count, "")
+                rest = FrameRange(free.first + count, free.frames - count, "")
                 self._ranges = _merge((*self._ranges[:index], taken, rest, *self._ranges[index + 1 :]))
                 return free.first
         raise ScenarioError(
             Message(
                 N_("{count} more pages of host memory were needed, and {free} are free"),
-                {"count": count, "free": sum(item.count for item in self._ranges if item.owner == "")},
+                {"count": count, "free": sum(item.frames for item in self._ranges if item.owner == "")},
             )
         )
 
@@ -93,10 +93,10 @@ def _merge(ranges: tuple[FrameRange, ...]) -> tuple[FrameRange, ...]:
     """Drop empty ranges and join neighbours of one owner."""
     merged: list[FrameRange] = []
     for item in ranges:
-        if not item.count:
+        if not item.frames:
             continue
         if merged and merged[-1].owner == item.owner:
             last = merged.pop()
-            item = FrameRange(last.first, last.count + item.count, item.owner)
+            item = FrameRange(last.first, last.frames + item.frames, item.owner)
         merged.append(item)
     return tuple(merged)

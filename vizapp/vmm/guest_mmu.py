@@ -8,7 +8,7 @@ flush or an INVLPG of the virtual CPU is only noted here, for the monitor to car
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, GuestPhysical, Linear
@@ -122,6 +122,14 @@ class GuestMmu:
             self._charge("mon_memory_reference", (length + 3) // 4)
             data += self.memory.dump(frame << PAGE_SHIFT | at & PAGE_MASK, length)
         return data
+
+    def save(self) -> Any:
+        """The control registers as last told, and what is yet to be carried out, as plain data."""
+        return self._paging, self._write_protect, self._directory, self.flush_requested, self.invalidated
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        self._paging, self._write_protect, self._directory, self.flush_requested, self.invalidated = saved
 
     def _pieces(self, linear: int, size: int, *, write: bool, user: bool) -> list[tuple[int, int, int]]:
         """An access as (bit shift, guest-physical address, bytes), one piece a page; all translated first."""

@@ -1,28 +1,22 @@
-"""How a guest finds its machine: its image in memory, the processor flat in ring 0, paging and interrupts off."""
+"""How a guest finds its machine: its image in memory, the processor flat in ring 0, no paging."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vizapp.errors import ImageError
-from vizapp.isa.addresses import GuestPhysical
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.isa.addresses import GuestPhysical
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.image import Image
 
 
-class Loadable(Protocol):
-    """Memory by guest-physical address."""
-
-    def load(self, address: GuestPhysical, data: bytes) -> None:
-        """Store bytes."""
-        ...
-
-
-def load_image(memory: Loadable, size: int, image: Image) -> None:
-    """Put the segments of a 32-bit image into ``size`` bytes of memory; ImageError when they do not fit."""
+def load_image(store: Callable[[GuestPhysical, bytes], None], size: int, image: Image) -> None:
+    """``store`` the segments of a 32-bit image in ``size`` bytes of memory; ImageError if they do not fit."""
     if image.bits != 32:
         raise ImageError(
             Message(
@@ -38,7 +32,7 @@ def load_image(memory: Loadable, size: int, image: Image) -> None:
                     {"name": image.name, "needed": (address + len(data) - 1 >> 20) + 1, "size": size >> 20},
                 )
             )
-        memory.load(address, data)
+        store(address, data)
 
 
 def power_on(cpu: Cpu, image: Image) -> None:

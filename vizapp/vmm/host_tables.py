@@ -118,9 +118,17 @@ class HostTables:
 
     def set_descriptor(self, index: int, descriptor: Descriptor) -> None:
         """Write one entry of the physical GDT."""
-        self._memory.load(
-            HostPhysical(self.physical(GDT) + index * DESCRIPTOR_BYTES), to_bytes(pack(descriptor))
+        self.set_raw_descriptor(index, to_bytes(pack(descriptor)))
+
+    def raw_descriptor(self, index: int) -> bytes:
+        """The eight bytes of one entry of the physical GDT."""
+        return self._memory.dump(
+            HostPhysical(self.physical(GDT) + index * DESCRIPTOR_BYTES), DESCRIPTOR_BYTES
         )
+
+    def set_raw_descriptor(self, index: int, raw: bytes) -> None:
+        """Write the eight bytes of one entry of the physical GDT."""
+        self._memory.load(HostPhysical(self.physical(GDT) + index * DESCRIPTOR_BYTES), raw)
 
     def set_gate(self, vector: int, *, dpl: int) -> None:
         """Point the gate of ``vector`` at its entry stub; INT n may use it from rings up to ``dpl``."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vizapp.machine.image import Image
     from vizapp.machine.pc import Pc
 
-OWNER: Final = "guest"
+OWNER: Final = "vm0"
 _KERNEL: Final = tuple(Place(ring=ring, component=GUEST_KERNEL) for ring in range(3))
 _PLACES: Final = (*_KERNEL, Place(ring=3, component=APPLICATION))
 _IN_PROCESSOR: Final = Message(N_("in the processor"))
@@ -98,7 +98,7 @@ class Native:
 
     def start(self, pc: Pc, image: Image, options: Options) -> NativeMonitor:
         """Load the image and point the processor at its entry."""
-        load_image(pc.memory, options.memory, image)
+        load_image(lambda at, data: pc.memory.load(HostPhysical(at), data), options.memory, image)
         power_on(pc.cpu, image)
         monitor = NativeMonitor(pc)
         pc.monitor = monitor

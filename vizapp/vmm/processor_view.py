@@ -37,6 +37,7 @@ def cpu_view(cpu: Cpu, where: Message) -> CpuView:
         idtr=(cpu.idtr.base, cpu.idtr.limit),
         ldtr=cpu.ldtr.selector,
         tr=cpu.tr.selector,
+        limits=tuple(segment.limit for segment in cpu.segments),
         where=where,
     )
 

@@ -59,6 +59,7 @@ _IDLE: Final = bytes.fromhex("fb f4 fa")  # sti; hlt; cli
 
 # Offsets from the base of the code pages.
 SAVE: Final = PAGE_SIZE
+ECX_SAVED: Final = SAVE + 7  # before it ECX is the guest's, from it on the frame has it
 GUEST_DOOR: Final = SAVE + len(_SAVE)
 NESTED_DOOR: Final = GUEST_DOOR + 4
 EXIT_ALL: Final = PAGE_SIZE + 0x80

@@ -1,0 +1,307 @@
+"""The phases of the classical monitor, each a short step that names the next; a door opens the first.
+
+    guest trap ─▶ arrive ─┬▶ walk ─┬▶ fill_shadow ─────────────────────────┬▶ resume ─▶ (the guest runs)
+                          │        └▶ reflect, decode                      │    ▲ │
+                          ├▶ decode ─▶ emulate ─┬▶ flush_shadow ───────────┤    │ └▶ inject
+                          │                     ├▶ reflect ────────────────┤    └──────┘
+                          │                     └▶ halt ─▶ wait ─▶ (idle)  │
+                          ├▶ reflect ──────────────────────────────────────┤
+                          └▶ interrupt ────────────────────────────────────┘
+    idle ended ─▶ wait      interrupt while idle ─▶ nested ─▶ (back into the idle loop)
+
+Popek and Goldberg's dispatcher is ``arrive``, their allocator ``fill_shadow`` and ``flush_shadow``, their
+interpreter routines ``emulate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import HostPhysical, Linear
+from vizapp.isa.decode import decode
+from vizapp.isa.paging import PF_U, PF_W
+from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
+from vizapp.machine import events
+from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.meter import Purpose
+from vizapp.machine.pc import DR6_BS
+from vizapp.messages import N_, Message
+from vizapp.vmm import ring0, stubs
+from vizapp.vmm.instruction_fetch import fetch
+from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
+from vizapp.vmm.trap_and_emulate.account import emulated
+from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
+from vizapp.vmm.trap_frame import TrapFrame
+
+if TYPE_CHECKING:
+    from vizapp.vmm.trap_and_emulate.vm import Vm
+
+# Faults that may be of the monitor's own making (a deprivileged ring, a truncated segment, an empty shadow):
+# what the instruction would have done in its own ring has to be found out by doing it there.
+_TO_EMULATE: Final = frozenset({vectors.GP, vectors.SS, vectors.NP, vectors.TS})
+
+# As of the bare machine: a timer whose edges come and go without an interrupt will not wake the guest.
+_WAKING_EVENTS: Final = 4
+
+
+def arrive(vm: Vm) -> str:
+    """A trap out of the guest: take the virtual CPU off the processor and see what it was."""
+    frame = vm.tables.frame
+    vm.virtual.capture(frame)
+    vm.held = True
+    vm.pending = Pending()
+    vector = frame.entry_vector
+    if vector in VECTORS:
+        return "interrupt"
+    if vector == vectors.PF:
+        return "walk"
+    if vector in _TO_EMULATE:
+        return "decode"
+    if vector == vectors.DB:
+        vm.virtual.cpu.debug[6] = vm.pc.cpu.debug[6]
+    error = frame.error_code if vector in vectors.WITH_ERROR_CODE else None
+    return vm.reflect(Fault(vector, error))
+
+
+def walk(vm: Vm) -> str:
+    """A page fault: a true one if the guest's own tables refuse the access, a hidden one if they grant it."""
+    linear = vm.pc.cpu.cr2
+    error = vm.tables.frame.error_code
+    write = bool(error & PF_W)
+    if linear >= vm.tables.base:
+        return "decode"
+    try:
+        found = vm.mmu.translate(linear, write, bool(error & PF_U))
+    except Fault as fault:
+        return vm.reflect(fault)
+    if vm.memory.host_frame(found.frame) is None:
+        return "decode"  # there is no memory to map: ones are read there and writes vanish
+    vm.pending = Pending(hidden=Hidden(linear, found, write))
+    return "fill_shadow"
+
+
+def fill_shadow(vm: Vm) -> str:
+    """Map the page that the guest's tables grant, and let the instruction run again."""
+    hidden = vm.pending.hidden
+    assert hidden is not None
+    linear, found, write = hidden
+    frame = vm.memory.host_frame(found.frame)
+    assert frame is not None
+    if not vm.shadow.has_room(linear):
+        _flush(vm, "no page table is free")
+    known = vm.shadow.entry(linear)
+    entry = vm.shadow.fill(linear, found, frame, write=write)
+    if known:
+        ring0.invlpg(vm.pc, linear)
+    vm.emit(
+        events.PAGE_SHADOWED,
+        "write" if write else "read",
+        {
+            "linear": linear & ~0xFFF,
+            "guest_frame": found.frame,
+            "host_frame": frame,
+            "entry": entry,
+            "previous": known,
+        },
+    )
+    return "resume"
+
+
+def decode_instruction(vm: Vm) -> str | None:
+    """Fetch and decode the guest's instruction through the guest's own tables."""
+    cpu = vm.virtual.cpu
+    try:
+        instruction = fetch(cpu)
+    except Fault as fault:
+        return vm.reflect(fault)
+    except Unimplemented as limit:
+        vm.stop("crashed", limit.message)
+        return None
+    vm.pending = Pending(instruction=(cpu.eip, instruction.raw))
+    return "emulate"
+
+
+def emulate(vm: Vm) -> str | None:
+    """Run the instruction on the virtual CPU, in the ring that the guest believes it is in."""
+    pending = vm.pending.instruction
+    assert pending is not None
+    cpu = vm.virtual.cpu
+    instruction = decode(pending[1], Linear(pending[0]), 32 if cpu.segments[CS].big else 16)
+    cpu.single_step = bool(cpu.eflags & EFLAGS_TF)
+    before = vm.linear_eip, cpu.eip, cpu.cpl
+    if instruction.mnemonic in ("in", "out", "ins", "outs"):
+        vm.bill.purpose = Purpose.IO
+        vm.bill.path("device")
+        vm.bill.purpose = Purpose.MONITOR
+    try:
+        cpu.execute(instruction)
+    except Fault as fault:
+        return vm.reflect(fault)
+    except TripleFault as fault:
+        _shut_down(vm, fault)
+        return None
+    except Unimplemented as limit:
+        vm.stop("crashed", limit.message)
+        return None
+    emulated(vm, instruction, *before)
+    if cpu.single_step:
+        cpu.debug[6] |= DR6_BS
+        return vm.reflect(Fault(vectors.DB))
+    if vm.mmu.flush_requested or vm.mmu.invalidated:
+        return "flush_shadow"
+    return "halt" if cpu.halted else "resume"
+
+
+def flush_shadow(vm: Vm) -> str:
+    """The guest has flushed its translations, or one: forget what the shadow remembers of them."""
+    if vm.mmu.flush_requested:
+        _flush(vm, "the guest's CR3")
+    else:
+        for linear in vm.mmu.invalidated:
+            if vm.shadow.drop(linear):
+                ring0.invlpg(vm.pc, linear)
+            vm.emit(events.SHADOW_FLUSHED, "invlpg", {"linear": linear, "pages": 1})
+    vm.mmu.flush_requested = False
+    vm.mmu.invalidated = ()
+    return "resume"
+
+
+def reflect(vm: Vm) -> str | None:
+    """Hand a fault to the guest: deliver it on the virtual CPU, through the guest's own IDT."""
+    assert vm.pending.fault is not None
+    vector, error, linear = vm.pending.fault
+    cpu = vm.virtual.cpu
+    address = cpu.eip
+    try:
+        cpu.take(Fault(vector, error, linear))
+    except TripleFault as fault:
+        _shut_down(vm, fault)
+        return None
+    except Unimplemented as limit:
+        vm.stop("crashed", limit.message)
+        return None
+    payload = {"vector": vector, "address": address, "handler": cpu.eip}
+    if error is not None:
+        payload["error"] = error
+    if linear is not None:
+        payload["linear"] = linear
+    vm.emit(events.FAULT_REFLECTED, vectors.name(vector), payload, to_guest=True)
+    return "resume"
+
+
+def interrupt(vm: Vm) -> str:
+    """A physical interrupt took the processor from the guest: end it; who is due is found on the way back."""
+    if vm.tables.frame.entry_vector == TIMER_VECTOR:
+        vm.timer.acknowledge()
+    return "resume"
+
+
+def inject(vm: Vm) -> str | None:
+    """Interrupt the virtual CPU with what its interrupt controller has for it."""
+    cpu = vm.virtual.cpu
+    address, count = cpu.eip, cpu.ecx
+    vector = vm.devices.acknowledge()
+    try:
+        cpu.deliver(vector, external=True)
+    except TripleFault as fault:
+        _shut_down(vm, fault)
+        return None
+    except Unimplemented as limit:
+        vm.stop("crashed", limit.message)
+        return None
+    # With ECX a repeated instruction tells how far it had come.
+    payload = {"vector": vector, "instructions": vm.pc.instructions, "address": address, "ecx": count}
+    vm.emit(events.INTERRUPT_INJECTED, vectors.name(vector), payload, to_guest=True)
+    return "resume"
+
+
+def halt(vm: Vm) -> str | None:
+    """The virtual CPU executed HLT."""
+    if not vm.virtual.cpu.eflags & EFLAGS_IF:
+        vm.stop("halted", Message(N_("the guest halted with interrupts disabled")))
+        return None
+    vm.waits = 0
+    vm.emit(events.VIRTUAL_CPU_HALTED, "hlt", {"address": vm.virtual.cpu.eip})
+    return "wait"
+
+
+def wait(vm: Vm) -> str | None:
+    """Nothing to run until a virtual device acts: let the processor idle until the physical timer says so."""
+    vm.devices.advance()
+    if vm.devices.interrupt_pending:
+        return "inject"
+    deadline = vm.devices.next_event()
+    vm.waits += 1
+    if deadline is None or vm.waits > _WAKING_EVENTS:
+        vm.stop("halted", Message(N_("the guest halted, and no interrupt that could wake it is coming")))
+        return None
+    vm.timer.arm(deadline)
+    ring0.jump(vm.pc, vm.tables, stubs.IDLE)
+    return None
+
+
+def nested(vm: Vm) -> None:
+    """An interrupt while the monitor idles: end it and go back into the idle loop, which then looks again."""
+    cpu = vm.pc.cpu
+    below = vm.tables.frame_linear - cpu.esp
+    frame = TrapFrame(vm.pc.memory, HostPhysical(vm.tables.frame.address - below))
+    if frame.entry_vector not in VECTORS:
+        message = Message(
+            N_("the monitor itself raised {fault} at {address:#010x}"),
+            {"fault": vectors.name(frame.entry_vector), "address": frame.eip},
+        )
+        vm.stop("crashed", message)
+        return
+    if frame.entry_vector == TIMER_VECTOR:
+        vm.timer.acknowledge()
+    ring0.jump(vm.pc, vm.tables, stubs.NESTED_EXIT)
+
+
+def resume(vm: Vm) -> str | None:
+    """Back to the guest, unless an interrupt is due for it first."""
+    cpu = vm.virtual.cpu
+    if vm.mmu.flush_requested or vm.mmu.invalidated:
+        return "flush_shadow"
+    vm.devices.advance()
+    if vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF:
+        # Behind STI or a load of SS the guest runs one more instruction first; the monitor runs it for it.
+        return "decode" if cpu.shadow else "inject"
+    vm.timer.arm(vm.devices.next_event())
+    reload = vm.virtual.commit(vm.tables.frame)
+    vm.held = False
+    ring0.jump(vm.pc, vm.tables, stubs.EXIT_ALL if reload else stubs.EXIT)
+    return None
+
+
+def _flush(vm: Vm, cause: str) -> None:
+    """Empty the shadow and the processor's TLB."""
+    pages = vm.shadow.flush()
+    ring0.load_cr3(vm.pc, vm.shadow.directory)
+    vm.emit(events.SHADOW_FLUSHED, cause, {"pages": pages})
+
+
+def _shut_down(vm: Vm, fault: TripleFault) -> None:
+    """The guest could not even be told of a double fault: its processor shuts down."""
+    text = N_("triple fault at {address} ({bytes}): {faults}; the virtual processor shut down")
+    vm.stop("shutdown", Message(text, {**vm.here(), "faults": str(fault)}))
+
+
+PHASES: Final[dict[str, Callable[[Vm], str | None]]] = {
+    "arrive": arrive,
+    "walk": walk,
+    "fill_shadow": fill_shadow,
+    "decode": decode_instruction,
+    "emulate": emulate,
+    "flush_shadow": flush_shadow,
+    "reflect": reflect,
+    "interrupt": interrupt,
+    "inject": inject,
+    "halt": halt,
+    "wait": wait,
+    "nested": nested,
+    "resume": resume,
+}
+PURPOSES: Final = {"walk": Purpose.MEMORY, "fill_shadow": Purpose.MEMORY, "flush_shadow": Purpose.MEMORY}
+"""Of the phases whose work is not the monitor's own deciding and emulating."""

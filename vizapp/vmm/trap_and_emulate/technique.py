@@ -1,0 +1,94 @@
+"""Trap-and-emulate as a technique: lays out the machine, loads the guest, and leaves at the first exit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa.addresses import PAGE_SHIFT, Linear
+from vizapp.isa.registers import CR4_VIRTUALIZABLE
+from vizapp.machine.cpu import Cpu
+from vizapp.messages import N_, Message
+from vizapp.vmm import ring0, stubs
+from vizapp.vmm.base import Options
+from vizapp.vmm.frame_allocator import FrameAllocator
+from vizapp.vmm.guest_memory import GuestMemory
+from vizapp.vmm.guest_mmu import GuestMmu
+from vizapp.vmm.guest_start import load_image, power_on
+from vizapp.vmm.host_tables import HostTables
+from vizapp.vmm.physical_timer import PhysicalTimer
+from vizapp.vmm.shadow import Shadow
+from vizapp.vmm.trap_and_emulate.monitor import OWNER, TrapAndEmulateMonitor
+from vizapp.vmm.trap_and_emulate.virtual_cpu import VirtualCpu
+from vizapp.vmm.trap_and_emulate.vm import PLACES, Bill, Vm
+from vizapp.vmm.virtual_devices import VirtualDevices
+
+if TYPE_CHECKING:
+    from vizapp.machine.image import Image
+    from vizapp.machine.pc import Pc
+    from vizapp.machine.places import Place
+
+BASE: Final = Linear(0xFFC0_0000)  # the monitor's 4 MB, at the top of every address space
+FIRST_FRAME: Final = 0x100  # the first megabyte stays with the PC's own devices and firmware
+MONITOR_PAGES: Final = 0x100  # a megabyte for the monitor's tables, stack, code and shadow
+GUEST: Final = "vm0"
+
+
+class TrapAndEmulate:
+    """The classical monitor, on a processor with or without the option ``virtualizable``."""
+
+    name = "trap-and-emulate"
+    title = Message(N_("Trap-and-emulate"))
+    build = "native"
+    claims_equivalence = True
+
+    def host_memory(self, options: Options) -> int:
+        """The guest's memory and two megabytes."""
+        return options.memory + (FIRST_FRAME + MONITOR_PAGES << PAGE_SHIFT)
+
+    def start(self, pc: Pc, image: Image, options: Options) -> TrapAndEmulateMonitor:
+        """Set the monitor up in ring 0 and the guest to start in ring 1."""
+        monitor = TrapAndEmulateMonitor(make_vm(pc, options))
+        vm = monitor.vm
+        load_image(vm.memory.load, options.memory, image)
+        power_on(vm.virtual.cpu, image)
+        cr4 = CR4_VIRTUALIZABLE if options.virtualizable else 0
+        ring0.enter_protected(pc, vm.tables, vm.shadow.directory, cr4)
+        vm.timer.initialize()
+        pc.monitor = monitor
+        pc.place_of = monitor.place_of
+        ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
+        vm.virtual.commit(vm.tables.frame)
+        vm.mmu.flush_requested = False
+        vm.held = False
+        ring0.jump(pc, vm.tables, stubs.EXIT_ALL)
+        return monitor
+
+
+def make_vm(pc: Pc, options: Options) -> Vm:
+    """The parts of a virtual machine with ``options.memory`` bytes, in the host memory of ``pc``."""
+    bill = Bill(pc, options.paths)
+    frames = FrameAllocator(FIRST_FRAME, pc.memory.frames)
+    tables = HostTables(pc.memory, frames, BASE, OWNER)
+    shadow = Shadow(
+        pc.memory, frames, bill.charge, monitor_base=BASE, monitor_entry=tables.directory_entry, owner=OWNER
+    )
+    pages = options.memory >> PAGE_SHIFT
+    # Adjacent host frames, but not those that the guest believes it has.
+    first = frames.allocate(GUEST, pages)
+    memory = GuestMemory(pc.memory, tuple(range(first, first + pages)))
+    mmu = GuestMmu(memory, bill.charge)
+
+    def guest_time(source: str, value: int) -> int:
+        return value if pc.read_time is None else pc.read_time(source, value)
+
+    def guest_place() -> Place:
+        return PLACES[cpu.cpl or 1]
+
+    devices = VirtualDevices(memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time)
+    identity = pc.cpu.identity
+    # The option is the processor's and the monitor's; a virtual CPU has no such bit.
+    identity = identity._replace(cr4_bits=identity.cr4_bits & ~CR4_VIRTUALIZABLE)
+    cpu = Cpu(mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles))
+    cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3)
+    virtual = VirtualCpu(cpu, mmu, pc.memory, tables, bill.charge)
+    return Vm(pc, bill, frames, tables, PhysicalTimer(pc), memory, mmu, shadow, devices, virtual)

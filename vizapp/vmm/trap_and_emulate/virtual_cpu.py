@@ -1,0 +1,216 @@
+"""The virtual CPU: what the guest believes its processor to be, taken off the real one and put back on it.
+
+While the guest runs, the processor holds most of the virtual CPU's state: the general registers, EIP and the
+arithmetic flags as they are, the segment registers deprivileged. ``capture`` reads it out of the trap frame,
+``commit`` writes it there again. Everything else never reaches the processor: IF and IOPL, the control
+registers, the descriptor-table registers, LDTR and TR.
+
+A segment register is put into the processor in one of two ways. If the shadow of the guest's table holds, at
+the guest's own selector, just the descriptor that the register has in its hidden part, the selector itself is
+loaded. Otherwise (the guest has changed or unloaded the table since) the descriptor goes to a slot that the
+monitor keeps for that register, and the guest, if it looks with an instruction that does not trap, finds that
+slot's selector.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE
+from vizapp.isa.descriptors import (
+    DESCRIPTOR_BYTES,
+    SELECTOR_LDT,
+    SELECTOR_RPL,
+    TYPE_ACCESSED,
+    is_null,
+    pack,
+    to_bytes,
+    unpack,
+)
+from vizapp.isa.registers import (
+    CS,
+    EFLAGS_IF,
+    EFLAGS_IOPL,
+    EFLAGS_RF,
+    EFLAGS_VIF,
+    EFLAGS_VIP,
+    EFLAGS_VM,
+    FS,
+    GS,
+    SS,
+)
+from vizapp.machine.cpu import Cpu
+from vizapp.machine.cpu_state import load_cpu, save_cpu
+from vizapp.machine.faults import Fault
+from vizapp.machine.segments import SegmentState, TableRegister, state_of
+from vizapp.vmm import deprivilege
+from vizapp.vmm.host_tables import FIRST_RESERVED, GDT, LDT
+from vizapp.vmm.processor_view import general, set_general
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.memory import PhysicalMemory
+    from vizapp.vmm.guest_mmu import GuestMmu
+    from vizapp.vmm.host_tables import HostTables
+    from vizapp.vmm.trap_frame import TrapFrame
+
+FIRST_SLOT: Final = FIRST_RESERVED + 16  # the monitor's descriptors for ES CS SS DS FS GS
+TOP_ENTRIES: Final = 8192
+# What the guest has only on its virtual CPU; while it runs the processor has IF = 1, IOPL = 0.
+VIRTUAL_FLAGS: Final = EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP | EFLAGS_VM
+
+
+class VirtualCpu:
+    """One virtual CPU and its descriptor-table shadows.
+
+    Attributes:
+        cpu: the machine's processor class on the guest's memory and the guest's ports.
+        selectors: ES CS SS DS FS GS as last put into the processor.
+    """
+
+    def __init__(
+        self,
+        cpu: Cpu,
+        mmu: GuestMmu,
+        memory: PhysicalMemory,
+        tables: HostTables,
+        charge: Callable[[str, int], None],
+    ) -> None:
+        self.cpu = cpu
+        self._mmu = mmu
+        self._tables = tables
+        self._charge = charge
+        top = tables.base
+        self.gdt = deprivilege.DescriptorShadow(memory, tables.physical(GDT), FIRST_RESERVED, top)
+        self.ldt = deprivilege.DescriptorShadow(memory, tables.physical(LDT), TOP_ENTRIES, top)
+        self.selectors: tuple[int, ...] = (0,) * 6
+        self._descriptors: tuple[bytes, ...] = (b"",) * 6
+        self._shadowed_at = -1  # eip behind an instruction that holds interrupts off for one more
+
+    def capture(self, frame: TrapFrame) -> None:
+        """Take the guest's state out of the frame of a trap that came from the guest."""
+        cpu = self.cpu
+        set_general(cpu, frame.general())
+        cpu.eip = frame.eip
+        # RF in the frame was set by the delivery of a fault, not by the guest.
+        cpu.eflags = frame.eflags & ~(VIRTUAL_FLAGS | EFLAGS_RF) | cpu.eflags & VIRTUAL_FLAGS
+        self._propagate_accessed()
+        held = frame.selectors()
+        if held[CS] != self.selectors[CS]:
+            real = held[CS] & SELECTOR_RPL
+            # Virtual rings 0 and 1 share a ring; the guest cannot move between them without a trap.
+            cpl = real if real > 1 else cpu.cpl if cpu.cpl <= 1 else 0
+            cpu.set_code_segment(self._loaded(held[CS] & ~SELECTOR_RPL | cpl), cpl)
+        for index, selector in enumerate(held):
+            if index != CS and selector != self.selectors[index]:
+                if index == SS:
+                    selector = selector & ~SELECTOR_RPL | cpu.cpl
+                cpu.set_segment(index, self._loaded(selector))
+        cpu.shadow = cpu.eip == self._shadowed_at
+        cpu.halted = cpu.single_step = False
+
+    def commit(self, frame: TrapFrame) -> bool:
+        """Put the guest's state into the frame; whether FS or GS have to be loaded on the way out."""
+        cpu = self.cpu
+        self.refresh()
+        frame.set_general(general(cpu))
+        frame.eip = cpu.eip
+        frame.eflags = cpu.eflags & ~VIRTUAL_FLAGS | EFLAGS_IF
+        held = frame.selectors()
+        placed = tuple(self._place(index, state) for index, state in enumerate(cpu.segments))
+        selectors = tuple(selector for selector, _ in placed)
+        descriptors = tuple(descriptor for _, descriptor in placed)
+        reload = any(
+            selectors[index] != held[index] or descriptors[index] != self._descriptors[index]
+            for index in (FS, GS)
+        )
+        frame.set_selectors(selectors)
+        self.selectors, self._descriptors = selectors, descriptors
+        self._shadowed_at = cpu.eip if cpu.shadow else -1
+        return reload
+
+    def refresh(self) -> None:
+        """Bring the shadows of the guest's descriptor tables in step with its memory."""
+        self._refresh(self.gdt, self.cpu.gdtr)
+        ldtr = self.cpu.ldtr
+        self._refresh(self.ldt, TableRegister(ldtr.base, ldtr.limit) if ldtr.usable else TableRegister(0, -1))
+
+    def physical_descriptor(self, selector: int) -> bytes:
+        """The eight bytes that the processor finds at a selector."""
+        if selector & SELECTOR_LDT:
+            return self.ldt.entry(selector >> 3) or bytes(DESCRIPTOR_BYTES)
+        return self._tables.raw_descriptor(selector >> 3)
+
+    def save(self) -> Any:
+        """Everything outside machine memory, as plain data."""
+        return (
+            save_cpu(self.cpu),
+            self.gdt.save(),
+            self.ldt.save(),
+            self.selectors,
+            self._descriptors,
+            self._shadowed_at,
+        )
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        state, gdt, ldt, self.selectors, self._descriptors, self._shadowed_at = saved
+        load_cpu(self.cpu, state)
+        self.gdt.load(gdt)
+        self.ldt.load(ldt)
+
+    def _loaded(self, selector: int) -> SegmentState:
+        """What the guest got by loading a selector directly: the descriptor that its shadow was made from."""
+        if is_null(selector):
+            return SegmentState(selector)
+        table = self.ldt if selector & SELECTOR_LDT else self.gdt
+        raw = table.source(selector >> 3)
+        if raw is None:  # it found one of the monitor's slots, which no limit keeps it from
+            raw = self.physical_descriptor(selector)
+        low, high = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
+        return state_of(selector, unpack(low, high))
+
+    def _place(self, index: int, state: SegmentState) -> tuple[int, bytes]:
+        """(selector, descriptor) with which the processor holds a segment register of the guest."""
+        if not state.usable:
+            return state.selector, b""
+        wanted = to_bytes(pack(deprivilege.segment(state.descriptor, self._tables.base)))
+        selector = state.selector
+        if index in (CS, SS):
+            selector = deprivilege.selector(selector, self.cpu.cpl)
+        table = self.ldt if selector & SELECTOR_LDT else self.gdt
+        if not is_null(selector) and table.entry(selector >> 3) == wanted:
+            return selector, wanted
+        slot = FIRST_SLOT + index
+        if wanted != self._descriptors[index]:
+            self._charge("mon_memory_reference", 2)
+        self._tables.set_raw_descriptor(slot, wanted)
+        return slot << 3 | selector & SELECTOR_RPL, wanted
+
+    def _refresh(self, shadow: deprivilege.DescriptorShadow, table: TableRegister) -> None:
+        count = min(table.limit + 1, TOP_ENTRIES * DESCRIPTOR_BYTES) & ~(DESCRIPTOR_BYTES - 1)
+        written = shadow.refresh(self._peek(table.base, count))
+        self._charge("mon_memory_reference", 2 * written)
+
+    def _peek(self, linear: int, count: int) -> bytes:
+        """Guest memory read by the monitor for itself: zeros where nothing is mapped."""
+        parts: list[bytes] = []
+        while count > 0:
+            length = min(count, PAGE_SIZE - (linear & PAGE_MASK))
+            at = self._mmu.probe(linear & M32)
+            parts.append(bytes(length) if at is None else self._mmu.memory.dump(at, length))
+            linear, count = linear + length, count - length
+        return b"".join(parts)
+
+    def _propagate_accessed(self) -> None:
+        """Set the accessed bits in the guest's tables that the processor has set in their shadows."""
+        for shadow, base in ((self.gdt, self.cpu.gdtr.base), (self.ldt, self.cpu.ldtr.base)):
+            for index in shadow.accessed():
+                address = base + index * DESCRIPTOR_BYTES + 5 & M32
+                try:
+                    rights = self._mmu.read(address, 1, False)
+                    self._mmu.write(address, 1, rights | TYPE_ACCESSED, False)
+                except Fault:
+                    continue  # the guest has unmapped its table: there is nothing to mark
+                shadow.note_accessed(index)

@@ -1,0 +1,160 @@
+"""One virtual machine of the classical monitor: its parts, and what its phases hand each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vizapp.isa.addresses import M32, Linear
+from vizapp.isa.registers import CS
+from vizapp.machine import events
+from vizapp.machine.faults import Fault
+from vizapp.machine.meter import Purpose
+from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
+from vizapp.vmm.guest_mmu import Translation
+
+if TYPE_CHECKING:
+    from vizapp.machine.events import Payload
+    from vizapp.machine.pc import Pc
+    from vizapp.messages import Message
+    from vizapp.vmm.base import Paths
+    from vizapp.vmm.frame_allocator import FrameAllocator
+    from vizapp.vmm.guest_memory import GuestMemory
+    from vizapp.vmm.guest_mmu import GuestMmu
+    from vizapp.vmm.host_tables import HostTables
+    from vizapp.vmm.physical_timer import PhysicalTimer
+    from vizapp.vmm.shadow import Shadow
+    from vizapp.vmm.trap_and_emulate.virtual_cpu import VirtualCpu
+    from vizapp.vmm.virtual_devices import VirtualDevices
+
+MONITOR: Final = Place(ring=0, component=VMM)
+_KERNEL: Final = tuple(Place(ring=ring, vm=0, component=GUEST_KERNEL) for ring in range(3))
+PLACES: Final = (MONITOR, *_KERNEL[1:], Place(ring=3, vm=0, component=APPLICATION))
+
+
+class Hidden(NamedTuple):
+    """A fault that the guest is not to see: where, what its own tables say, and whether it was a write."""
+
+    linear: int
+    translation: Translation
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What one phase leaves for the next.
+
+    Attributes:
+        fault: (vector, error code, CR2) to hand to the guest.
+        instruction: (offset in CS, bytes) of the guest instruction to emulate.
+        hidden: the page to shadow.
+    """
+
+    fault: tuple[int, int | None, int | None] | None = None
+    instruction: tuple[int, bytes] | None = None
+    hidden: Hidden | None = None
+
+
+class Bill:
+    """Charges what the monitor does, for the purpose of the phase that does it."""
+
+    def __init__(self, pc: Pc, paths: Paths) -> None:
+        self._pc = pc
+        self._paths = paths
+        self.purpose = Purpose.MONITOR
+
+    def charge(self, name: str, count: int) -> None:
+        """Charge ``count`` of an input."""
+        if count:
+            self._pc.meter.charge(name, count, self.purpose)
+
+    def path(self, name: str) -> None:
+        """Charge what lies on a path of the monitor's code."""
+        for item, count in self._paths.get(name, {}).items():
+            self.charge(item, count)
+
+
+@dataclass(slots=True)
+class Vm:
+    """The virtual machine as the monitor holds it.
+
+    Attributes:
+        held: the virtual CPU, not the frame nor the processor, has the guest's state now.
+        pending: what the running chain of phases carries along.
+        waits: how often in a row the processor was woken from idling without an interrupt for the guest.
+    """
+
+    pc: Pc
+    bill: Bill
+    frames: FrameAllocator
+    tables: HostTables
+    timer: PhysicalTimer
+    memory: GuestMemory
+    mmu: GuestMmu
+    shadow: Shadow
+    devices: VirtualDevices
+    virtual: VirtualCpu
+    held: bool = True
+    pending: Pending = field(default_factory=Pending)
+    waits: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Where the guest will be when it runs on."""
+        return PLACES[self.virtual.cpu.cpl or 1]
+
+    def emit(self, kind: str, cause: str, payload: Payload, *, to_guest: bool = False) -> None:
+        """Report something that the monitor did, to itself or to the guest."""
+        self.pc.emit(kind, cause, payload, MONITOR, self.place if to_guest else MONITOR)
+
+    def reflect(self, fault: Fault) -> str:
+        """Leave a fault for the phase that hands it to the guest."""
+        self.pending = Pending(fault=(fault.vector, fault.error, fault.address))
+        return "reflect"
+
+    def stop(self, reason: str, message: Message) -> None:
+        """The guest has ended or died, and with it the run."""
+        self.emit(events.VM_STOPPED, reason, {"reason": reason, "detail": message.in_english()})
+        self.pc.stop(reason, message)
+
+    @property
+    def linear_eip(self) -> Linear:
+        """Linear address of the guest's next instruction."""
+        cpu = self.virtual.cpu
+        return Linear(cpu.segments[CS].base + cpu.eip & M32)
+
+    def here(self) -> dict[str, str | int | float | Message]:
+        """The guest's EIP as a linear address and the bytes there, for sentences."""
+        linear = self.linear_eip
+        at = self.mmu.probe(linear)
+        raw = b"" if at is None else self.memory.dump(at, 8)
+        return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
+
+    def save(self) -> Mapping[str, Any]:
+        """Everything outside machine memory, as plain data."""
+        return {
+            "frames": self.frames.save(),
+            "timer": self.timer.save(),
+            "p2m": self.memory.p2m,
+            "mmu": self.mmu.save(),
+            "shadow": self.shadow.save(),
+            "devices": self.devices.save(),
+            "virtual": self.virtual.save(),
+            "held": self.held,
+            "pending": self.pending,
+            "waits": self.waits,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take up a saved state."""
+        self.frames.load(saved["frames"])
+        self.timer.load(saved["timer"])
+        self.memory.p2m = saved["p2m"]
+        self.shadow.load(saved["shadow"])
+        self.devices.load(saved["devices"])
+        self.virtual.load(saved["virtual"])
+        self.mmu.load(saved["mmu"])
+        self.held = saved["held"]
+        self.pending = saved["pending"]
+        self.waits = saved["waits"]
