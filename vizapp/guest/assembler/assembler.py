@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -148,7 +148,7 @@ def assemble(
     source: str,
     file: str = "<source>",
     defines: Mapping[str, str | int] | None = None,
-    include: Callable[[str], str] = _no_files,
+    include: Include = _no_files,
     bits: int = 16,
     origin: int = 0,
 ) -> Assembly:
@@ -166,10 +166,9 @@ def assemble(
         AssemblyError: with every problem found, in the order of the source.
     """
     problems = Problems()
-    reader: Include = include
-    lines = Preprocessor(reader, problems, is_keyword).run(source, file, defines or {})
     parser = Parser(problems, bits)
-    parser.parse(lines)
+    preprocessor = Preprocessor(include, problems, parser.constants, is_keyword, parser.take)
+    preprocessor.run(source, file, defines or {})
     if parser.origin is not None:
         origin = parser.origin
     scope = _Scope({}, parser.labels, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vizapp.guest.assembler.expression import Reader, parse_expression
@@ -14,31 +15,40 @@ from vizapp.messages import N_, Message
 TESTS = frozenset({"", "def", "idn", "idni", "macro", "id", "num", "str", "empty"})
 
 
-class _ConstantScope:
-    """The preprocessor runs before addresses exist: no label and no ``$`` has a value."""
+class ConstantScope:
+    """Before addresses exist no label and no ``$`` has a value; constants of EQU do from their line on."""
+
+    def __init__(self, constants: Mapping[str, int]) -> None:
+        self._constants = constants
 
     def lookup(self, name: str, column: int) -> Value:
+        """See ``expression.Scope``."""
+        if name in self._constants:
+            return Value(self._constants[name])
         raise LineError(Message(N_("{name} is not known before assembly"), {"name": name}), column)
 
     @property
     def here(self) -> Value:
+        """See ``expression.Scope``."""
         raise LineError(Message(N_("{name} is not known before assembly"), {"name": "$"}))
 
     @property
     def start(self) -> Value:
+        """See ``expression.Scope``."""
         raise LineError(Message(N_("{name} is not known before assembly"), {"name": "$$"}))
 
     @property
     def position(self) -> int:
+        """See ``expression.Scope``."""
         return 0
 
 
-def constant(tokens: list[Token], column: int) -> int:
+def constant(tokens: list[Token], column: int, constants: Mapping[str, int]) -> int:
     """The value of an expression that needs no labels; ``column`` is the directive's."""
     if not tokens:
         raise LineError(Message(N_("an expression is missing here")), column)
     reader = Reader(tokens)
-    value = parse_expression(reader)(_ConstantScope())
+    value = parse_expression(reader)(ConstantScope(constants))
     extra = reader.peek()
     if extra is not None:
         raise LineError(Message(N_("unexpected {text}"), {"text": extra.text}), extra.column)
@@ -64,13 +74,14 @@ class Tester:
     """Answers a conditional directive's test."""
 
     defines: Defines
-    macros: dict[str, object]
+    macros: Mapping[str, object]
+    constants: Mapping[str, int]
 
     def holds(self, test: str, tokens: list[Token], column: int) -> bool:
         """Whether the test holds for what follows the directive."""
         match test:
             case "":
-                return constant(self.defines.expand(tokens), column) != 0
+                return constant(self.defines.expand(tokens), column, self.constants) != 0
             case "def":
                 names = [token.text for token in tokens if not token.is_operator(",")]
                 return any(self.defines.find(name) is not None for name in names)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from vizapp.guest.assembler.conditions import constant
+from vizapp.guest.assembler.conditions import ConstantScope, constant
 from vizapp.guest.assembler.expression import Expression, Reader, parse_expression, unexpected
 from vizapp.guest.assembler.lexer import Token, string_bytes
 from vizapp.guest.assembler.macros import Line
@@ -61,6 +62,7 @@ class Parser:
 
     def __init__(self, problems: Problems, bits: int) -> None:
         self.items: list[Item] = []
+        self.constants: dict[str, int] = {}
         self.labels: dict[str, Origin] = {}
         self.start_bits: int | None = None
         self.origin: int | None = None
@@ -68,13 +70,12 @@ class Parser:
         self._bits = bits
         self._local_to = ""
 
-    def parse(self, lines: list[Line]) -> None:
-        """Parse every line; problems are noted."""
-        for line in lines:
-            try:
-                self._line(line)
-            except LineError as error:
-                self._problems.add(line.origin, error)
+    def take(self, line: Line) -> None:
+        """Parse the next line; a problem is noted."""
+        try:
+            self._line(line)
+        except LineError as error:
+            self._problems.add(line.origin, error)
 
     def _line(self, line: Line) -> None:
         reader = Reader(line.tokens, self._local_to)
@@ -131,6 +132,10 @@ class Parser:
             reader.position += 1
             reader.local_to = self._local_to
             item.value = parse_expression(reader)
+            with suppress(LineError):  # an address, which a later pass knows
+                value = item.value(ConstantScope(self.constants))
+                if value.is_number:
+                    self.constants[name] = value.number
 
     def _body(self, reader: Reader, item: Item) -> None:
         if reader.accept_word("times") is not None:
@@ -229,12 +234,11 @@ class Parser:
                 return item.statement
         return InstructionStatement(NAMES["nop"], [], self._bits, 1) if word == "align" else Data(1, [b"\0"])
 
-    @staticmethod
-    def _number(reader: Reader, column: int) -> int:
+    def _number(self, reader: Reader, column: int) -> int:
         end = next((i for i, one in enumerate(reader.tokens) if one.is_operator("]")), len(reader.tokens))
         tokens = reader.tokens[reader.position : end]
         reader.position = end
-        return constant(tokens, column)
+        return constant(tokens, column, self.constants)
 
 
 def _text(token: Token | None) -> str:

@@ -82,20 +82,36 @@ def split_lines(source: str, file: str) -> list[RawLine]:
 
 
 class Preprocessor:
-    """One run over one source."""
+    """One run over one source.
 
-    def __init__(self, include: Include, problems: Problems, is_reserved: Callable[[str], bool]) -> None:
+    Args:
+        include: gives the text of a file.
+        problems: where problems are noted.
+        constants: what EQU has defined so far; grows while the lines handed on are parsed.
+        is_reserved: whether a name is an instruction or a directive.
+        take: takes the expanded lines, in order.
+    """
+
+    def __init__(
+        self,
+        include: Include,
+        problems: Problems,
+        constants: Mapping[str, int],
+        is_reserved: Callable[[str], bool],
+        take: Callable[[Line], None],
+    ) -> None:
         self._include = include
         self._problems = problems
         self._is_reserved = is_reserved
         self._defines = Defines()
         self._macros: dict[str, list[Macro]] = {}
         self._folded_macros: dict[str, str] = {}
-        self._tester = Tester(self._defines, self._macros)  # type: ignore[arg-type]
+        self._constants = constants
+        self._take = take
+        self._tester = Tester(self._defines, self._macros, constants)
         self._frames: list[_Frame] = []
         self._collection: _Collection | None = None
         self._serial = 0
-        self._result: list[Line] = []
         self._lines_read = 0
         self._directives: dict[str, Callable[[Token, list[Token], Line], None]] = {
             "%define": self._define, "%idefine": self._define, "%xdefine": self._define,
@@ -107,8 +123,8 @@ class Preprocessor:
             "%strlen": self._strlen,
         }  # fmt: skip
 
-    def run(self, source: str, file: str, defines: Mapping[str, str | int]) -> list[Line]:
-        """The lines of ``source`` with all directives done; problems are noted, and their lines left out."""
+    def run(self, source: str, file: str, defines: Mapping[str, str | int]) -> None:
+        """Hand on the lines of ``source`` one by one; problems are noted, and their lines left out."""
         for name, value in defines.items():
             self._defines.set(Define(name, None, tuple(tokenize(str(value)))))
         self._push(_Frame("file", iter(split_lines(source, file)), None))
@@ -122,7 +138,6 @@ class Preprocessor:
                     self._line(raw, frame)
         except _StopError as stop:
             self._problems.add(stop.origin, stop.error)
-        return self._result
 
     def _push(self, frame: _Frame) -> None:
         self._frames.append(frame)
@@ -250,8 +265,11 @@ class Preprocessor:
 
     def _assign(self, directive: Token, tokens: list[Token], line: Line) -> None:
         name = _name(tokens, directive)
-        value = constant(self._defines.expand(tokens[1:]), directive.column)
+        value = self._constant(tokens[1:], directive.column)
         self._set_number(name, value, directive, fold=directive.text.lower().startswith("%i"))
+
+    def _constant(self, tokens: list[Token], column: int) -> int:
+        return constant(self._defines.expand(tokens), column, self._constants)
 
     def _set_number(self, name: str, value: int, directive: Token, fold: bool = False) -> None:
         body = [Token("number", str(abs(value)), directive.column, False)]
@@ -330,7 +348,7 @@ class Preprocessor:
 
     def _repeat(self, collection: _Collection, frame: _Frame) -> None:
         try:
-            count = constant(self._defines.expand(collection.header[1:]), collection.column)
+            count = self._constant(collection.header[1:], collection.column)
             if count > MAX_REPEAT:
                 raise LineError(
                     Message(N_("%rep repeats at most {limit} times"), {"limit": MAX_REPEAT}),
@@ -366,7 +384,7 @@ class Preprocessor:
             raise LineError(
                 Message(N_("{name} works inside a macro only"), {"name": "%rotate"}), directive.column
             )
-        count = constant(self._defines.expand(tokens), directive.column)
+        count = self._constant(tokens, directive.column)
         if call.parameters:
             turn = count % len(call.parameters)
             call.parameters = call.parameters[turn:] + call.parameters[:turn]
@@ -390,7 +408,7 @@ class Preprocessor:
         name = tokens[start] if start < len(tokens) else None
         forms = self._forms(name) if name is not None else None
         if name is None or forms is None or (start == 1 and self._is_reserved(tokens[0].text)):
-            self._result.append(Line(tokens, origin))
+            self._take(Line(tokens, origin))
             return
         parameters = split_parameters(tokens[start + 1 :])
         macro = next((form for form in forms if form.takes(len(parameters))), None)
@@ -406,10 +424,10 @@ class Preprocessor:
             # As in NASM, a macro's own name inside it is the instruction of that name.
             if not self._is_reserved(name.text):
                 raise LineError(Message(N_("macro {name} calls itself"), {"name": name.text}), name.column)
-            self._result.append(Line(tokens, origin))
+            self._take(Line(tokens, origin))
             return
         if start:
-            self._result.append(Line([*tokens[:start]], origin))
+            self._take(Line([*tokens[:start]], origin))
         self._serial += 1
         call = Call(macro, _filled(macro, parameters), self._serial, name.column, origin, outer)
         self._push(_Frame("macro", iter(macro.body), call))
