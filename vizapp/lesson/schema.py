@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FORMAT = 1
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Panel = Literal["stage", "code", "truths", "scorecard", "transport", "lanes", "overhead", "registers", "serial"]
+Panel = Literal[
+    "stage", "code", "truths", "scorecard", "transport", "lanes", "overhead", "registers", "serial"
+]
 
 
 class _Model(BaseModel):

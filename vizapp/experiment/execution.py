@@ -1,0 +1,178 @@
+"""Runs a session to its end or to a bound, in this process, and keeps the outcome as a value."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vizapp.errors import ScenarioError
+from vizapp.machine.events import CLI_NAMES
+from vizapp.messages import N_, Message
+from vizapp.session import protocol as p
+from vizapp.session.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.machine.events import Event
+    from vizapp.session.motion import Motion
+    from vizapp.session.scenario import Scenario
+
+KINDS = {name: kind for kind, name in CLI_NAMES.items()}
+
+
+class Bounds(NamedTuple):
+    """Where a run ends if the guest does not end it: guest instructions, and seconds of real time."""
+
+    instructions: int | None = None
+    seconds: float | None = None
+
+
+class Until(NamedTuple):
+    """The event to stop at: its kind (as recorded) and cause, or the address of an instruction."""
+
+    kind: str = ""
+    cause: str | None = None
+    address: int | None = None
+
+
+def parse_until(text: str) -> Until:
+    """What ``--until`` means: ``trap``, ``trap:#GP``, ``hypercall:mmu_update``, ``instruction:0x101000``.
+
+    Raises:
+        ScenarioError: there is no such event, with the names that there are.
+    """
+    name, _, detail = text.partition(":")
+    if name == "instruction":
+        try:
+            return Until(address=int(detail, 0))
+        except ValueError:
+            raise ScenarioError(
+                Message(N_("{text} names no address; expected instruction:0x101000"), {"text": text})
+            ) from None
+    if name not in KINDS:
+        raise ScenarioError(
+            Message(
+                N_("there is no event {name}; there are: {known}"),
+                {"name": name, "known": ", ".join((*sorted(KINDS), "instruction:ADDRESS"))},
+            )
+        )
+    return Until(KINDS[name], detail or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """Cycles in all and by purpose."""
+
+    total: int
+    by_purpose: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The outcome of one run.
+
+    ``overhead`` is cycles over the bare machine's for the same guest: None where there is nothing to
+    compare with, and for a run that is not equivalent. ``report`` is the JSON of ``vizapp run``.
+    """
+
+    report: dict[str, Any]
+    recorded: tuple[Event, ...]
+    overhead: float | None = None
+
+    @property
+    def technique(self) -> str:
+        """The technique's name."""
+        return str(self.report["technique"])
+
+    @property
+    def cycles(self) -> Cycles:
+        """What the run cost."""
+        return Cycles(**self.report["cycles"])
+
+    @property
+    def events(self) -> dict[str, Any]:
+        """Counts of events, by their names on the command line."""
+        return dict(self.report["events"])
+
+    @property
+    def stopped(self) -> str:
+        """Why the run ended: halted, crashed, limit, ..."""
+        return str(self.report["stopped"]["reason"])
+
+    @property
+    def serial(self) -> str:
+        """What the guest wrote to COM1."""
+        return str(self.report["serial"])
+
+    @property
+    def instructions(self) -> dict[str, int]:
+        """Counts of guest instructions: in all, by ring, and written by the monitor."""
+        return dict(self.report["instructions"])
+
+    @property
+    def scorecard(self) -> dict[str, Any]:
+        """Equivalence, resource control, efficiency."""
+        return dict(self.report["scorecard"])
+
+
+def execute(
+    scenario: Scenario,
+    *,
+    until: Until | None = None,
+    bounds: Bounds = Bounds(),
+    score: bool = False,
+    prepare: Callable[[Session], None] | None = None,
+) -> Run:
+    """Run a scenario. ``prepare`` may attach observers to the session before its first step."""
+    session = Session(scenario)
+    if prepare is not None:
+        prepare(session)
+    reached = _drive(session, until, bounds)
+    if score:
+        session.score()
+    report = session.report()
+    if reached:
+        report["stopped"] = {"reason": "until", "detail": reached}
+    elif report["stopped"]["reason"] == "limit":
+        report["stopped"]["detail"] = _limit(bounds, report["instructions"]["guest"])
+    return Run(report, session.events().events)
+
+
+def _limit(bounds: Bounds, instructions: int) -> str:
+    if bounds.instructions is not None and instructions >= bounds.instructions:
+        return f"the bound of {bounds.instructions} instructions"
+    return f"the bound of {bounds.seconds:g} seconds"
+
+
+def _drive(session: Session, until: Until | None, bounds: Bounds) -> str:
+    """Move a session to its end, its bound or the event; the event's name if that was it."""
+    deadline = None if bounds.seconds is None else time.monotonic() + bounds.seconds
+    if until is None:
+        session.advance(max_instructions=bounds.instructions, seconds=bounds.seconds)
+        return ""
+    while not session.timeline.at_end:
+        command: p.Command = p.NextEvent(frozenset({until.kind}))
+        if until.address is not None:
+            command = p.RunTo(until.address)
+        done = _move(session, session.begin(command), bounds.instructions, deadline)
+        if not done:
+            return ""
+        if until.address is not None:
+            standing = session.frame().guest_registers["eip"] == until.address
+            return f"instruction:{until.address:#x}" if standing else ""
+        event = session.frame().event
+        if event is not None and event.kind == until.kind and until.cause in (None, event.cause):
+            return f"{CLI_NAMES[event.kind]}:{event.cause}"
+    return ""
+
+
+def _move(session: Session, motion: Motion | None, instructions: int | None, deadline: float | None) -> bool:
+    """Drive one motion; False when a bound came first."""
+    while motion is not None and not motion.advance():
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        if instructions is not None and session.timeline.end_instruction >= instructions:
+            return False
+    return True

@@ -1,0 +1,106 @@
+"""Makes a scenario out of names: guest, technique or preset, processor, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.errors import ScenarioError
+from vizapp.experiment.presets import preset as find_preset
+from vizapp.experiment.techniques import technique as find_technique
+from vizapp.guest.library import GUESTS
+from vizapp.guest.loader import load_guest
+from vizapp.messages import N_, Message
+from vizapp.session.scenario import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizapp.machine.image import Image
+
+DEFAULT_PROCESSOR = "pentium-4-672"
+SMALLEST_MEMORY, LARGEST_MEMORY = 4 << 20, 1 << 30
+
+
+def make_scenario(
+    guest: str,
+    *,
+    technique_name: str | None = None,
+    preset: str | None = None,
+    build: str | None = None,
+    processor: str | None = None,
+    paging: str = "shadow",
+    virtualizable: bool | None = None,
+    memory: int = 16 << 20,
+    overrides: Mapping[str, int] | None = None,
+    iterations: int | None = None,
+    load: int | None = None,
+    entry: int | None = None,
+    bits: int | None = None,
+    serial_input: bytes = b"",
+    exit_port: int | None = None,
+    log_ports: tuple[int, ...] = (),
+) -> Scenario:
+    """The scenario that these choices mean.
+
+    A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
+    build comes along as the yardstick.
+
+    Raises:
+        UnknownNameError: a name that does not exist.
+        ScenarioError: a combination that cannot be, with what would do.
+        AssemblyError, ImageError: the guest cannot be had.
+    """
+    if preset is not None:
+        product = find_preset(preset)
+        if technique_name not in (None, product.technique):
+            raise ScenarioError(
+                Message(
+                    N_("the preset {preset} is {technique}; leave --technique out"),
+                    {"preset": preset, "technique": product.technique},
+                )
+            )
+        technique_name = product.technique
+        virtualizable = product.virtualizable if virtualizable is None else virtualizable
+    technique = find_technique(technique_name or "native")
+    if paging == "nested":
+        raise ScenarioError(
+            Message(
+                N_("{technique} on {processor} has no nested paging, which came with later processors; "
+                   "use --paging shadow"),
+                {"technique": technique.name, "processor": processor or DEFAULT_PROCESSOR},
+            )
+        )  # fmt: skip
+    if memory % 4096 or not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
+        raise ScenarioError(
+            Message(
+                N_("a guest's memory is 4 MB to 1 GB, in whole pages, not {memory} bytes"), {"memory": memory}
+            )
+        )
+
+    def image(wanted: str) -> Image:
+        return load_guest(guest, wanted, iterations=iterations, load=load, entry=entry, bits=bits or 32)
+
+    wanted = build or technique.build
+    if guest in GUESTS and wanted not in GUESTS[guest].builds:
+        raise ScenarioError(
+            Message(
+                N_("{guest} was not ported: it has no Xen build, which {technique} needs"),
+                {"guest": guest, "technique": technique.name},
+            )
+        )
+    ported = image(wanted)
+    yardstick = image("native") if ported.build == "xen" and guest in GUESTS else None
+    return Scenario(
+        image=ported,
+        technique=technique.name,
+        processor=processor or DEFAULT_PROCESSOR,
+        paging=paging,
+        virtualizable=bool(virtualizable),
+        memory=memory,
+        overrides=dict(overrides or {}),
+        serial_input=serial_input,
+        exit_port=exit_port,
+        log_ports=log_ports,
+        preset=preset or "",
+        yardstick=yardstick,
+    )
