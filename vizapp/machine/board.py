@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.clock import Clock
 from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
-from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.places import Place
 from vizapp.machine.ports import PortBus
 
@@ -19,6 +19,8 @@ TIMER_IRQ = 0
 
 class Board:
     """Interrupt controllers, timer, serial port and text screen, and the processor's way to their ports.
+
+    ``read_memory`` is where the screen finds its characters.
 
     Attributes:
         ports: what is at which port.
@@ -29,7 +31,7 @@ class Board:
 
     def __init__(
         self,
-        memory: PhysicalMemory,
+        read_memory: Callable[[HostPhysical, int], bytes],
         hertz: int,
         now: Callable[[], int],
         place: Callable[[], Place],
@@ -42,7 +44,7 @@ class Board:
         self.pic = Pic()
         self.pit = Pit(self.clock, self._line(TIMER_IRQ), read_time)
         self.uart = Uart(self._line(COM1_IRQ))
-        self.screen = TextScreen(memory.dump)
+        self.screen = TextScreen(read_memory)
         self._place = place
         for ports in PIC_PORTS:
             self.ports.register(ports, self.pic)

@@ -11,25 +11,20 @@ is about to fetch there, phases run instead, each naming the next, until one lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
-from vizapp.machine.board import Board
 from vizapp.machine.clock import NEVER
-from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, CodeCache, Decoded
-from vizapp.machine.cpu import Cpu
+from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.doors import Door, PhaseRunner
-from vizapp.machine.events import Event, Payload
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import PENTIUM_4, Identity
-from vizapp.machine.memory import PhysicalMemory
-from vizapp.machine.meter import Meter
-from vizapp.machine.mmu import ImplicitAccess, Mmu
-from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import N_, Message
 
 DR6_BS = 1 << 14
@@ -38,117 +33,32 @@ DR6_BS = 1 << 14
 _WAKING_EVENTS = 4
 
 
-def bare_place(cpu: Cpu) -> Place:
-    """Where a processor without a monitor is."""
-    return Place(ring=cpu.cpl, component=APPLICATION if cpu.cpl == 3 else GUEST_KERNEL)
-
-
-class Pc:
+class Pc(Hardware):
     """One machine.
 
     ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second.
 
     Attributes:
-        position: steps done. An event's position is that of the step that made it.
-        instructions: guest instructions retired; a repeated one counts once.
         stopped: why the run is over: (reason, sentence). Reasons: halted, shutdown, crashed, and what a
             monitor gives to ``stop``.
         phase: the monitor phase that the next step runs.
         doors: by host-physical address; a monitor sets them before the first step.
         monitor: whose phases run behind the doors.
         pause_requested: ``run`` returns after the present step.
-        listener: told of each event.
         on_retired: told after each guest instruction that the processor itself has retired.
-        read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
-            timer's.
     """
 
     def __init__(
         self, prices: Mapping[str, int], memory_bytes: int, hertz: int, identity: Identity = PENTIUM_4
     ) -> None:
-        self.hertz = hertz
-        self.meter = Meter(prices)
-        self.memory = PhysicalMemory(memory_bytes)
-        self.mmu = Mmu(self.memory, self.meter)
-        self.board = Board(
-            self.memory, hertz, lambda: self.meter.cycles, lambda: self.meter.place, self._timed
-        )
-        self.pic, self.pit = self.board.pic, self.board.pit
-        self.uart, self.screen = self.board.uart, self.board.screen
-
-        self.position = 0
-        self.instructions = 0
+        super().__init__(prices, memory_bytes, hertz, identity)
         self.stopped: tuple[str, Message] | None = None
         self.phase: str | None = None
         self.doors: dict[HostPhysical, Door] = {}
         self.monitor: PhaseRunner | None = None
         self.pause_requested = False
-        self.listener: Callable[[Event], None] | None = None
         self.on_retired: Callable[[Pc], None] | None = None
-        self.read_time: Callable[[str, int], int] | None = None
-        self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
-        self._left: Place | None = None  # the place that this step has left
-
-        self.code = CodeCache(self.memory, self.mmu)
-        self.cpu = Cpu(
-            self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
-        )
-        self.cpu.charge = self.meter.charge
-        self.cpu.notify = self._notify
-        self.cpu.mode_changed = self._mode_changed
-        self._place_of: Callable[[Cpu], Place] = bare_place
-        self._mode_changed()
-
-    @property
-    def place_of(self) -> Callable[[Cpu], Place]:
-        """Says where the processor is; asked whenever its mode changes."""
-        return self._place_of
-
-    @place_of.setter
-    def place_of(self, place_of: Callable[[Cpu], Place]) -> None:
-        self._place_of = place_of
-        self._mode_changed()
-
-    @property
-    def marks(self) -> Mapping[Linear, str]:
-        """Progress marks by linear address."""
-        return self.code.marks
-
-    @marks.setter
-    def marks(self, marks: Mapping[Linear, str]) -> None:
-        self.code.marks = marks
-        self.code.unlink()
-
-    @property
-    def interrupts_blocked(self) -> bool:
-        """Whether the devices' interrupts are not delivered and time does not reach them; see ``inject``."""
-        return self.board.frozen
-
-    @interrupts_blocked.setter
-    def interrupts_blocked(self, blocked: bool) -> None:
-        self.board.frozen = blocked
-
-    @property
-    def on_port(self) -> Callable[[Place, int, int, bool, int], None] | None:
-        """Told (place, port, size, write, value) after each access to a port by the processor."""
-        return self.board.on_port
-
-    @on_port.setter
-    def on_port(self, call: Callable[[Place, int, int, bool, int], None] | None) -> None:
-        self.board.on_port = call
-
-    @property
-    def on_access(self) -> Callable[[Place, int, int, bool], None] | None:
-        """Told (place, linear page, frame, write) before a ring first uses a page, and at times again."""
-        return self._on_access
-
-    @on_access.setter
-    def on_access(self, call: Callable[[Place, int, int, bool], None] | None) -> None:
-        self._on_access = call
-        self.mmu.on_fill = None if call is None else self._filled
-        self.mmu.drop_maps()
-        self.code.unlink()
 
     def step(self) -> None:
         """Do one step; nothing once the machine has stopped."""
@@ -180,7 +90,7 @@ class Pc:
             try:
                 self._turn(last, cycle, instruction)
             except Fault as fault:
-                self._guarded(lambda fault=fault: self.cpu.take(fault))  # type: ignore[misc]
+                self._guarded(partial(self.cpu.take, fault))
             except Unimplemented as limit:
                 self._end("crashed", self._where(limit.message))
             except TripleFault as end:
@@ -192,38 +102,6 @@ class Pc:
         if self.stopped is None:
             self.stopped = (reason, message)
             self.emit(events.MACHINE_STOPPED, reason, {"reason": reason})
-
-    def emit(
-        self,
-        kind: str,
-        cause: str,
-        payload: Payload,
-        source: Place | None = None,
-        target: Place | None = None,
-    ) -> None:
-        """Tell of an event of this step, with the charges made since the last one; places default to here."""
-        charges = self.meter.take_charges()
-        if self.listener is not None:
-            here = self.meter.place
-            self.listener(
-                Event(
-                    self.position,
-                    self.meter.cycles,
-                    kind,
-                    source or here,
-                    target or here,
-                    cause,
-                    payload,
-                    charges,
-                )
-            )
-
-    def count_emulated(self, linear: Linear | None = None) -> None:
-        """A monitor has done a guest instruction, the one at ``linear``, in the guest's stead."""
-        self.instructions += 1
-        mark = None if linear is None else self.marks.get(linear)
-        if mark is not None:
-            self._mark_passed(mark)
 
     def inject(self, vector: int) -> bool:
         """Deliver an interrupt as if its line had risen now: one step. False if the PIC would not pass it."""
@@ -273,7 +151,7 @@ class Pc:
         if cpu.single_step:
             cpu.single_step = False
             cpu.debug[6] |= DR6_BS
-            self._guarded(lambda: cpu.deliver(vectors.DB))
+            self._guarded(partial(cpu.deliver, vectors.DB))
         elif self.pic.intr and cpu.system_flags & EFLAGS_IF and not cpu.shadow and not self.board.frozen:
             self._interrupt(self.pic.acknowledge())
         elif cpu.halted:
@@ -333,10 +211,12 @@ class Pc:
         """Account for an instruction that was not a plain one; whether the run loop has to look around."""
         if not kind & PRICED:
             self.meter.instruction(price)
+        if kind & SYSTEM:
+            self.meter.take_charges()  # what made no event in this step belongs to no later one
         if guest and not (kind & REPEATED and self.cpu.eip == eip):
             self.instructions += 1
             if kind & MARKED:
-                self._mark_passed(self.marks[Linear(self.cpu.segments[CS].base + eip & M32)])
+                self.pass_mark(Linear(self.cpu.segments[CS].base + eip & M32))
         return bool(kind & (SYSTEM | MARKED))
 
     def _arrive(self) -> Decoded | None:
@@ -357,12 +237,15 @@ class Pc:
 
     def _run_phase(self, name: str) -> None:
         assert self.monitor is not None
-        self.phase = self.monitor.run_phase(name)
+        try:
+            self.phase = self.monitor.run_phase(name)
+        except Fault as fault:
+            raise RuntimeError(f"phase {name} let a fault of the guest escape: {fault}") from fault
         self.position += 1
 
     def _interrupt(self, vector: int) -> None:
         """Deliver an external interrupt."""
-        self._guarded(lambda: self.cpu.deliver(vector, external=True))
+        self._guarded(partial(self.cpu.deliver, vector, external=True))
 
     def _guarded(self, deliver: Callable[[], None]) -> None:
         """A delivery is a step, even if it is the last."""
@@ -397,54 +280,7 @@ class Pc:
 
     def _shut_down(self, end: TripleFault) -> None:
         text = N_("triple fault at {address} ({bytes}): {faults}; the processor shut down")
-        self._end("shutdown", Message(text, {**self._here(), "faults": str(end)}))
+        self._end("shutdown", Message(text, {**self.whereabouts(), "faults": str(end)}))
 
     def _where(self, message: Message) -> Message:
-        return Message(N_("{problem} (at {address}: {bytes})"), {**self._here(), "problem": message})
-
-    def _here(self) -> dict[str, str | int | float | Message]:
-        """EIP and the bytes there, as far as they can be seen without touching anything."""
-        linear = self.cpu.segments[CS].base + self.cpu.eip & M32
-        frame = self.mmu.probe(linear)
-        raw = b"" if frame is None else self.memory.dump(HostPhysical(frame << 12 | linear & 0xFFF), 8)
-        return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
-
-    def _mark_passed(self, label: str) -> None:
-        self.emit(events.MARK_PASSED, label, {"label": label, "instructions": self.instructions})
-
-    def _notify(self, kind: str, cause: str, payload: Payload) -> None:
-        source, self._left = self._left, None
-        self.emit(kind, cause, payload, source)
-
-    def _mode_changed(self) -> None:
-        cpu, mmu = self.cpu, self.mmu
-        mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4)
-        mmu.ring = cpu.cpl
-        cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
-        self.code.select(cpu)
-        place, here = self._place_of(cpu), self.meter.place
-        if place != here:
-            if self._left is None:
-                self._left = here
-            self.meter.enter(place)
-
-    def _filled(self, linear: int, frame: int, write: bool) -> None:
-        assert self._on_access is not None
-        self._on_access(self.meter.place, linear, frame, write)
-
-    def _line(self, number: int) -> Callable[[bool], None]:
-        def drive(high: bool) -> None:
-            if high:
-                self.pic.raise_irq(number)
-            else:
-                self.pic.lower_irq(number)
-
-        return drive
-
-    def _timed(self, source: str, value: int) -> int:
-        if self.read_time is None or not self.meter.place.is_guest:
-            return value
-        return self.read_time(source, value)
-
-    def _tsc(self) -> int:
-        return self._timed("tsc", self.meter.cycles)
+        return Message(N_("{problem} (at {address}: {bytes})"), {**self.whereabouts(), "problem": message})

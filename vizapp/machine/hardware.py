@@ -1,0 +1,189 @@
+"""The parts of a PC and the wires between them; what makes them move is in ``pc``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, HostPhysical, Linear
+from vizapp.isa.registers import CS
+from vizapp.machine import events
+from vizapp.machine.board import Board
+from vizapp.machine.code_cache import CodeCache
+from vizapp.machine.cpu import Cpu
+from vizapp.machine.events import Event, Payload
+from vizapp.machine.identity import Identity
+from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
+from vizapp.machine.memory import PhysicalMemory
+from vizapp.machine.meter import Meter
+from vizapp.machine.mmu import ImplicitAccess, Mmu
+from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
+from vizapp.messages import Message
+
+_SHOWN_BYTES = 8
+
+
+def bare_place(cpu: Cpu) -> Place:
+    """Where a processor without a monitor is."""
+    return Place(ring=cpu.cpl, component=APPLICATION if cpu.cpl == 3 else GUEST_KERNEL)
+
+
+class Hardware:
+    """Processor, memory, devices and the meter.
+
+    Attributes:
+        position: steps done. An event's position is that of the step that made it.
+        instructions: guest instructions retired; a repeated one counts once.
+        listener: told of each event.
+        read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
+            timer's.
+    """
+
+    def __init__(self, prices: Mapping[str, int], memory_bytes: int, hertz: int, identity: Identity) -> None:
+        self.hertz = hertz
+        self.position = 0
+        self.instructions = 0
+        self.listener: Callable[[Event], None] | None = None
+        self.read_time: Callable[[str, int], int] | None = None
+        self.meter = Meter(prices)
+        self.memory = PhysicalMemory(memory_bytes)
+        self.mmu = Mmu(self.memory, self.meter)
+        self.board = Board(
+            self.memory.dump, hertz, lambda: self.meter.cycles, lambda: self.meter.place, self._timed
+        )
+        self.pic, self.pit = self.board.pic, self.board.pit
+        self.uart, self.screen = self.board.uart, self.board.screen
+        self.code = CodeCache(self.memory, self.mmu)
+        self.cpu = Cpu(
+            self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
+        )
+        self.cpu.charge = self._charge
+        self.cpu.notify = self._notify
+        self.cpu.mode_changed = self._mode_changed
+        self._on_access: Callable[[Place, int, int, bool], None] | None = None
+        self._left: Place | None = None  # the place that this step has left
+        self._place_of: Callable[[Cpu], Place] = bare_place
+        self._mode_changed()
+
+    @property
+    def place_of(self) -> Callable[[Cpu], Place]:
+        """Says where the processor is; asked whenever its mode changes."""
+        return self._place_of
+
+    @place_of.setter
+    def place_of(self, place_of: Callable[[Cpu], Place]) -> None:
+        self._place_of = place_of
+        self._mode_changed()
+        self._left = None
+
+    @property
+    def marks(self) -> Mapping[Linear, str]:
+        """Progress marks of guest code by linear address."""
+        return self.code.marks
+
+    @marks.setter
+    def marks(self, marks: Mapping[Linear, str]) -> None:
+        self.code.marks = marks
+        self.code.unlink()
+
+    @property
+    def on_access(self) -> Callable[[Place, int, int, bool], None] | None:
+        """Told (place, linear page, frame, write) before a ring first uses a page, and at times again."""
+        return self._on_access
+
+    @on_access.setter
+    def on_access(self, call: Callable[[Place, int, int, bool], None] | None) -> None:
+        self._on_access = call
+        self.mmu.on_fill = None if call is None else self._filled
+        self.mmu.drop_maps()
+        self.code.unlink()
+
+    @property
+    def on_port(self) -> Callable[[Place, int, int, bool, int], None] | None:
+        """Told (place, port, size, write, value) after each access to a port by the processor."""
+        return self.board.on_port
+
+    @on_port.setter
+    def on_port(self, call: Callable[[Place, int, int, bool, int], None] | None) -> None:
+        self.board.on_port = call
+
+    @property
+    def interrupts_blocked(self) -> bool:
+        """Whether the devices' interrupts are not delivered and time does not reach them."""
+        return self.board.frozen
+
+    @interrupts_blocked.setter
+    def interrupts_blocked(self, blocked: bool) -> None:
+        self.board.frozen = blocked
+
+    def emit(
+        self,
+        kind: str,
+        cause: str,
+        payload: Payload,
+        source: Place | None = None,
+        target: Place | None = None,
+    ) -> None:
+        """Tell of an event of this step, with the charges made since the last one; places default to here."""
+        charges = self.meter.take_charges()
+        if self.listener is not None:
+            here, cycles = self.meter.place, self.meter.cycles
+            event = Event(
+                self.position, cycles, kind, source or here, target or here, cause, payload, charges
+            )
+            self.listener(event)
+
+    def count_emulated(self, linear: Linear | None = None) -> None:
+        """A monitor has done a guest instruction, the one at ``linear``, in the guest's stead."""
+        self.instructions += 1
+        if linear is not None and linear in self.marks:
+            self.pass_mark(linear)
+
+    def pass_mark(self, linear: Linear) -> None:
+        """The guest instruction at a progress mark has retired."""
+        label = self.marks[linear]
+        self.emit(events.MARK_PASSED, label, {"label": label, "instructions": self.instructions})
+
+    def whereabouts(self) -> dict[str, str | int | float | Message]:
+        """EIP and the bytes there, for sentences, found without touching anything."""
+        linear = self.cpu.segments[CS].base + self.cpu.eip & M32
+        frame = self.mmu.probe(linear)
+        raw = b""
+        if frame is not None and frame < self.memory.frames:
+            host = HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
+            raw = self.memory.dump(host, _SHOWN_BYTES)
+        return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
+
+    def _notify(self, kind: str, cause: str, payload: Payload) -> None:
+        source, self._left = self._left, None
+        self.emit(kind, cause, payload, source)
+
+    def _mode_changed(self) -> None:
+        cpu, mmu = self.cpu, self.mmu
+        mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4)
+        mmu.ring = cpu.cpl
+        cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
+        self.code.select(cpu)
+        place, here = self._place_of(cpu), self.meter.place
+        if place != here:
+            if self._left is None:
+                self._left = here
+            self.meter.enter(place)
+
+    def _charge(self, name: str) -> None:
+        # An instruction's own class is no part of what an event cost.
+        if name in INSTRUCTION_CLASSES:
+            self.meter.instruction(INDEX[name])
+        else:
+            self.meter.charge(name)
+
+    def _filled(self, linear: int, frame: int, write: bool) -> None:
+        assert self._on_access is not None
+        self._on_access(self.meter.place, linear, frame, write)
+
+    def _timed(self, source: str, value: int) -> int:
+        if self.read_time is None or not self.meter.place.is_guest:
+            return value
+        return self.read_time(source, value)
+
+    def _tsc(self) -> int:
+        return self._timed("tsc", self.meter.cycles)
