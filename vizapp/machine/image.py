@@ -41,3 +41,12 @@ class Image:
     virtual_base: Linear = Linear(0)
     symbols: dict[str, Linear] = field(default_factory=dict)
     lines: tuple[SourceLine, ...] = ()
+
+    @property
+    def marks(self) -> dict[Linear, str]:
+        """The progress marks by address; the local labels that follow one (``mark_x.loop``) are none."""
+        return {
+            address: name
+            for name, address in self.symbols.items()
+            if name.startswith("mark_") and "." not in name
+        }

@@ -1,0 +1,196 @@
+"""The guest library: what each shipped guest is, and its builds, assembled from ``assets/guests``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vizapp.errors import ScenarioError, UnknownNameError
+from vizapp.guest.source import assemble_image
+from vizapp.messages import N_, Message
+from vizapp.resources import assets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vizapp.machine.image import Image
+
+BUILDS = ("native", "xen")
+MOST_ITERATIONS = 1_000_000
+GROUPS = {
+    "teaching": Message(N_("Teaching")),
+    "nanobenchmarks": Message(N_("Nanobenchmarks")),
+    "workloads": Message(N_("Workloads")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A guest of the library.
+
+    Attributes:
+        group: a key of ``GROUPS``.
+        summary: what it does, in a sentence.
+        builds: ``native``, and ``xen`` if it was ported.
+        iterations: how often a guest that loops does so unless told otherwise; None if it does not loop.
+        lesson: the lesson that explains it, "" if none does.
+    """
+
+    name: str
+    title: Message
+    group: str
+    summary: Message
+    builds: tuple[str, ...] = BUILDS
+    iterations: int | None = None
+    lesson: str = ""
+
+    @property
+    def source(self) -> Path:
+        """The file of its source."""
+        return guest_directory() / f"{self.name}.asm"
+
+
+_LIBRARY = (
+    Guest(
+        "hello",
+        Message(N_("Hello")),
+        "teaching",
+        Message(N_("Gives the processor its tables, prints to COM1 and to the text screen, and halts.")),
+    ),
+    Guest(
+        "rings",
+        Message(N_("Rings")),
+        "teaching",
+        Message(
+            N_(
+                "The kernel enters ring 3; the application makes a system call, then tries CLI, gets #GP, "
+                "and the kernel reports it."
+            )
+        ),
+    ),
+    Guest(
+        "popf",
+        Message(N_("POPF")),
+        "teaching",
+        Message(
+            N_(
+                "The kernel masks interrupts with POPF and reads the flag back with PUSHF: wrong under plain "
+                "trap-and-emulate, right elsewhere."
+            )
+        ),
+    ),
+    Guest(
+        "sensitive",
+        Message(N_("Sensitive instructions")),
+        "teaching",
+        Message(
+            N_("The kernel runs every sensitive unprivileged instruction and prints what each returned.")
+        ),
+        builds=("native",),
+    ),
+    Guest(
+        "minikernel",
+        Message(N_("Minikernel")),
+        "teaching",
+        Message(
+            N_(
+                "Two processes with their own page tables, timer preemption, system calls, and stacks that "
+                "grow by page faults."
+            )
+        ),
+    ),
+    Guest(
+        "syscall",
+        Message(N_("System call")),
+        "nanobenchmarks",
+        Message(N_("An application makes the emptiest system call N times and counts the cycles of one.")),
+        iterations=200,
+    ),
+    Guest(
+        "page-fault",
+        Message(N_("Page fault")),
+        "nanobenchmarks",
+        Message(N_("An application reads an absent page N times and counts the cycles of one fault.")),
+        iterations=200,
+    ),
+    Guest(
+        "compute",
+        Message(N_("Compute")),
+        "workloads",
+        Message(N_("Integer work at user level, as in the SPECint programs: sieve, matrix, sort, CRC.")),
+        iterations=1,
+    ),
+)
+GUESTS: Mapping[str, Guest] = {guest.name: guest for guest in _LIBRARY}
+
+
+def guest_directory() -> Path:
+    """Where the sources of the library stand, and the files that a person's own guest may include."""
+    return assets() / "guests"
+
+
+def find_guest(name: str) -> Guest:
+    """The guest of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in GUESTS:
+        raise UnknownNameError("guest", name, GUESTS)
+    return GUESTS[name]
+
+
+def build_guest(
+    name: str,
+    build: str = "native",
+    iterations: int | None = None,
+    defines: Mapping[str, str] | None = None,
+) -> Image:
+    """One build of a guest, assembled.
+
+    Args:
+        name: a key of ``GUESTS``.
+        build: ``native``, for the bare machine at 0x00100000, or ``xen``, linked at 0xC0000000.
+        iterations: loop count of a guest that loops; its own default if None.
+        defines: more macros for the source, as ``-D`` gives them to NASM.
+
+    Raises:
+        UnknownNameError: there is no such guest, or no such build at all.
+        ScenarioError: the guest has not this build, or does not loop, or not so often.
+    """
+    guest = find_guest(name)
+    if build not in BUILDS:
+        raise UnknownNameError("build", build, BUILDS)
+    if build not in guest.builds:
+        raise ScenarioError(
+            Message(
+                N_("{guest} has no {build} build, only: {builds}"),
+                {"guest": name, "build": build, "builds": ", ".join(guest.builds)},
+            )
+        )
+    macros = dict(defines or {})
+    if iterations is not None:
+        _check_iterations(guest, iterations)
+        macros["ITERATIONS"] = str(iterations)
+    return assemble_image(guest.source, name, build, macros, (guest_directory(),))
+
+
+def _check_iterations(guest: Guest, iterations: int) -> None:
+    if guest.iterations is None:
+        raise ScenarioError(
+            Message(
+                N_("{guest} does not loop, so it takes no iterations; these do: {looping}"),
+                {
+                    "guest": guest.name,
+                    "looping": ", ".join(other.name for other in _LIBRARY if other.iterations is not None),
+                },
+            )
+        )
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        raise ScenarioError(
+            Message(
+                N_("{iterations} iterations are not between 1 and {most}"),
+                {"iterations": iterations, "most": MOST_ITERATIONS},
+            )
+        )

@@ -1,0 +1,187 @@
+"""Finds what a person means by GUEST: a guest of the library, or a file, recognised by its content first.
+
+a name of the library
+\\x7fELF ...                     an ELF file
+... 55 AA at offset 510         a disk or floppy image that boots      unless --load says that
+64 or 128 KB                    a ROM                                  it is a flat binary
+NAME.asm                        a source, assembled here
+anything else                   a flat binary, with --load
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vizapp.errors import ImageError, ScenarioError, UnknownNameError
+from vizapp.guest.library import BUILDS, GUESTS, build_guest, guest_directory
+from vizapp.guest.source import REAL_MODE, assemble_image
+from vizapp.isa.addresses import M32, GuestPhysical, Linear
+from vizapp.machine.image import Image
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECTOR = 512
+BOOT_SIGNATURE = b"\x55\xaa"
+ROM_SIZES = (64 << 10, 128 << 10)
+LARGEST = 1 << 30
+SOURCE_SUFFIXES = (".asm", ".s", ".nasm")
+
+
+def load_guest(
+    guest: str,
+    build: str = "native",
+    *,
+    iterations: int | None = None,
+    defines: Mapping[str, str] | None = None,
+    load: int | None = None,
+    entry: int | None = None,
+    bits: int = 32,
+) -> Image:
+    """The image that GUEST names.
+
+    Args:
+        guest: a name of the library, or a path. A name wins over a file of that name.
+        build: which build of a library guest or of a source.
+        iterations: loop count of a library guest that loops.
+        defines: macros for a source.
+        load: guest-physical address of a flat binary.
+        entry: where it starts; at its first byte if None.
+        bits: 32, flat protected mode in ring 0 without paging, or 16, real mode.
+
+    Raises:
+        UnknownNameError: it is neither a guest nor a file.
+        AssemblyError: the source does not assemble.
+        ImageError: the file cannot be read, or is of a kind that cannot be loaded.
+        ScenarioError: options that do not go together, or an image that no technique can run.
+    """
+    if bits not in (16, 32):
+        raise ScenarioError(Message(N_("code has 16 or 32 bits, not {bits}"), {"bits": bits}))
+    if guest in GUESTS:
+        _refuse_options(guest, load, entry, bits)
+        return build_guest(guest, build, iterations, defines)
+    path = Path(guest)
+    if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise ImageError(Message(N_("there is no file {file}"), {"file": guest}))
+        raise UnknownNameError("guest", guest, GUESTS)
+    if iterations is not None:
+        raise ScenarioError(
+            Message(N_("only guests of the library take iterations, and {file} is a file"), {"file": guest})
+        )
+    data = _read(path)
+    _refuse_by_content(path, data, flat=load is not None)
+    if path.suffix.lower() in SOURCE_SUFFIXES:
+        _refuse_options(guest, load, entry, bits)
+        if build not in BUILDS:
+            raise UnknownNameError("build", build, BUILDS)
+        directories = (path.parent, guest_directory())
+        return assemble_image(path, path.name, build, defines or {}, directories)
+    return _flat_binary(path, data, load, entry, bits)
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a regular file of reasonable size."""
+    if path.is_dir():
+        raise ImageError(Message(N_("{file} is a directory, not a guest"), {"file": str(path)}))
+    if not path.is_file():
+        raise ImageError(Message(N_("{file} is not a regular file"), {"file": str(path)}))
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise ImageError(
+                Message(
+                    N_("{file} has {size} MB, and {most} are the most that is read"),
+                    {"file": str(path), "size": size >> 20, "most": LARGEST >> 20},
+                )
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImageError(
+            Message(N_("{file} cannot be read: {reason}"), {"file": str(path), "reason": reason})
+        ) from None
+    if not data:
+        raise ImageError(Message(N_("{file} is empty"), {"file": str(path)}))
+    return data
+
+
+def _refuse_by_content(path: Path, data: bytes, *, flat: bool) -> None:
+    """Turn away the kinds that are recognised and cannot be run."""
+    file = str(path)
+    if data.startswith(b"\x7fELF"):
+        raise ImageError(
+            Message(N_("{file} is an ELF file; ELF files are not supported yet"), {"file": file})
+        )
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise ImageError(
+            Message(N_("{file} is a scenario file; these are not supported yet"), {"file": file})
+        )
+    if flat:
+        return
+    if data[SECTOR - 2 : SECTOR] == BOOT_SIGNATURE and path.suffix.lower() not in SOURCE_SUFFIXES:
+        raise ScenarioError(
+            Message(
+                N_("{file} is a disk image that boots in real mode; {reason}"),
+                {"file": file, "reason": Message(REAL_MODE)},
+            )
+        )
+    if len(data) in ROM_SIZES and path.suffix.lower() not in SOURCE_SUFFIXES:
+        raise ScenarioError(
+            Message(
+                N_("{file} is a ROM of {size} KB, which starts in real mode; {reason}"),
+                {"file": file, "size": len(data) >> 10, "reason": Message(REAL_MODE)},
+            )
+        )
+
+
+def _flat_binary(path: Path, data: bytes, load: int | None, entry: int | None, bits: int) -> Image:
+    """A file of nothing but code and data."""
+    file = str(path)
+    if bits == 16:
+        raise ScenarioError(
+            Message(
+                N_("{file} is 16-bit code, which starts in real mode; {reason}"),
+                {"file": file, "reason": Message(REAL_MODE)},
+            )
+        )
+    if load is None:
+        raise ImageError(
+            Message(
+                N_("{file} is of no kind that is known; if it is a flat binary, say where with --load"),
+                {"file": file},
+            )
+        )
+    if not 0 <= load <= M32 + 1 - len(data):
+        raise ImageError(
+            Message(
+                N_("{file} has {size} bytes, which do not fit below 4 GB at {address}"),
+                {"file": file, "size": len(data), "address": f"{load:#x}"},
+            )
+        )
+    start = load if entry is None else entry
+    if not load <= start < load + len(data):
+        raise ImageError(
+            Message(
+                N_("{file} cannot start at {entry}: it is loaded from {first} to {last}"),
+                {
+                    "file": file,
+                    "entry": f"{start:#010x}",
+                    "first": f"{load:#010x}",
+                    "last": f"{load + len(data) - 1:#010x}",
+                },
+            )
+        )
+    return Image(path.name, "native", ((GuestPhysical(load), data),), Linear(start), bits)
+
+
+def _refuse_options(guest: str, load: int | None, entry: int | None, bits: int) -> None:
+    """A guest that is assembled says itself where it goes."""
+    if load is not None or entry is not None or bits != 32:
+        raise ScenarioError(
+            Message(
+                N_("{guest} is not a flat binary: it takes no --load, --entry or --bits"), {"guest": guest}
+            )
+        )
