@@ -20,11 +20,14 @@ from vizapp.session.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
     from vizapp.machine.pc import Pc
+    from vizapp.messages import Parameter
     from vizapp.session.replay import Difference
     from vizapp.vmm.base import CpuView, Monitor
 
+LOOK_BACK = 24  # guest instructions: how far a wrong value may have come from
 _FLAGS = {
     "CF": EFLAGS_CF, "PF": EFLAGS_PF, "AF": EFLAGS_AF, "ZF": EFLAGS_ZF, "SF": EFLAGS_SF, "OF": EFLAGS_OF,
 }  # fmt: skip
@@ -39,19 +42,25 @@ class Lockstep:
     """
 
     def __init__(
-        self, pc: Pc, monitor: Monitor, bare: Pc, bare_monitor: Monitor, text: Callable[[int], str]
+        self,
+        pc: Pc,
+        monitor: Monitor,
+        bare: Pc,
+        bare_monitor: Monitor,
+        instruction_at: Callable[[int], tuple[str, Instruction | None]],
     ) -> None:
         self.compared = 0
         self.first_difference: Message | None = None
         self._pc = pc
         self._monitor = monitor
         self._bare_monitor = bare_monitor
-        self._text = text
+        self._instruction_at = instruction_at
         self._log = ReplayLog()
         self._yardstick = Yardstick(bare, self._log)
         self._base: Any = None
         self.trace = Trace(0)
         self._recording = False
+        pc.read_time = self._time
 
     def begin(self) -> None:
         """A stretch of recording begins."""
@@ -66,7 +75,7 @@ class Lockstep:
             vector = int(event.payload.get("vector", 0))
             self._log.injections.append(Injection(self._pc.instructions, view.general[1], vector))
 
-    def time(self, source: str, value: int) -> int:
+    def _time(self, source: str, value: int) -> int:
         """Note a time value that the guest reads, and let it have it."""
         if self._recording:
             self._log.times.append(TimeRead(self._pc.instructions, source, value))
@@ -92,29 +101,32 @@ class Lockstep:
 
     def _locate(self, difference: Difference) -> Message:
         """Put the monitored machine behind the instruction in question, and name it."""
-        pc, index = self._pc, difference.instruction
+        pc, number = self._pc, difference.instruction
         pc.load(self._base)
-        self._go(index)
+        self._go(number - LOOK_BACK)
+        suspect = self._last_sensitive(number)
         address = self._monitor.guest_view().eip
-        parameters: dict[str, str | int | Message] = {
-            "index": index,
-            "address": f"{address:08X}",
-            "text": self._text(address),
-        }
+        parameters: dict[str, Parameter] = {"number": number, **self._named(address)}
         if difference.reason is not None:
             return Message(
-                N_("before guest instruction {index}, {text} at {address}: {reason}"),
+                N_("before guest instruction {number}, {text} at {address}: {reason}"),
                 {**parameters, "reason": difference.reason},
             )
-        self._go(index + 1)
+        self._go(number + 1)
         here, there = self._monitor.guest_view(), self._bare_monitor.guest_view()
         name, value, expected = _first_register(here, there)
-        return Message(
+        found = Message(
             N_(
-                "guest instruction {index}, {text} at {address}: {register} is {value} here and {expected} "
+                "guest instruction {number}, {text} at {address}: {register} is {value} here and {expected} "
                 "on the bare machine"
             ),
             {**parameters, "register": name, "value": value, "expected": expected},
+        )
+        if suspect is None or suspect == address:
+            return found
+        return Message(
+            N_("{found}; the last sensitive instruction before it was {text} at {address}"),
+            {"found": found, **self._named(suspect)},
         )
 
     def _go(self, instruction: int) -> None:
@@ -122,6 +134,21 @@ class Lockstep:
         while pc.instructions < instruction and pc.stopped is None:
             pc.pause_requested = False
             pc.run(until_instruction=instruction)
+
+    def _last_sensitive(self, instruction: int) -> int | None:
+        """Step up to ``instruction``; where the processor ran the last sensitive one on the way."""
+        pc, found = self._pc, None
+        while pc.instructions < instruction and pc.stopped is None:
+            if pc.meter.place.is_guest and pc.phase is None:
+                address = pc.cpu.eip
+                _, decoded = self._instruction_at(address)
+                if decoded is not None and decoded.opcode.privilege == "sensitive":
+                    found = address
+            pc.step()
+        return found
+
+    def _named(self, address: int) -> dict[str, Parameter]:
+        return {"address": f"{address:08X}", "text": self._instruction_at(address)[0]}
 
 
 def _first_register(here: CpuView, there: CpuView) -> tuple[str, str, str]:

@@ -1,7 +1,8 @@
 """Compares the guest's memory with the bare machine's at the end of a run.
 
 What hardware writes by itself is left out where a monitor may have let it write to a copy: accessed and dirty
-bits of page tables, and the accessed bit of segment descriptors.
+bits of page tables, the accessed bit of segment descriptors, and RF of a saved EFLAGS, which every fault
+sets, hidden ones included.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE, GuestPhysical, HostPhysical, Linear
 from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P
+from vizapp.isa.registers import EFLAGS_FIXED, EFLAGS_IF, EFLAGS_RF
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _HARDWARE_BITS = PTE_A | PTE_D
 _ACCESSED = 1 << 8  # of a descriptor's high doubleword
 _DESCRIPTOR_BYTES = 8
+_NEVER_FLAGS = 0xFFC0_8028
 
 
 def memory_difference(monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[int]) -> Message | None:
@@ -48,12 +51,31 @@ def memory_difference(monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[
             address = frame << PAGE_SHIFT | offset
             if address in descriptors:
                 different &= ~_ACCESSED
+            if different == EFLAGS_RF and _saved_flags(mine, real):
+                different = 0
+            if different == EFLAGS_IF and _saved_flags(mine, real):
+                return Message(
+                    N_(
+                        "the EFLAGS saved at {address} has IF = {value} here and IF = {expected} on the "
+                        "bare machine"
+                    ),
+                    {
+                        "address": f"{address:08X}",
+                        "value": int(bool(mine & EFLAGS_IF)),
+                        "expected": int(bool(real & EFLAGS_IF)),
+                    },
+                )
             if different:
                 return Message(
                     N_("memory at {address} holds {value} here and {expected} on the bare machine"),
                     {"address": f"{address:08X}", "value": f"{mine:08X}", "expected": f"{real:08X}"},
                 )
     return None
+
+
+def _saved_flags(*values: int) -> bool:
+    """Whether all can be images of EFLAGS: the bit that is always 1 is, and those that are always 0 are."""
+    return all(value & EFLAGS_FIXED and not value & _NEVER_FLAGS for value in values)
 
 
 def _tables(memory: PhysicalMemory, directories: Iterable[int]) -> set[int]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vizapp.session.equivalence import Lockstep
     from vizapp.session.recorder import EventStore
 
+DIVERGED = "diverged"
+
 
 class Recorder:
     """Attached to a PC for each stretch beyond the end of its recording.
@@ -66,7 +68,7 @@ class Recorder:
         if self._lockstep is not None:
             difference = self._lockstep.finish()
             if difference is not None:
-                stopped = Stopped("diverged", difference)
+                stopped = Stopped(DIVERGED, difference)
                 self.cut(stopped)
                 return stopped
         self._measure(stopped)
@@ -80,12 +82,12 @@ class Recorder:
         self._auditor.drop_after(position)
         self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
         place = pc.meter.place
-        self._store.append(Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, "diverged", {}))
+        self._store.append(Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, DIVERGED, {}))
         self._measure(stopped)
 
     def _measure(self, stopped: Stopped | None) -> None:
         pc = self._pc
-        valid = stopped is None or stopped.reason != "diverged"
+        equivalent = self._lockstep is None or self._lockstep.first_difference is None
         self.end = (pc.position, pc.instructions, pc.meter.cycles)
         self.progress = Progress(
             technique=self._technique,
@@ -94,7 +96,7 @@ class Recorder:
             cycles=pc.meter.cycles,
             purposes={purpose.value: cycles for purpose, cycles in pc.meter.by_purpose().items()},
             stopped=stopped,
-            overhead_valid=valid,
+            overhead_valid=equivalent and (stopped is None or stopped.reason != DIVERGED),
         )
 
     def _retired(self, pc: Pc) -> None:

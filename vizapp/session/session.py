@@ -32,6 +32,7 @@ from vizapp.session.view import FrameBuilder, serial_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
     from vizapp.messages import Message
     from vizapp.session.frames import EventBatch, Frame, Progress
@@ -309,11 +310,14 @@ class Session:
         if not technique.claims_equivalence or technique.name == "native":
             return None
         bare = build(replace(self.scenario, technique="native", virtualizable=False))
-        return Lockstep(pc, monitor, bare.pc, bare.monitor, self._text_at)
+        return Lockstep(pc, monitor, bare.pc, bare.monitor, self._instruction_at)
 
-    def _text_at(self, address: int) -> str:
+    def _instruction_at(self, address: int) -> tuple[str, Instruction | None]:
+        """Text and decoded form of the guest's instruction at an address."""
         code = self._observer.code(address)
-        return "" if code is None else self._listing.disassemble(address, code, self.scenario.image.bits)[0]
+        if code is None:
+            return "", None
+        return self._listing.disassemble(address, code, self.scenario.image.bits)
 
 
 def _stage(worlds: Iterable[vmm_stage.StageWorld]) -> Stage:
