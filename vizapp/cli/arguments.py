@@ -84,7 +84,9 @@ def _machine(parser: argparse.ArgumentParser) -> None:
                         help="sensitive unprivileged instructions trap at rings 1-3")  # fmt: skip
     parser.add_argument("--set", dest="overrides", type=override, action="append", default=[],
                         metavar="INPUT=VALUE", help="override one cost, in cycles")  # fmt: skip
-    parser.add_argument("--memory", type=size, default=16 << 20, metavar="SIZE", help="of the guest; default 16M")
+    parser.add_argument(
+        "--memory", type=size, default=16 << 20, metavar="SIZE", help="of the guest; default 16M"
+    )
     parser.add_argument("--max-instructions", type=number, metavar="N")
     parser.add_argument("--max-seconds", type=float, metavar="S")
 
@@ -98,7 +100,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     _guest(parser)
     _single_technique(parser)
     _machine(parser)
-    parser.add_argument("--until", metavar="EVENT", help="stop at the first such event, e.g. trap, hypercall, "
+    parser.add_argument("--until", metavar="EVENT", help="stop at the first such event: trap, hypercall, "
                         "'trap:#GP', 'instruction:0x101000'")  # fmt: skip
     parser.add_argument("--serial", metavar="-|FILE", help="where COM1's output goes")
     parser.add_argument("--port-log", type=port_log, action="append", default=[], metavar="PORT=FILE")
@@ -179,10 +181,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         UsageError: the words do not fit, with the reason.
     """
-    if arguments and arguments[0] in COMMANDS or set(arguments) & {"-h", "--help"}:
+    if (arguments and arguments[0] in COMMANDS) or set(arguments) & {"-h", "--help"}:
         parser = _Parser(prog="vizapp", description="Teaches x86 virtualization by executing real guest code.",
                          epilog="Without a command, opens the window: vizapp [GUEST | LESSON[:STEP]].")  # fmt: skip
-        commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+        commands = parser.add_subparsers(
+            dest="command", required=True, parser_class=_Parser, metavar="COMMAND"
+        )
         for name, (summary, fill) in _COMMAND_PARSERS.items():
             fill(commands.add_parser(name, help=summary, description=summary))
         return parser.parse_args(arguments)

@@ -23,8 +23,7 @@ def techniques_for(guest: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     Without a wish: every technique of this version for which the guest has a build.
     """
     if wanted:
-        names = tuple(dict.fromkeys((YARDSTICK, *(technique(name).name for name in wanted))))
-        return names
+        return tuple(dict.fromkeys((YARDSTICK, *(technique(name).name for name in wanted))))
     builds = GUESTS[guest].builds if guest in GUESTS else ("native",)
     return tuple(name for name in TECHNIQUES if technique(name).build in builds)
 

@@ -100,24 +100,11 @@ class Listing:
 
         ``ported`` are source line numbers that the port changed.
         """
-        made: list[CodeLine] = []
+        made = []
         for row in self._window(eip, read):
-            raw = read(row.address, len(row.raw)) or row.raw
-            text, instruction = self.disassemble(row.address, raw)
-            source, comment, label = _split(row.source)
+            line = self._line(row, read(row.address, len(row.raw)) or row.raw)
             made.append(
-                CodeLine(
-                    address=row.address,
-                    raw=raw,
-                    text=text,
-                    mark="innocuous" if instruction is None else instruction.opcode.privilege,
-                    note=None
-                    if instruction is None
-                    else note(instruction, self._technique, self._virtualizable),
-                    label=self._labels.get(row.address, label),
-                    source=source,
-                    comment=comment,
-                    line=row.source.number if row.source else 0,
+                line._replace(
                     heat=heat.get(row.address, 0),
                     current=row.address == eip,
                     breakpoint=row.address in breakpoints,
@@ -125,6 +112,38 @@ class Listing:
                 )
             )
         return tuple(made)
+
+    def whole(self) -> tuple[CodeLine, ...]:
+        """Every line of the image, as it will be loaded; of a binary, straight on from its first byte."""
+        rows = self._rows
+        if not rows:
+            for start, data in self._image.segments:
+                rows = [*rows, *self._straight(int(start) + self._image.virtual_base, data)]
+        return tuple(self._line(row, row.raw) for row in rows)
+
+    def _straight(self, address: int, data: bytes) -> list[_Row]:
+        rows = []
+        while data:
+            _, instruction = self.disassemble(address, data[:LONGEST])
+            length = instruction.length if instruction is not None else 1
+            rows.append(_Row(address, data[:length], None))
+            address, data = address + length, data[length:]
+        return rows
+
+    def _line(self, row: _Row, raw: bytes) -> CodeLine:
+        text, instruction = self.disassemble(row.address, raw)
+        source, comment, label = _split(row.source)
+        return CodeLine(
+            address=row.address,
+            raw=raw,
+            text=text,
+            mark="innocuous" if instruction is None else instruction.opcode.privilege,
+            note=None if instruction is None else note(instruction, self._technique, self._virtualizable),
+            label=self._labels.get(row.address, label),
+            source=source,
+            comment=comment,
+            line=row.source.number if row.source else 0,
+        )
 
     def _index(self, eip: int) -> int | None:
         index = bisect_left(self._addresses, eip)
