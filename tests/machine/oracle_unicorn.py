@@ -18,7 +18,7 @@ from unicorn import (
 from unicorn import x86_const as x86
 
 from vizapp.isa.decode import DecodeError, decode
-from vizapp.isa.instruction import Immediate, Instruction, Register
+from vizapp.isa.instruction import Immediate, Instruction, Register, Relative
 from vizapp.isa.opcodes import Opcode
 from vizapp.isa.registers import (
     ECX,
@@ -208,6 +208,7 @@ class Unicorn:
     def __init__(self) -> None:
         self.uc = Uc(UC_ARCH_X86, UC_MODE_32)
         self.uc.mem_map(0, WINDOW)
+        self.uc.mem_write(CODE, b"\x90" * (WINDOW - CODE))
         self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
         self.uc.hook_add(UC_HOOK_INSN_INVALID, self._invalid)
         self.vector: int | None = None
@@ -313,6 +314,10 @@ class Comparison:
             return True
         if name == "ret" and operands:  # it takes the bytes to drop as a signed number
             return isinstance(operands[0], Immediate) and operands[0].value > 0x7FFF
+        if name == "enter":  # it changes all of EBP, where the SDM says BP
+            return instruction.operand_size == 2
+        if operands and isinstance(operands[0], Relative):  # it goes on beyond one instruction
+            return -SLOT < operands[0].displacement < SLOT
         return instruction.opcode.encoding in UNKNOWN_TO_UNICORN
 
     @staticmethod

@@ -10,7 +10,6 @@ from vizapp.machine.semantics.declare import Meaning, of_size
 if TYPE_CHECKING:
     from vizapp.machine.semantics.language import (
         ADD,
-        ADDRESS_MASK,
         BITS,
         CF,
         DEC,
@@ -121,7 +120,7 @@ def cmpxchg(dst: int, src: int) -> None:
 def cmpxchg8b(dst: Address) -> None:
     """Compare EDX:EAX with eight bytes; equal, store ECX:EBX, else load them. Only ZF changes."""
     low_address = dst
-    high_address = low_address + 4 & ADDRESS_MASK
+    high_address = low_address + 4  # one operand of eight bytes: nothing wraps round inside it
     low = modify(SEGMENT, low_address)
     high = modify(SEGMENT, high_address)
     if low == cpu.eax and high == cpu.edx:

@@ -120,8 +120,9 @@ def jcxz(target: int) -> None:
 def bound(index: int, bounds: Address) -> None:
     """#BR unless a signed index is between two bounds in memory, both included."""
     i = index ^ SIGN
-    lower = load(SEGMENT, bounds) ^ SIGN
-    upper = load(SEGMENT, bounds + SIZE & ADDRESS_MASK) ^ SIGN
+    address = bounds
+    lower = load(SEGMENT, address) ^ SIGN
+    upper = load(SEGMENT, address + SIZE) ^ SIGN
     if i < lower or i > upper:
         raise Fault(BR)
 
