@@ -9,10 +9,12 @@ from vizapp.errors import UnknownNameError
 from vizapp.vmm.base import Technique
 from vizapp.vmm.native import Native
 from vizapp.vmm.trap_and_emulate.technique import TrapAndEmulate
+from vizapp.vmm.xen.technique import Paravirtual
 
 TECHNIQUES: Final[dict[str, Callable[[], Technique]]] = {
     "native": Native,
     "trap-and-emulate": TrapAndEmulate,
+    "paravirtual": Paravirtual,
 }
 
 

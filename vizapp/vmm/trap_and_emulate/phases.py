@@ -260,7 +260,7 @@ def nested(vm: Vm) -> None:
 
 
 def resume(vm: Vm) -> str | None:
-    """Back to the guest, unless an interrupt is due for it first."""
+    """Back to the guest, unless an interrupt is due for it first or it is where the processor cannot go."""
     cpu = vm.virtual.cpu
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
@@ -268,6 +268,8 @@ def resume(vm: Vm) -> str | None:
     if vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF:
         # Behind STI or a load of SS the guest runs one more instruction first; the monitor runs it for it.
         return "decode" if cpu.shadow else "inject"
+    if not vm.virtual.reachable:
+        return "decode"
     vm.timer.arm(vm.devices.next_event())
     reload = vm.virtual.commit(vm.tables.frame)
     vm.held = False

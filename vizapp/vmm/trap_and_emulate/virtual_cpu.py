@@ -130,6 +130,11 @@ class VirtualCpu:
         self._shadowed_at = cpu.eip if cpu.shadow else -1
         return reload
 
+    @property
+    def reachable(self) -> bool:
+        """Whether EIP lies within what the processor has of the guest's code segment, so that IRET can go there."""
+        return self.cpu.eip <= deprivilege.segment(self.cpu.segments[CS].descriptor, self._tables.base).limit
+
     def refresh(self) -> None:
         """Bring the shadows of the guest's descriptor tables in step with its memory."""
         self._refresh(self.gdt, self.cpu.gdtr)
