@@ -9,16 +9,15 @@
 %include "abi.inc"
 
 %ifndef ITERATIONS
-%define ITERATIONS 1
+%define ITERATIONS 3
 %endif
 
 SYSTEM_CALL_FINISH      equ     0
-SYSTEM_CALL_REPORT      equ     1       ; EBX = which, ECX = its value
+SYSTEM_CALL_REPORT      equ     1       ; EBX = a result
 
 _start:
 mark_start:
         START_KERNEL
-        call    console_start
         call    paging_start
         mov     ebx, application        ; ring 3 may use these pages
         mov     ecx, application_end
@@ -33,30 +32,38 @@ mark_enter_ring_3:
 
 ; INT 0x80
 system_call:
-        pushad
         cmp     eax, SYSTEM_CALL_REPORT
         jne     finish
-        mov     esi, [text_of + ebx * 4]
-        call    put_string
-        mov     eax, ecx
+        push    eax
+        mov     eax, ebx
         call    note
-        call    put_hex
-        call    end_line
-        popad
+        pop     eax
         iret
 
 finish:
+mark_finish:
+        call    console_start
+        SAY     text_sieve
+        mov     eax, [results]
+        call    put_decimal
+        SAY     text_matrix
+        mov     eax, [results + 4]
+        call    put_decimal
+        SAY     text_sort
+        mov     eax, [results + 8]
+        call    put_decimal
+        SAY     text_crc
+        mov     eax, [results + 12]
+        call    put_hex
+        call    end_line
         call    print_result
 mark_done:
         SHUT_DOWN
 
-text_sieve:     db      "sieve, primes below 1000:  ", 0
-text_matrix:    db      "matrix, trace of A * B:    ", 0
-text_sort:      db      "sort, the median of 64:    ", 0
-text_crc:       db      "CRC-32 of the sorted list: ", 0
-
-        align   4
-text_of:        dd      text_sieve, text_matrix, text_sort, text_crc
+text_sieve:     db      "primes ", 0
+text_matrix:    db      ", trace ", 0
+text_sort:      db      ", median ", 0
+text_crc:       db      ", CRC-32 ", 0
 
 TRAPS
         TRAP    0x80, system_call, RING_3, TRAP_GATE
@@ -91,12 +98,13 @@ mark_crc:
         dec     dword [rounds]
         jnz     round
 
-        xor     ebx, ebx                ; report the four
-report: mov     ecx, [results + ebx * 4]
+        ; Report the four.
+        mov     esi, results
+report: mov     ebx, [esi]
         mov     eax, SYSTEM_CALL_REPORT
         int     0x80
-        inc     ebx
-        cmp     ebx, 4
+        add     esi, 4
+        cmp     esi, results + 16
         jb      report
         mov     eax, SYSTEM_CALL_FINISH
         int     0x80

@@ -95,7 +95,6 @@ system_write:
         cmp     edx, application_end
         ja      resume
         mov     [ebp + SLOT_EAX], ecx
-        SAY     text_process
         mov     eax, [ebp + SLOT_NUMBER]
         call    put_decimal
         SAY     text_colon
@@ -251,7 +250,6 @@ finish:
 mark_finish:
         mov     ebp, processes
 .process:
-        SAY     text_process
         mov     eax, [ebp + SLOT_NUMBER]
         call    put_decimal
         SAY     text_exited
@@ -263,32 +261,31 @@ mark_finish:
         cmp     ebp, processes_end
         jb      .process
 
+        SAY     text_faults
         mov     eax, [stack_faults]
         call    note
         call    put_decimal
-        SAY     text_faults
+        SAY     text_ticks
         mov     eax, [ticks]
         call    put_decimal
-        SAY     text_ticks
+        SAY     text_switches
         mov     eax, [switches]
         call    put_decimal
-        SAY     text_switches
+        SAY     text_preemptions
         mov     eax, [preemptions]
         call    put_decimal
-        SAY     text_preemptions
         call    end_line
         call    print_result
 mark_done:
         SHUT_DOWN
 
-text_process:           db      "process ", 0
 text_colon:             db      ": ", 0
-text_exited:            db      " exited with ", 0
+text_exited:            db      ": exit ", 0
 text_killed:            db      "killed: it touched ", 0
-text_faults:            db      " stack faults, ", 0
-text_ticks:             db      " ticks, ", 0
-text_switches:          db      " switches, ", 0
-text_preemptions:       db      " preemptions", 0
+text_faults:            db      "stack faults ", 0
+text_ticks:             db      ", ticks ", 0
+text_switches:          db      ", switches ", 0
+text_preemptions:       db      ", preemptions ", 0
 
         align   4
 system_calls:   dd      system_exit, system_write
@@ -328,7 +325,7 @@ END_TRAPS
         int     0x80
 %endmacro
 
-PRIMES_BELOW    equ     150
+PRIMES_BELOW    equ     200
 DEPTH           equ     150
 PAIRS           equ     20
 
@@ -416,11 +413,11 @@ descend:
         add     esp, 128
         ret
 
-app_primes:     db      "adding up primes"
+app_primes:     db      "primes"
 app_primes_end:
-app_stack:      db      "going down the stack"
+app_stack:      db      "stack"
 app_stack_end:
-app_divisors:   db      "common divisors"
+app_divisors:   db      "divisors"
 app_divisors_end:
 app_done:       db      "done"
 app_done_end:

@@ -17,7 +17,6 @@ LONGEST_WAIT    equ     3000            ; calls of spin: many ticks' time
 _start:
 mark_start:
         START_KERNEL
-        call    console_start
         call    timer_start
 
         ; How long is a tick? Count turns of the loop until the first.
@@ -94,6 +93,7 @@ mark_unmasked:
         mov     [ticks_unmasked], eax
 
         ; Report.
+        call    console_start
         cmp     dword [ticks], 0
         jne     .ticks
         SAY     text_no_tick
@@ -160,13 +160,13 @@ timer_interrupt:
         RETURN_FROM_INTERRUPT
 
 text_no_tick:   db      "no timer tick came at all", 0
-text_if_masked: db      "IF after masking:    expected ", 0
+text_if_masked: db      "IF masked: expected ", 0
 text_ticks_masked:
-                db      "a tick while masked: expected ", 0
+                db      "tick masked: expected ", 0
 text_if_unmasked:
-                db      "IF after unmasking:  expected ", 0
+                db      "IF unmasked: expected ", 0
 text_ticks_unmasked:
-                db      "a tick afterwards:   expected ", 0
+                db      "tick unmasked: expected ", 0
 text_got:       db      ", got ", 0
 text_right:     db      "the interrupt flag obeys", 0
 text_wrong:     db      "the interrupt flag does not obey", 0

@@ -2,26 +2,24 @@
 ;
 ; The kernel gives the processor to an application in ring 3. The
 ; application makes a system call (INT 0x80: a gate that the kernel put
-; there on purpose) and then tries CLI. Interrupts are how the kernel gets
-; the processor back, so ring 3 may not turn them off: the processor
-; raises a general protection exception (#GP), and the kernel reports it.
+; there on purpose), which doubles a number, and then tries CLI.
+; Interrupts are how the kernel gets the processor back, so ring 3 may not
+; turn them off: the processor raises a general protection exception
+; (#GP), and the kernel reports it.
 ;
 ; Follow the ring: 0, 3, 0 by the gate, 3 by IRET, 0 by the exception.
 ; Under a monitor the kernel is not in ring 0, and takes the same path.
 
 %include "abi.inc"
 
-SYSTEM_CALL_SAY equ     1               ; EBX = zero-terminated text
+SYSTEM_CALL_DOUBLE      equ     1       ; EAX = 2 * EBX
 
 _start:
 mark_start:
         START_KERNEL
-        call    console_start
 %ifdef XEN
         call    open_application        ; let ring 3 reach its pages
 %endif
-        SAY     text_enter
-        call    end_line
 
 mark_enter_ring_3:
         ; The way into ring 3 is the way back from an interrupt that
@@ -37,12 +35,9 @@ mark_enter_ring_3:
 ; TSS) and pushed there where the application was.
 system_call:
 mark_system_call:
-        cmp     eax, SYSTEM_CALL_SAY
+        cmp     eax, SYSTEM_CALL_DOUBLE
         jne     .refuse
-        mov     esi, ebx
-        call    put_string
-        call    end_line
-        mov     eax, 0
+        lea     eax, [ebx + ebx]
         RETURN_FROM_INTERRUPT
 .refuse:
         mov     eax, -1
@@ -54,15 +49,12 @@ mark_protection_fault:
         pop     ebx                     ; error code: 0, no selector
         pop     ecx                     ; EIP
         pop     edx                     ; CS
-        SAY     text_fault
-        mov     eax, ecx
-        sub     eax, application
+        call    console_start
+
+        SAY     text_call
+        mov     eax, [app_answer]
         call    note
-        call    put_hex
-        SAY     text_error
-        mov     eax, ebx
-        call    note
-        call    put_hex
+        call    put_decimal
         call    end_line
 
         SAY     text_opcode
@@ -74,17 +66,20 @@ mark_protection_fault:
         and     eax, 3                  ; CPL is in the low bits of CS
         call    note
         call    put_decimal
+        SAY     text_fault
+        mov     eax, ebx
+        call    note
+        call    put_decimal
         call    end_line
 
         call    print_result
 mark_done:
         SHUT_DOWN
 
-text_enter:     db      "kernel: entering ring 3", 0
-text_fault:     db      "kernel: #GP at application + ", 0
-text_error:     db      ", error code ", 0
-text_opcode:    db      "kernel: opcode ", 0
+text_call:      db      "system call: 21 doubled is ", 0
+text_opcode:    db      "opcode ", 0
 text_ring:      db      " in ring ", 0
+text_fault:     db      ": #GP, error code ", 0
 
 TRAPS
         TRAP    13, general_protection, RING_0, INTERRUPT_GATE
@@ -101,15 +96,17 @@ END_TRAPS
         align   PAGE
 application:
 mark_application:
-        mov     eax, SYSTEM_CALL_SAY
-        mov     ebx, app_text
+        mov     eax, SYSTEM_CALL_DOUBLE
+        mov     ebx, 21
         int     0x80                    ; allowed: the gate's DPL is 3
+        mov     [app_answer], eax
 mark_forbidden:
         cli                             ; forbidden: CPL 3 > IOPL 0
 mark_unreachable:
         jmp     mark_unreachable        ; never reached
 
-app_text:       db      "application: a system call from ring 3", 0
+        align   4
+app_answer:     dd      0
 
         align   16
         times   256 db 0

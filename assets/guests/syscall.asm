@@ -19,7 +19,6 @@ SYSTEM_CALL_FINISH      equ     1       ; ECX:EBX = cycles that passed
 _start:
 mark_start:
         START_KERNEL
-        call    console_start
 %ifdef XEN
         call    open_application        ; let ring 3 reach its pages
 %endif
@@ -41,6 +40,7 @@ system_call:
 
 finish:
 mark_measured:
+        call    console_start
         mov     eax, ebx                ; cycles, ECX:EBX, divided by N
         mov     edx, ecx
         call    print_cycles

@@ -119,7 +119,7 @@ _LIBRARY = (
         Message(N_("Compute")),
         "workloads",
         Message(N_("Integer work at user level, as in the SPECint programs: sieve, matrix, sort, CRC.")),
-        iterations=1,
+        iterations=3,
     ),
 )
 GUESTS: Mapping[str, Guest] = {guest.name: guest for guest in _LIBRARY}
