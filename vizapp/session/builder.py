@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vizapp.session.scenario import Scenario
     from vizapp.vmm.base import Monitor, Paths, Technique
 
-MARK = "mark_"  # labels that mark progress
-
 
 class Machine(NamedTuple):
     """A PC with its guest loaded, before its first step."""
@@ -51,7 +49,7 @@ def build(scenario: Scenario) -> Machine:
         hertz=processor.hertz,
     )
     monitor = technique.start(pc, scenario.image, options)
-    pc.marks = {address: name for name, address in scenario.image.symbols.items() if name.startswith(MARK)}
+    pc.marks = scenario.image.marks
     if scenario.serial_input:
         monitor.devices.uart.receive(scenario.serial_input)
     return Machine(pc, monitor, technique, processor)
