@@ -87,6 +87,7 @@ class Pc(Hardware):
         ):
             if self.cpu.halted and self.board.frozen and self.phase is None:
                 return
+            self._left = None
             try:
                 self._turn(last, cycle, instruction)
             except Fault as fault:
@@ -95,7 +96,6 @@ class Pc(Hardware):
                 self._end("crashed", self._where(limit.message))
             except TripleFault as end:
                 self._shut_down(end)
-            self._left = None
 
     def stop(self, reason: str, message: Message) -> None:
         """End the run, for good."""
