@@ -1,0 +1,202 @@
+"""The header: which technique, which guest, on what processor; and the menu."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from vizapp.messages import N_, Message
+from vizapp.ui.words import TECHNIQUE_TITLES
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QResizeEvent
+
+    from vizapp.messages import Translator
+    from vizapp.ui.look import Look
+    from vizapp.ui.player import Selection
+
+
+class Choices(NamedTuple):
+    """What there is to choose from.
+
+    ``techniques`` are those that are built; ``guests`` are (name, description), ``processors`` (name, title).
+    """
+
+    techniques: tuple[str, ...]
+    guests: tuple[tuple[str, Message], ...]
+    processors: tuple[tuple[str, str], ...]
+
+
+class Header(QWidget):
+    """A row of choices; two rows where one is too narrow.
+
+    Signals:
+        technique_chosen, guest_chosen: a name.
+        virtualizable_chosen: whether the processor has the option.
+        compare_toggled: the compare view is wanted, or the step view.
+    """
+
+    technique_chosen = Signal(str)
+    guest_chosen = Signal(str)
+    virtualizable_chosen = Signal(bool)
+    compare_toggled = Signal(bool)
+
+    def __init__(
+        self, look: Look, translator: Translator, choices: Choices, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("header")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._look = look
+        self._translator = translator
+        self._choices = choices
+        self._processor_titles = dict(choices.processors)
+        self._processor = ""
+        self.product = QLabel("vizapp", objectName="productName")
+        self.tagline = QLabel(objectName="muted")
+        self._group = QButtonGroup(self)
+        self.techniques: dict[str, QPushButton] = {}
+        for name in TECHNIQUE_TITLES:
+            button = QPushButton(checkable=True)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setEnabled(name in choices.techniques)
+            button.clicked.connect(lambda _checked=False, name=name: self.technique_chosen.emit(name))
+            self._group.addButton(button)
+            self.techniques[name] = button
+        self.guests = QComboBox()
+        for name, _description in choices.guests:
+            self.guests.addItem(name, name)
+        self.guests.activated.connect(lambda index: self.guest_chosen.emit(self.guests.itemData(index)))
+        self.virtualizable = QCheckBox()
+        self.virtualizable.clicked.connect(self.virtualizable_chosen)
+        self.processor = QLabel(objectName="muted")
+        self.compare = QPushButton(checkable=True)
+        self.compare.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.compare.toggled.connect(self.compare_toggled)
+        self.menu_button = QToolButton(objectName="control")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._left, self._right = QWidget(), QWidget()
+        self._left_row, self._right_row = QHBoxLayout(self._left), QHBoxLayout(self._right)
+        for widget in (self.product, self.tagline, *self.techniques.values()):
+            self._left_row.addWidget(widget)
+        self._left_row.addStretch(1)
+        for widget in (self.virtualizable, self.processor, self.guests, self.compare, self.menu_button):
+            self._right_row.addWidget(widget)
+        self._rows = QVBoxLayout(self)
+        self._first = QHBoxLayout()
+        self._first.addWidget(self._left, 1)
+        self._first.addWidget(self._right)
+        self._rows.addLayout(self._first)
+        self._two_rows = False
+        # The window may be narrower than one row of everything.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.restyle(look)
+
+    def set_menu(self, menu: QMenu) -> None:
+        """The menu behind the button."""
+        self.menu_button.setMenu(menu)
+
+    def show_selection(self, selection: Selection) -> None:
+        """What is looked at now."""
+        if selection.technique in self.techniques:
+            self.techniques[selection.technique].setChecked(True)
+        index = self.guests.findData(selection.guest)
+        if index < 0:
+            self.guests.addItem(selection.guest, selection.guest)
+            index = self.guests.count() - 1
+        self.guests.setCurrentIndex(index)
+        self.virtualizable.setVisible(selection.technique == "trap-and-emulate")
+        self.virtualizable.setChecked(selection.virtualizable)
+        self._processor = selection.processor
+        self.processor.setText(self._processor_titles.get(selection.processor, selection.processor))
+        self._arrange()
+
+    def restyle(self, look: Look) -> None:
+        """Sizes and icons."""
+        self._look = look
+        self._rows.setContentsMargins(look.px(16), look.px(8), look.px(12), look.px(8))
+        self._rows.setSpacing(look.px(6))
+        for row in (self._left_row, self._right_row):
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(look.px(7))
+        self.menu_button.setIcon(look.icon("menu"))
+        self.menu_button.setIconSize(QSize(look.px(15), look.px(15)))
+        self.retranslate(self._translator)
+
+    def retranslate(self, translator: Translator) -> None:
+        """All words."""
+        self._translator = translator
+        say = translator.text
+        self.tagline.setText(say(N_("x86 virtualization, one instruction at a time")))
+        for name, button in self.techniques.items():
+            title = say(TECHNIQUE_TITLES[name])
+            button.setText(title.replace("&", "&&"))
+            # The checked button is bold; room for that keeps its neighbours from moving.
+            metrics = QFontMetrics(self._look.font("title"))
+            button.setMinimumWidth(metrics.horizontalAdvance(title) + self._look.px(28))
+            if button.isEnabled():
+                tip = translator.render(Message(N_("Run the guest under: {technique}"), {"technique": title}))
+            else:
+                tip = translator.render(Message(N_("{technique} is not built yet"), {"technique": title}))
+            button.setToolTip(tip)
+            button.setAccessibleDescription(tip)
+        for index, (_name, description) in enumerate(self._choices.guests):
+            self.guests.setItemData(index, translator.render(description), Qt.ItemDataRole.ToolTipRole)
+        self.guests.setAccessibleName(say(N_("Guest")))
+        self.guests.setToolTip(say(N_("The guest: real machine code that runs in the simulated PC")))
+        self.virtualizable.setText(say(N_("virtualizable")))
+        self.virtualizable.setToolTip(
+            say(
+                N_(
+                    "A processor whose sensitive instructions all trap outside ring 0, as Popek and "
+                    "Goldberg require. Without it: stock x86, where POPF loses IF silently and SGDT "
+                    "leaks."
+                )
+            )
+        )
+        self.processor.setToolTip(say(N_("The processor whose costs are charged")))
+        self.compare.setText(say(N_("Compare")))
+        self.compare.setToolTip(say(N_("The same guest under all techniques, side by side")))
+        self.menu_button.setToolTip(say(N_("Menu: view, theme, language, zoom")))
+        self.menu_button.setAccessibleName(say(N_("Menu")))
+        self._arrange()
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as its widest row must be."""
+        left, right = self._left.minimumSizeHint(), self._right.minimumSizeHint()
+        return QSize(max(left.width(), right.width()) + self._look.px(28), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """One row or two."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        room = self.width() - self._look.px(40)
+        self.tagline.hide()
+        need = self._left.sizeHint().width() + self._right.sizeHint().width()
+        self.tagline.setVisible(room >= need + self.tagline.sizeHint().width() + self._look.px(30))
+        two_rows = need > room > self._look.px(200)
+        if two_rows != self._two_rows:
+            self._two_rows = two_rows
+            if two_rows:
+                self._first.removeWidget(self._right)
+                self._rows.addWidget(self._right, 0, Qt.AlignmentFlag.AlignRight)
+            else:
+                self._rows.removeWidget(self._right)
+                self._first.addWidget(self._right)

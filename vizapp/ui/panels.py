@@ -1,0 +1,44 @@
+"""The registry of panels: one line each; the step view makes a dock of every one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vizapp.ui.code_panel import CodePanel
+from vizapp.ui.events_panel import EventsPanel
+from vizapp.ui.lanes_panel import LanesPanel
+from vizapp.ui.ledger_panel import LedgerPanel
+from vizapp.ui.output_panels import ScreenPanel, SerialPanel
+from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.registers_panel import RegistersPanel
+from vizapp.ui.scorecard_panel import ScorecardPanel
+from vizapp.ui.stage_panel import StagePanel
+from vizapp.ui.transport_panel import TransportPanel
+from vizapp.ui.truths_panel import TruthsPanel
+
+if TYPE_CHECKING:
+    from vizapp.ui.panel import Panel
+
+
+class Entry(NamedTuple):
+    """A panel and where it stands in the first layout: a dock named there, tabbed with another, or hidden."""
+
+    panel: type[Panel]
+    beside: str = ""
+    shown: bool = True
+
+
+PANELS = (
+    Entry(CodePanel),
+    Entry(StagePanel),
+    Entry(TruthsPanel),
+    Entry(ScorecardPanel),
+    Entry(TransportPanel),
+    Entry(LanesPanel),
+    Entry(OverheadPanel),
+    Entry(RegistersPanel, beside="truths", shown=False),
+    Entry(SerialPanel, beside="lanes", shown=False),
+    Entry(ScreenPanel, beside="lanes", shown=False),
+    Entry(EventsPanel, beside="lanes", shown=False),
+    Entry(LedgerPanel, beside="overhead", shown=False),
+)

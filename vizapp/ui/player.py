@@ -1,0 +1,338 @@
+"""The player: cursor, speed and run state; it owns the sessions and is the only one that commands them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from vizapp.errors import VizappError
+from vizapp.machine.events import (
+    EXCEPTION_DELIVERED,
+    HYPERCALL_MADE,
+    INTERRUPT_DELIVERED,
+    SOFTWARE_INTERRUPT_DELIVERED,
+)
+from vizapp.session.protocol import (
+    Back,
+    NextEvent,
+    Over,
+    Pause,
+    PreviousEvent,
+    Run,
+    Score,
+    Seek,
+    SeekInstruction,
+    SetBreakpoints,
+    Step,
+)
+from vizapp.ui.panel import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.session.frames import Frame
+    from vizapp.session.protocol import Command, Opened
+    from vizapp.session.scenario import Scenario
+    from vizapp.ui.bridge import Bridge
+
+# Passages into ring 0: what "next trap" stops at.
+TRAP_KINDS = frozenset(
+    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
+)
+RACE = ("native", "trap-and-emulate", "paravirtual")
+_RACE_DELAY = 400  # ms: the window shows its first frame before other processes start
+
+
+class Selection(NamedTuple):
+    """What is looked at: a guest under a technique on a processor."""
+
+    guest: str = "minikernel"
+    technique: str = "trap-and-emulate"
+    processor: str = "pentium-4-672"
+    virtualizable: bool = True
+
+
+class Player(QObject):
+    """Runs one session for the active technique and, beside it, one for each technique in the overhead race.
+
+    Signals:
+        selected: another guest, technique or processor (Selection), before its session begins.
+        opened: the session exists (Opened).
+        frame_changed: the state at the cursor (Frame).
+        events_changed: recorded events (EventBatch).
+        race_started: the techniques that race (tuple of names).
+        race_progress: how far one of them came (Progress).
+        race_opened, race_frame, race_events: the same of a racing technique (str, object).
+        race_failed: a technique that cannot run this guest, and why (str, Message).
+        run_changed: RunState.
+        failed: a command could not be done (Message).
+        died: the active session's process is gone (Message).
+    """
+
+    selected = Signal(object)
+    opened = Signal(object)
+    frame_changed = Signal(object)
+    events_changed = Signal(object)
+    race_started = Signal(object)
+    race_progress = Signal(object)
+    race_opened = Signal(str, object)
+    race_frame = Signal(str, object)
+    race_events = Signal(str, object)
+    race_failed = Signal(str, object)
+    run_changed = Signal(object)
+    failed = Signal(object)
+    died = Signal(object)
+
+    def __init__(
+        self,
+        make_scenario: Callable[[Selection], Scenario],
+        make_bridge: Callable[[Scenario, bool], Bridge],
+        parent: QObject | None = None,
+    ) -> None:
+        """``make_bridge`` is told whether the run shall be checked for equivalence while it goes."""
+        super().__init__(parent)
+        self._make_scenario = make_scenario
+        self._make_bridge = make_bridge
+        self.selection = Selection()
+        self.run_state = RunState()
+        self.breakpoints: frozenset[int] = frozenset()
+        self._bridge: Bridge | None = None
+        self._racers: dict[str, Bridge] = {}
+        self._frame: Frame | None = None
+        self._awaiting = False
+        self._queued: Command | None = None
+        self._race_timer = QTimer(self, singleShot=True, interval=_RACE_DELAY)
+        self._race_timer.timeout.connect(self.race)
+
+    # Sessions.
+
+    def open(self, selection: Selection, first: Command | None = None) -> None:
+        """Begin a session; ``first`` moves its cursor to where the window shall open."""
+        self.close()
+        self.selection = selection
+        self.breakpoints = frozenset()
+        self.selected.emit(selection)
+        try:
+            bridge = self._make_bridge(self._make_scenario(selection), True)
+        except VizappError as error:
+            self.died.emit(error.message)
+            return
+        self._bridge = bridge
+        bridge.opened.connect(self._take_opened)
+        bridge.frame.connect(self._take_frame)
+        bridge.events.connect(self.events_changed)
+        bridge.failed.connect(self._take_failure)
+        bridge.died.connect(self._take_death)
+        self._command(first or Seek(0))
+        self._race_timer.start()
+
+    def restart(self) -> None:
+        """Begin the same session anew, at the start."""
+        self.open(self.selection)
+
+    def close(self) -> None:
+        """End every session."""
+        self._race_timer.stop()
+        for bridge in (self._bridge, *self._racers.values()):
+            if bridge is not None:
+                bridge.close()
+                bridge.deleteLater()
+        self._bridge = None
+        self._racers = {}
+        self._frame = None
+        self._awaiting = False
+        self._queued = None
+        self._set_running(False)
+
+    def race(self) -> None:
+        """Run the guest under every technique that is built, each in its own process, from the start."""
+        for bridge in self._racers.values():
+            bridge.close()
+            bridge.deleteLater()
+        self._racers = {}
+        self.race_started.emit(RACE)
+        for technique in RACE:
+            selection = self.selection._replace(technique=technique, virtualizable=True)
+            try:
+                bridge = self._make_bridge(self._make_scenario(selection), False)
+            except VizappError as error:
+                self.race_failed.emit(technique, error.message)
+                continue
+            self._racers[technique] = bridge
+            bridge.progress.connect(self.race_progress)
+            for signal, onward in (
+                (bridge.opened, self.race_opened),
+                (bridge.frame, self.race_frame),
+                (bridge.events, self.race_events),
+                (bridge.died, self.race_failed),
+                (bridge.failed, self.race_failed),
+            ):
+                signal.connect(lambda value, name=technique, onward=onward: onward.emit(name, value))
+            bridge.send(Run(None))
+
+    # What a person wants.
+
+    def step(self) -> None:
+        """One step forward."""
+        self._move(Step())
+
+    def back(self) -> None:
+        """One step back."""
+        self._move(Back())
+
+    def over(self) -> None:
+        """Past the instruction at the cursor and all that it causes."""
+        self._move(Over())
+
+    def next_trap(self) -> None:
+        """To the next passage into ring 0."""
+        self._move(NextEvent(TRAP_KINDS))
+
+    def previous_trap(self) -> None:
+        """Back to the last passage into ring 0."""
+        self._move(PreviousEvent(TRAP_KINDS))
+
+    def next_event(self) -> None:
+        """To the next event of any kind."""
+        self._move(NextEvent())
+
+    def previous_event(self) -> None:
+        """Back to the last event of any kind."""
+        self._move(PreviousEvent())
+
+    def to_start(self) -> None:
+        """To the first instruction."""
+        self._move(Seek(0))
+
+    def to_end(self) -> None:
+        """To the end of what is recorded."""
+        if self._frame is not None:
+            self._move(Seek(self._frame.last_position))
+
+    def seek(self, position: int) -> None:
+        """To a position."""
+        self._move(Seek(position))
+
+    def seek_instruction(self, instruction: int) -> None:
+        """To where a guest instruction is about to execute."""
+        self._move(SeekInstruction(instruction))
+
+    def toggle_run(self) -> None:
+        """Run, or pause."""
+        if self.run_state.running:
+            self.pause()
+        else:
+            self.run()
+
+    def run(self) -> None:
+        """Run from the cursor on at the speed set."""
+        if self._bridge is None or self.run_state.running:
+            return
+        self._set_running(True)
+        if self._awaiting:
+            self._queued = Run(self.run_state.speed)
+        else:
+            self._command(Run(self.run_state.speed))
+
+    def pause(self) -> None:
+        """Stop running."""
+        if self._bridge is not None and self.run_state.running:
+            self._queued = None
+            self._set_running(False)
+            self._command(Pause())
+
+    def set_speed(self, speed: float | None) -> None:
+        """Set the speed in steps a second; None is as fast as it goes. Takes hold while running too."""
+        self.run_state = replace_speed(self.run_state, speed)
+        self.run_changed.emit(self.run_state)
+        if self._bridge is not None and self.run_state.running:
+            self._bridge.send(Run(speed))
+
+    def toggle_breakpoint(self, address: int) -> None:
+        """Set a breakpoint at an address, or take it away."""
+        self.breakpoints = self.breakpoints ^ {address}
+        if self._bridge is not None:
+            self._bridge.send(SetBreakpoints(self.breakpoints))
+            self._show_breakpoints()
+
+    def score(self) -> None:
+        """Check equivalence by replay for what is recorded."""
+        self._move(Score())
+
+    # Inside.
+
+    def _move(self, command: Command) -> None:
+        """Send a move, or keep it until the one under way is answered: keys repeat faster than far seeks."""
+        if self._bridge is None:
+            return
+        if self.run_state.running:
+            self._set_running(False)
+        if not self._awaiting:
+            self._command(command)
+            return
+        match self._queued, command:
+            case Step(count=already), Step(count=more):
+                self._queued = Step(already + more)
+            case Back(count=already), Back(count=more):
+                self._queued = Back(already + more)
+            case _:
+                self._queued = command
+
+    def _command(self, command: Command) -> None:
+        if self._bridge is not None:
+            # A run is answered all the time; only other commands wait for their one answer.
+            self._awaiting = not isinstance(command, Run)
+            self._bridge.send(command)
+
+    def _take_opened(self, opened: Opened) -> None:
+        self.opened.emit(opened)
+
+    def _take_frame(self, frame: Frame) -> None:
+        self._frame = self._with_breakpoints(frame)
+        answered, self._awaiting = self._awaiting, False
+        if self._queued is not None:
+            queued, self._queued = self._queued, None
+            self._command(queued)
+        elif self.run_state.running and not answered and not frame.moving:
+            self._set_running(False)
+        self.frame_changed.emit(self._frame)
+
+    def _take_failure(self, message: object) -> None:
+        self._awaiting = False
+        self._queued = None
+        self._set_running(False)
+        self.failed.emit(message)
+
+    def _take_death(self, message: object) -> None:
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            bridge.close()
+            bridge.deleteLater()
+        self._awaiting = False
+        self._queued = None
+        self._set_running(False)
+        self.died.emit(message)
+
+    def _set_running(self, running: bool) -> None:
+        if running != self.run_state.running:
+            self.run_state = self.run_state._replace(running=running)
+            self.run_changed.emit(self.run_state)
+
+    def _with_breakpoints(self, frame: Frame) -> Frame:
+        """The frame with the breakpoints of now, which may be newer than it."""
+        if all(line.breakpoint == (line.address in self.breakpoints) for line in frame.code):
+            return frame
+        code = tuple(line._replace(breakpoint=line.address in self.breakpoints) for line in frame.code)
+        return replace(frame, code=code)
+
+    def _show_breakpoints(self) -> None:
+        if self._frame is not None:
+            self._frame = self._with_breakpoints(self._frame)
+            self.frame_changed.emit(self._frame)
+
+
+def replace_speed(state: RunState, speed: float | None) -> RunState:
+    """The state at another speed; never slower than one step in ten seconds."""
+    return state._replace(speed=None if speed is None else max(0.1, speed))

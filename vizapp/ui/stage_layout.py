@@ -1,0 +1,326 @@
+"""Where everything on the stage stands: rings, labels, pills, parking slots of the bead, paths between them.
+
+Pure geometry over ``frames.Stage``: any number of worlds side by side, any components in any ring. Labels
+stand at the top of their band, pills at the bottom; a rectangle takes the first of its candidate places that
+meets no rectangle placed before it, so no two ever collide.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QRectF, QSizeF
+from PySide6.QtGui import QPainterPath
+
+from vizapp.messages import N_, Message
+from vizapp.session.frames import StageComponent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from vizapp.machine.places import Place
+    from vizapp.session.frames import Stage, StageWorld
+
+    Measure = Callable[[str, str], QSizeF]
+
+RINGS = (3, 2, 1, 0)
+# Outer radius of each ring as a share of ring 3's: the middle is the largest, it holds words.
+SHARE = {0: 0.34, 1: 0.56, 2: 0.78, 3: 1.0}
+LABELLED_RADIUS = 84  # below it (at 100 %) a ring system shows no words inside
+_LABEL, _PILL_PADDING, _GAP = "label", 11, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words in a rectangle; ``font`` is a role of ``Look.font``, ``color`` one of its colours."""
+
+    rect: QRectF
+    text: str
+    font: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    """A component in its ring."""
+
+    world: str
+    component: StageComponent
+    rect: QRectF
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RingSystem:
+    """One world: concentric rings around ``center``; ``radius`` is ring 3's."""
+
+    world: str
+    center: QPointF
+    radius: float
+    used: frozenset[int]
+
+    def outer(self, ring: int) -> float:
+        """Outer radius of a ring."""
+        return self.radius * SHARE[ring]
+
+    def middle(self, ring: int) -> float:
+        """Radius of the middle of a ring's band; of ring 0, where a bead stands beside the words."""
+        if ring == 0:
+            return self.radius * SHARE[0] * 0.74
+        return self.radius * (SHARE[ring] + SHARE[ring - 1]) / 2
+
+    def at(self, radius: float, degrees: float) -> QPointF:
+        """A point around the centre; 0 is right, 90 is down."""
+        angle = math.radians(degrees)
+        return self.center + QPointF(radius * math.cos(angle), radius * math.sin(angle))
+
+
+class StageLayout:
+    """A stage laid out in a rectangle.
+
+    Attributes:
+        systems: a ring system a world, in the order of the stage.
+        texts: ring labels, names in the middle, titles of worlds.
+        pills: components outside the middle.
+    """
+
+    def __init__(
+        self, stage: Stage, area: QRectF, measure: Measure, render: Callable[[Message], str], px: float
+    ) -> None:
+        self._measure = measure
+        self._render = render
+        self._px = px
+        self._taken: list[QRectF] = []
+        self._slots: dict[tuple[str, int, str, int], QPointF] = {}
+        self.area = area
+        self.systems: list[RingSystem] = []
+        self.texts: list[Text] = []
+        self.pills: list[Pill] = []
+        count = max(1, len(stage.worlds))
+        title = 24 * px if count > 1 else 0.0
+        room = QSizeF(area.width() / count, area.height() - title)
+        radius = max(10.0, min(room.width(), room.height()) / 2 - 6 * px)
+        for index, world in enumerate(stage.worlds):
+            center = QPointF(area.left() + room.width() * (index + 0.5), area.top() + room.height() / 2)
+            used = frozenset(component.ring for component in world.components)
+            system = RingSystem(world.id, center, radius, used)
+            self.systems.append(system)
+            self._place_words(system, world)
+            if count > 1:
+                self._title(system, self._render(world.title))
+
+    @property
+    def bead_radius(self) -> float:
+        """Radius of the processor's bead."""
+        radius = self.systems[0].radius if self.systems else 100.0
+        return max(4 * self._px, min(8 * self._px, radius * 0.05))
+
+    def taken(self) -> tuple[QRectF, ...]:
+        """Every rectangle that holds words."""
+        return tuple(self._taken)
+
+    # Words.
+
+    def _place_words(self, system: RingSystem, world: StageWorld) -> None:
+        if system.radius < LABELLED_RADIUS * self._px:
+            return
+        for ring in RINGS[:-1]:
+            text = Message(
+                N_("ring {ring}") if ring in system.used else N_("ring {ring} · unused"), {"ring": ring}
+            )
+            words = self._render(text)
+            size = self._measure(words, _LABEL)
+            center = system.at(system.middle(ring), -90)
+            color = f"ring{ring}_text" if ring in system.used else "text_muted"
+            self._add_text(_around(center, size), words, _LABEL if ring in system.used else "small", color)
+        self._middle(system, [component for component in world.components if component.ring == 0])
+        for ring in (1, 2, 3):
+            group = [component for component in world.components if component.ring == ring]
+            for component, preferred in zip(group, _spread(len(group), ring), strict=True):
+                self._pill(system, component, preferred)
+        for component in [component for component in world.components if component.ring == 0][1:]:
+            self._pill(system, component, 90)
+
+    def _middle(self, system: RingSystem, components: list[StageComponent]) -> None:
+        """The first component of ring 0 in large letters, and the ring's name under it."""
+        ring = self._render(Message(N_("ring {ring}"), {"ring": 0}))
+        ring_size = self._measure(ring, "small")
+        lines: list[str] = []
+        font = "name"
+        if components:
+            name = self._render(components[0].title)
+            wide = system.outer(0) * 1.5
+            for font in ("name", "label"):
+                lines = [name] if self._measure(name, font).width() <= wide else name.split()
+                if max(self._measure(line, font).width() for line in lines) <= wide:
+                    break
+        height = sum(self._measure(line, font).height() for line in lines) + ring_size.height()
+        y = system.center.y() - height / 2 + (self._px * 4 if lines else 0)
+        for line in lines:
+            size = self._measure(line, font)
+            self._add_text(
+                _around(QPointF(system.center.x(), y + size.height() / 2), size), line, font, "ring0_text"
+            )
+            y += size.height()
+        color = "ring0_text" if components else "text_muted"
+        self._add_text(
+            _around(QPointF(system.center.x(), y + ring_size.height() / 2), ring_size), ring, "small", color
+        )
+
+    def _pill(self, system: RingSystem, component: StageComponent, preferred: float) -> None:
+        text = self._render(component.title)
+        size = self._measure(text, _LABEL) + QSizeF(2 * _PILL_PADDING * self._px, 9 * self._px)
+        radius = system.middle(component.ring) if component.ring else system.outer(0)
+        offsets = [sign * step for step in range(0, 181, 6) for sign in (1, -1)]
+        places = [_around(system.at(radius, preferred + offset), size) for offset in offsets]
+        rect = self._first_free(places)
+        self.pills.append(Pill(system.world, component, rect, text))
+        self._taken.append(rect)
+
+    def _title(self, system: RingSystem, text: str) -> None:
+        size = self._measure(text, _LABEL)
+        center = system.center + QPointF(0, system.radius + 6 * self._px + size.height() / 2)
+        self._add_text(_around(center, size), text, _LABEL, "text")
+
+    def _add_text(self, rect: QRectF, text: str, font: str, color: str) -> None:
+        self.texts.append(Text(rect, text, font, color))
+        self._taken.append(rect)
+
+    def _first_free(self, places: Iterable[QRectF]) -> QRectF:
+        gap = _GAP * self._px
+        first = None
+        for place in places:
+            first = first or place
+            wide = place.adjusted(-gap, -gap, gap, gap)
+            if self.area.contains(place) and not any(wide.intersects(other) for other in self._taken):
+                return place
+        return first or QRectF()
+
+    # The bead.
+
+    def system(self, world: str) -> RingSystem | None:
+        """The ring system of a world; the first where it is not on the stage."""
+        for system in self.systems:
+            if system.world == world:
+                return system
+        return self.systems[0] if self.systems else None
+
+    def slot(self, place: Place) -> QPointF:
+        """Where the bead stands while the processor is at a place: beside the pill of its component."""
+        key = (place.world, place.ring, place.component, place.vm)
+        if key not in self._slots:
+            self._slots[key] = self._find_slot(place)
+        return self._slots[key]
+
+    def pill_of(self, place: Place) -> Pill | None:
+        """The pill of a place's component, or None where it is named in the middle or not at all."""
+        fitting = [
+            pill
+            for pill in self.pills
+            if pill.world == place.world
+            and pill.component.ring == place.ring
+            and pill.component.id == place.component
+        ]
+        for pill in fitting:
+            if pill.component.vm == place.vm:
+                return pill
+        return fitting[0] if fitting else None
+
+    def _find_slot(self, place: Place) -> QPointF:
+        system = self.system(place.world)
+        if system is None:
+            return self.area.center()
+        pill = self.pill_of(place)
+        radius = system.middle(place.ring)
+        if pill is None or place.ring == 0:
+            return system.at(radius, -42 if place.ring == 0 else 52)
+        center = pill.rect.center() - system.center
+        bead = self.bead_radius * 1.5
+        # Walk along the band until the bead is clear of every word.
+        start = math.degrees(math.atan2(center.y(), center.x()))
+        for step in range(0, 360, 2):
+            for sign in (-1, 1):
+                point = system.at(radius, start + sign * step)
+                box = QRectF(point.x() - bead, point.y() - bead, 2 * bead, 2 * bead)
+                if not any(box.intersects(other) for other in self._taken):
+                    return point
+        return system.at(radius, start)
+
+    # Paths.
+
+    def path(self, source: Place, target: Place) -> QPainterPath:
+        """The way of the bead: inwards bulging more than outwards; to another world above, back below."""
+        start, end = self.slot(source), self.slot(target)
+        path = QPainterPath(start)
+        first, last = self.system(source.world), self.system(target.world)
+        if first is None or last is None or start == end:
+            return path
+        if first is not last:
+            self._between(path, start, end, first, last)
+            return path
+        inwards = target.ring <= source.ring
+        middle = (start + end) / 2
+        away = middle - first.center
+        length = math.hypot(away.x(), away.y()) or 1.0
+        bulge = 0.42 if inwards else 0.10
+        reach = math.hypot((end - start).x(), (end - start).y()) * bulge + (10 if inwards else 0) * self._px
+        control = middle + away * (reach / length) * 1.6
+        path.quadTo(control, end)
+        return path
+
+    def _between(
+        self, path: QPainterPath, start: QPointF, end: QPointF, first: RingSystem, last: RingSystem
+    ) -> None:
+        upwards = self.systems.index(first) < self.systems.index(last)
+        edge = first.center.y() - first.radius * 0.72 if upwards else first.center.y() + first.radius * 0.72
+        path.cubicTo(
+            QPointF(start.x() * 0.75 + end.x() * 0.25, edge),
+            QPointF(start.x() * 0.25 + end.x() * 0.75, edge),
+            end,
+        )
+
+    def callout(self, path: QPainterPath, size: QSizeF, extra: Iterable[QRectF] = ()) -> QRectF:
+        """A free rectangle for the words of a transition: beside its path, clear of words and of the path."""
+        taken = [*self._taken, *extra]
+        middle = path.pointAtPercent(0.5) if path.length() > 0 else path.currentPosition()
+        line = [path.pointAtPercent(step / 12) for step in range(13)] if path.length() > 0 else [middle]
+        system = min(self.systems, key=lambda s: math.hypot(*(s.center - middle).toTuple()), default=None)
+        radius = system.radius if system else 100.0
+        steps = [0.0, *(sign * radius * step / 8 for step in range(1, 9) for sign in (-1, 1))]
+        best: tuple[float, QRectF] | None = None
+        for side in (1.0, -1.0):
+            for distance in (0.16, 0.3, 0.5, 0.8, 1.1, 1.4):
+                for step in steps:
+                    x = (
+                        middle.x() + side * (distance * radius)
+                        if side > 0
+                        else middle.x() - distance * radius - size.width()
+                    )
+                    rect = self._inside(QRectF(QPointF(x, middle.y() + step - size.height() / 2), size))
+                    gap = 7 * self._px
+                    wide = rect.adjusted(-gap, -gap, gap, gap)
+                    hits = sum(wide.intersects(other) for other in taken) + sum(
+                        wide.contains(point) for point in line
+                    )
+                    cost = hits * 1000 + abs(step) + distance * radius + (60 if side < 0 else 0)
+                    if best is None or cost < best[0]:
+                        best = (cost, rect)
+        return best[1] if best else QRectF(middle, size)
+
+    def _inside(self, rect: QRectF) -> QRectF:
+        """The rectangle pushed into the area."""
+        x = min(max(rect.left(), self.area.left()), self.area.right() - rect.width())
+        y = min(max(rect.top(), self.area.top()), self.area.bottom() - rect.height())
+        return QRectF(QPointF(x, y), rect.size())
+
+
+def _around(center: QPointF, size: QSizeF) -> QRectF:
+    return QRectF(center.x() - size.width() / 2, center.y() - size.height() / 2, size.width(), size.height())
+
+
+def _spread(count: int, ring: int) -> list[float]:
+    """Preferred angles of ``count`` pills around the bottom of a ring."""
+    step = {1: 75.0, 2: 55.0, 3: 44.0}[ring]
+    return [90 + (index - (count - 1) / 2) * step for index in range(count)]

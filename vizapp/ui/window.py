@@ -1,0 +1,339 @@
+"""The main window: header, step view, compare view; connects the player with what shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, QSettings, Qt, Signal
+from PySide6.QtGui import QActionGroup, QGuiApplication
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QMainWindow,
+    QMenu,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from vizapp.messages import LANGUAGES, N_, Message
+from vizapp.ui.actions import Actions
+from vizapp.ui.banner import Banner
+from vizapp.ui.compare_view import CompareView
+from vizapp.ui.header import Choices, Header
+from vizapp.ui.look import SCALE_STEPS, Appearance, Look
+from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.player import Player, Selection
+from vizapp.ui.shortcuts_dialog import ShortcutsDialog
+from vizapp.ui.step_view import StepView
+from vizapp.ui.theme import THEME_TITLES
+from vizapp.ui.transport_panel import TransportPanel, notch_of, speed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PySide6.QtGui import QCloseEvent
+
+    from vizapp.messages import Translator
+
+LANGUAGE_TITLES = {"en": "English", "pt_BR": "Português (Brasil)"}  # each in its own words
+SYSTEM = "system"
+
+
+class Window(QMainWindow):
+    """Everything that a person sees.
+
+    Signals:
+        lesson_requested: a lesson's name.
+    """
+
+    lesson_requested = Signal(str)
+
+    def __init__(
+        self,
+        player: Player,
+        appearance: Appearance,
+        make_translator: Callable[[str], Translator],
+        choices: Choices,
+        settings: QSettings,
+    ) -> None:
+        super().__init__()
+        self._player = player
+        self._appearance = appearance
+        self._make_translator = make_translator
+        self._settings = settings
+        self._language = str(settings.value("language", "en"))
+        self._theme = str(settings.value("theme", SYSTEM))
+        translator = make_translator(self._language)
+        self._translator = translator
+        look = appearance.look
+        self.header = Header(look, translator, choices)
+        self.banner = Banner(look, translator)
+        self.steps = StepView(look, translator)
+        self.comparison = CompareView(look, translator)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.steps)
+        self.pages.addWidget(self.comparison)
+        self._page = QWidget(objectName="page")
+        self._page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._column = QVBoxLayout(self._page)
+        self._column.addWidget(self.banner)
+        self._column.addWidget(self.pages, 1)
+        self.setMenuWidget(self.header)
+        self.setCentralWidget(self._page)
+        self._page.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._page.setFocus()
+        self.actions_ = Actions(self)
+        self.actions_.wished.connect(self.obey)
+        self._menu = QMenu(self)
+        self._theme_group, self._language_group = QActionGroup(self), QActionGroup(self)
+        self._connect()
+        self._restyle(look)
+        self.set_language(self._language)
+        self._follow_system()
+        self._restore()
+
+    # Wiring: down go frames, up come wishes.
+
+    def _connect(self) -> None:
+        player, steps, header = self._player, self.steps, self.header
+        player.selected.connect(self._show_selection)
+        player.opened.connect(steps.show_opened)
+        player.frame_changed.connect(steps.show_frame)
+        player.events_changed.connect(steps.show_events)
+        player.run_changed.connect(steps.show_run_state)
+        player.failed.connect(lambda message: self.banner.say(message, restart=False))
+        player.died.connect(self._show_death)
+        overhead = steps.panel(OverheadPanel)
+        for show in (overhead, self.comparison):
+            player.race_started.connect(show.start_race)
+            player.race_progress.connect(show.show_progress)
+            player.race_failed.connect(show.show_failure)
+            show.race_wished.connect(player.race)
+        player.race_opened.connect(self.comparison.show_opened)
+        player.race_frame.connect(self.comparison.show_frame)
+        player.race_events.connect(self.comparison.show_events)
+        for panel in steps.panels:
+            panel.seek_requested.connect(player.seek)
+            panel.breakpoint_toggled.connect(player.toggle_breakpoint)
+            panel.lesson_requested.connect(self.lesson_requested)
+        transport = steps.panel(TransportPanel)
+        transport.wished.connect(self.obey)
+        transport.speed_wished.connect(player.set_speed)
+        header.technique_chosen.connect(lambda name: self._choose(technique=name))
+        header.guest_chosen.connect(lambda name: self._choose(guest=name))
+        header.virtualizable_chosen.connect(lambda on: self._choose(virtualizable=on))
+        header.compare_toggled.connect(self._show_compare)
+        self.banner.restart_wished.connect(player.restart)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+
+    def obey(self, wish: str) -> None:
+        """Do what a button, a key or a menu entry stands for."""
+        player = self._player
+        match wish:
+            case "run":
+                player.toggle_run()
+            case "toggle_run":
+                self._run_or_press()
+            case "slower" | "faster":
+                notch = notch_of(player.run_state.speed) + (5 if wish == "faster" else -5)
+                player.set_speed(speed_of(min(100, max(0, notch))))
+            case "zoom_in" | "zoom_out" | "zoom_reset":
+                self._zoom(wish)
+            case "present":
+                self.present(not self.steps.presenting)
+            case "leave":
+                self.present(False)
+            case "compare":
+                self.header.compare.toggle()
+            case "picture":
+                self._ask_picture()
+            case "reset_layout":
+                self.steps.reset_layout()
+            case "reduced_motion":
+                self.set_motion(not self._appearance.look.motion)
+            case "shortcuts":
+                ShortcutsDialog(self._appearance.look, self._translator, self).open()
+            case "quit":
+                self.close()
+            case _:
+                getattr(player, wish)()
+
+    def _run_or_press(self) -> None:
+        """Space runs; where a button was reached by Tab, it presses that button, as keyboard users expect."""
+        focused = QApplication.focusWidget()
+        if isinstance(focused, QAbstractButton) and focused.isEnabled():
+            focused.click()
+        elif isinstance(focused, QComboBox):
+            focused.showPopup()
+        else:
+            self._player.toggle_run()
+
+    def _choose(self, **chosen: str | bool) -> None:
+        self._player.open(self._player.selection._replace(**chosen))  # type: ignore[arg-type]
+
+    def _show_selection(self, selection: Selection) -> None:
+        self.banner.clear()
+        self.header.show_selection(selection)
+        self.steps.clear()
+        self.setWindowTitle(f"{selection.guest} – vizapp")
+
+    def _show_death(self, message: Message) -> None:
+        self.banner.say(message, restart=True)
+
+    def _show_compare(self, shown: bool) -> None:
+        self.pages.setCurrentWidget(self.comparison if shown else self.steps)
+
+    # Appearance.
+
+    def set_theme(self, name: str) -> None:
+        """A theme by name, or ``system`` to follow the desktop."""
+        self._theme = name
+        self._settings.setValue("theme", name)
+        self._follow_system()
+
+    def _follow_system(self, *_: object) -> None:
+        name = self._theme
+        if name == SYSTEM:
+            dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+            name = "dark" if dark else "light"
+        if name != self._appearance.look.theme.name:
+            self._restyle(self._appearance.change(theme=name))
+
+    def set_motion(self, motion: bool) -> None:
+        """Whether things may move."""
+        self._settings.setValue("motion", motion)
+        self._restyle(self._appearance.change(motion=motion))
+        self._build_menu()
+
+    def _zoom(self, wish: str) -> None:
+        steps = list(SCALE_STEPS)
+        nearest = min(range(len(steps)), key=lambda index: abs(steps[index] - self._appearance.look.scale))
+        index = {"zoom_in": nearest + 1, "zoom_out": nearest - 1, "zoom_reset": steps.index(1.0)}[wish]
+        self.set_scale(steps[min(len(steps) - 1, max(0, index))])
+
+    def set_scale(self, scale: float) -> None:
+        """The zoom of everything, 1.0 is 100 %."""
+        self._settings.setValue("scale", scale)
+        self._restyle(self._appearance.change(scale=scale))
+
+    def present(self, presenting: bool) -> None:
+        """Only stage and sentence in large type, or everything again."""
+        if presenting:
+            self.header.compare.setChecked(False)
+        self.header.setVisible(not presenting)
+        self.steps.set_presenting(presenting)
+        scale = float(self._settings.value("scale", 1.0))  # type: ignore[arg-type]
+        self._restyle(self._appearance.change(scale=scale * 1.4 if presenting else scale))
+
+    def _restyle(self, look: Look) -> None:
+        self.header.restyle(look)
+        self.banner.restyle(look)
+        self.steps.restyle(look)
+        self.comparison.restyle(look)
+        margin = look.px(10)
+        self._column.setContentsMargins(margin, margin, margin, margin)
+        self._column.setSpacing(margin)
+
+    # Language.
+
+    def set_language(self, language: str) -> None:
+        """Say everything in another language, at once."""
+        self._language = language
+        self._settings.setValue("language", language)
+        self._translator = self._make_translator(language)
+        self.header.retranslate(self._translator)
+        self.banner.retranslate(self._translator)
+        self.steps.retranslate(self._translator)
+        self.comparison.retranslate(self._translator)
+        self.actions_.retranslate(self._translator)
+        self._build_menu()
+
+    def _build_menu(self) -> None:
+        say, actions = self._translator.text, self.actions_
+        self._menu.clear()
+        view = self._menu.addMenu(say(N_("View")))
+        view.addActions(self.steps.view_actions())
+        view.addSeparator()
+        view.addActions([actions[wish] for wish in ("reset_layout", "present", "compare")])
+        run = self._menu.addMenu(say(N_("Run")))
+        wishes = (
+            "toggle_run",
+            "step",
+            "back",
+            "over",
+            "next_trap",
+            "previous_trap",
+            "next_event",
+            "previous_event",
+        )
+        run.addActions([actions[wish] for wish in (*wishes, "to_start", "to_end", "slower", "faster")])
+        run.addSeparator()
+        run.addActions([actions[wish] for wish in ("score", "race", "restart")])
+        themes = self._menu.addMenu(say(N_("Theme")))
+        for name, title in {SYSTEM: N_("As the system"), **THEME_TITLES}.items():
+            action = themes.addAction(say(title), lambda name=name: self.set_theme(name))
+            action.setCheckable(True)
+            action.setChecked(name == self._theme)
+            self._theme_group.addAction(action)
+        motion = actions["reduced_motion"]
+        motion.setCheckable(True)
+        motion.setChecked(not self._appearance.look.motion)
+        themes.addSeparator()
+        themes.addAction(motion)
+        languages = self._menu.addMenu(say(N_("Language")))
+        for language in LANGUAGES:
+            action = languages.addAction(
+                LANGUAGE_TITLES[language], lambda name=language: self.set_language(name)
+            )
+            action.setCheckable(True)
+            action.setChecked(language == self._language)
+            self._language_group.addAction(action)
+        zoom = self._menu.addMenu(say(N_("Zoom")))
+        zoom.addActions([actions[wish] for wish in ("zoom_in", "zoom_out", "zoom_reset")])
+        self._menu.addSeparator()
+        self._menu.addActions([actions[wish] for wish in ("picture", "shortcuts", "quit")])
+        self.header.set_menu(self._menu)
+
+    # Pictures.
+
+    def _ask_picture(self) -> None:
+        dialog = QFileDialog(
+            self, self._translator.text(N_("Save a picture")), "vizapp.png", "PNG (*.png);;SVG (*.svg)"
+        )
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.fileSelected.connect(self.save_picture)
+        dialog.open()
+
+    def save_picture(self, file: str) -> None:
+        """Render the window's content to a PNG or SVG file."""
+        from vizapp.ui.picture import save_widget
+
+        save_widget(self, file)
+
+    # What is remembered.
+
+    def _restore(self) -> None:
+        settings = self._settings
+        scale = float(settings.value("scale", 1.0))  # type: ignore[arg-type]
+        motion = settings.value("motion", self._appearance.look.motion, type=bool)
+        if scale != self._appearance.look.scale or motion != self._appearance.look.motion:
+            self._restyle(self._appearance.change(scale=scale, motion=bool(motion)))
+            self._build_menu()
+        geometry, layout = settings.value("geometry"), settings.value("layout")
+        if isinstance(geometry, QByteArray):
+            self.restoreGeometry(geometry)
+        else:
+            self.resize(1440, 900)
+        if isinstance(layout, QByteArray):
+            self.steps.restore_layout(layout)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Remember the layout and end the sessions."""
+        self.present(False)
+        self._settings.setValue("geometry", self.saveGeometry())
+        self._settings.setValue("layout", self.steps.save_layout())
+        self._player.close()
+        super().closeEvent(event)

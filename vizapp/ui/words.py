@@ -1,0 +1,82 @@
+"""Words for what the layers below name in code: events, purposes, worlds, components, techniques."""
+
+from __future__ import annotations
+
+from vizapp.machine import events
+from vizapp.messages import N_
+
+EVENT_TITLES = {
+    events.EXCEPTION_DELIVERED: N_("fault"),
+    events.INTERRUPT_DELIVERED: N_("interrupt"),
+    events.SOFTWARE_INTERRUPT_DELIVERED: N_("software interrupt"),
+    events.RETURNED: N_("return"),
+    events.GATE_CALLED: N_("call through a gate"),
+    events.ADDRESS_SPACE_SWITCHED: N_("address space switch"),
+    events.MARK_PASSED: N_("progress mark"),
+    events.MACHINE_STOPPED: N_("machine stopped"),
+    events.INSTRUCTION_EMULATED: N_("emulated"),
+    events.FAULT_REFLECTED: N_("fault handed to the guest"),
+    events.SYSTEM_CALL_REFLECTED: N_("system call handed to the guest"),
+    events.INTERRUPT_INJECTED: N_("virtual interrupt"),
+    events.PAGE_SHADOWED: N_("page shadowed"),
+    events.SHADOW_FLUSHED: N_("shadow flushed"),
+    events.VIRTUAL_CPU_HALTED: N_("virtual CPU halted"),
+    events.VM_STOPPED: N_("virtual machine stopped"),
+    events.HYPERCALL_MADE: N_("hypercall"),
+    events.EVENT_SENT: N_("event sent"),
+    events.UPCALL_DELIVERED: N_("upcall"),
+    events.DIVERGED: N_("diverged from the bare machine"),
+}
+
+PURPOSE_TITLES = {
+    "guest": N_("guest work"),
+    "transition": N_("transitions"),
+    "monitor": N_("monitor"),
+    "translation": N_("translation"),
+    "memory": N_("memory virtualization"),
+    "io": N_("I/O virtualization"),
+    "idle": N_("idle"),
+}
+
+TECHNIQUE_TITLES = {
+    "native": N_("Native"),
+    "trap-and-emulate": N_("Trap & emulate"),
+    "binary-translation": N_("Binary translation"),
+    "paravirtual": N_("Paravirtual (Xen)"),
+    "vt-x": N_("VT-x"),
+    "amd-v": N_("AMD-V"),
+}
+
+WORLD_TITLES = {
+    "bare": N_("bare machine"),
+    "host": N_("host"),
+    "vmx-root": N_("VMX root"),
+    "vmx-non-root": N_("VMX non-root"),
+    "svm-host": N_("SVM host"),
+    "svm-guest": N_("SVM guest"),
+}
+
+COMPONENT_TITLES = {
+    "application": N_("application"),
+    "guest-kernel": N_("guest kernel"),
+    "vmm": N_("monitor"),
+    "hypervisor": N_("hypervisor"),
+    "device": N_("device"),
+}
+
+MARK_TITLES = {
+    "innocuous": N_("innocuous: runs the same at every ring"),
+    "sensitive": N_("sensitive but unprivileged: behaves differently outside ring 0, and does not trap"),
+    "privileged": N_("privileged: faults outside ring 0 (or below IOPL), so a monitor can catch it"),
+    "monitor": N_("written by the monitor"),
+}
+
+STOP_TITLES = {
+    "halted": N_("halted"),
+    "shutdown": N_("shut down"),
+    "until": N_("reached"),
+    "limit": N_("limit reached"),
+    "crashed": N_("crashed"),
+    "diverged": N_("diverged"),
+    "exit-port": N_("ended by the exit port"),
+}
