@@ -12,14 +12,51 @@ at offset 44. Fields are read from and written to machine memory; the object hol
 
 from __future__ import annotations
 
+from struct import Struct
+from typing import Final, NamedTuple
+
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.memory import PhysicalMemory
 
-FRAME_BYTES = 68
-HARDWARE_TOP = 52  # where ESP0 points, from the base of the frame
+FRAME_BYTES: Final = 68
+HARDWARE_TOP: Final = 52  # where ESP0 points, from the base of the frame
 
-_GENERAL = (24, 4, 8, 0, 44, 20, 12, 16)  # EAX ECX EDX EBX ESP EBP ESI EDI
-_SEGMENTS = (52, 36, 48, 56, 60, 64)  # ES CS SS DS FS GS
+# As above; of a segment register's four bytes two are stored.
+_LAYOUT: Final = Struct("<7I HH I H2x I I H2x H2x H2x H2x H2x")
+assert _LAYOUT.size == FRAME_BYTES
+
+
+class SavedRegisters(NamedTuple):
+    """Everything in a frame, by the order in which it lies there."""
+
+    ebx: int
+    ecx: int
+    edx: int
+    esi: int
+    edi: int
+    ebp: int
+    eax: int
+    error_code: int
+    entry_vector: int
+    eip: int
+    cs: int
+    eflags: int
+    esp: int
+    ss: int
+    es: int
+    ds: int
+    fs: int
+    gs: int
+
+    @property
+    def general(self) -> tuple[int, ...]:
+        """EAX ECX EDX EBX ESP EBP ESI EDI."""
+        return self.eax, self.ecx, self.edx, self.ebx, self.esp, self.ebp, self.esi, self.edi
+
+    @property
+    def selectors(self) -> tuple[int, ...]:
+        """ES CS SS DS FS GS."""
+        return self.es, self.cs, self.ss, self.ds, self.fs, self.gs
 
 
 class _Field:
@@ -62,22 +99,26 @@ class TrapFrame:
         self.memory = memory
         self.address = address
 
+    def read(self) -> SavedRegisters:
+        """The whole frame at once."""
+        return SavedRegisters(*_LAYOUT.unpack(self.memory.dump(self.address, FRAME_BYTES)))
+
+    def write(self, saved: SavedRegisters) -> None:
+        """Store the whole frame at once."""
+        self.memory.load(self.address, _LAYOUT.pack(*saved))
+
     def general(self) -> tuple[int, ...]:
         """EAX ECX EDX EBX ESP EBP ESI EDI."""
-        raw = self.memory.dump(self.address, FRAME_BYTES)
-        return tuple(int.from_bytes(raw[offset : offset + 4], "little") for offset in _GENERAL)
-
-    def set_general(self, values: tuple[int, ...]) -> None:
-        """Store EAX ECX EDX EBX ESP EBP ESI EDI."""
-        for offset, value in zip(_GENERAL, values, strict=True):
-            self.memory.write(self.address + offset, 4, value)
+        return self.read().general
 
     def selectors(self) -> tuple[int, ...]:
         """ES CS SS DS FS GS."""
-        raw = self.memory.dump(self.address, FRAME_BYTES)
-        return tuple(int.from_bytes(raw[offset : offset + 2], "little") for offset in _SEGMENTS)
+        return self.read().selectors
+
+    def set_general(self, values: tuple[int, ...]) -> None:
+        """Store EAX ECX EDX EBX ESP EBP ESI EDI."""
+        self.eax, self.ecx, self.edx, self.ebx, self.esp, self.ebp, self.esi, self.edi = values
 
     def set_selectors(self, values: tuple[int, ...]) -> None:
         """Store ES CS SS DS FS GS."""
-        for offset, value in zip(_SEGMENTS, values, strict=True):
-            self.memory.write(self.address + offset, 4, value)
+        self.es, self.cs, self.ss, self.ds, self.fs, self.gs = values

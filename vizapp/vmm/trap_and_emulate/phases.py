@@ -22,7 +22,7 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import HostPhysical, Linear
 from vizapp.isa.decode import decode
 from vizapp.isa.paging import PF_U, PF_W
-from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
+from vizapp.isa.registers import CR4_TSD, CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.meter import Purpose
@@ -271,6 +271,10 @@ def resume(vm: Vm) -> str | None:
     if not vm.virtual.reachable:
         return "decode"
     vm.timer.arm(vm.devices.next_event())
+    # RDTSC of ring 3 has to trap while the guest's CR4 says so; in ring 1 it then does too, and is emulated.
+    cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | cpu.cr4 & CR4_TSD
+    if cr4 != vm.pc.cpu.cr4:
+        ring0.load_cr4(vm.pc, cr4)
     reload = vm.virtual.commit(vm.tables.frame)
     vm.held = False
     ring0.jump(vm.pc, vm.tables, stubs.EXIT_ALL if reload else stubs.EXIT)

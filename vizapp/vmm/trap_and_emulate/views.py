@@ -27,7 +27,7 @@ def processor_view(vm: Vm) -> CpuView:
     live = cpu_view(cpu, IN_PROCESSOR)
     if cpu.cpl:
         return live
-    frame = vm.tables.frame
+    frame = vm.tables.frame.read()
     if entering(vm):
         # The stub has not saved everything yet; what it has not saved it has not changed either.
         registers = list(general(cpu))
@@ -36,10 +36,10 @@ def processor_view(vm: Vm) -> CpuView:
             registers[ECX] = frame.ecx
         selectors = tuple(
             held if index in (CS, SS) or state.selector == DATA_SELECTOR else state.selector
-            for index, (held, state) in enumerate(zip(frame.selectors(), cpu.segments, strict=True))
+            for index, (held, state) in enumerate(zip(frame.selectors, cpu.segments, strict=True))
         )
     else:
-        registers, selectors = list(frame.general()), frame.selectors()
+        registers, selectors = list(frame.general), frame.selectors
     return live._replace(
         general=tuple(registers),
         eip=frame.eip,

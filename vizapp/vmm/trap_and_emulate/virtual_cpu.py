@@ -14,9 +14,10 @@ slot's selector.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE, Linear
 from vizapp.isa.descriptors import (
     DESCRIPTOR_BYTES,
     SELECTOR_LDT,
@@ -45,7 +46,7 @@ from vizapp.machine.faults import Fault
 from vizapp.machine.segments import SegmentState, TableRegister, state_of
 from vizapp.vmm import deprivilege
 from vizapp.vmm.host_tables import FIRST_RESERVED, GDT, LDT
-from vizapp.vmm.processor_view import general, set_general
+from vizapp.vmm.processor_view import set_general
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,48 +92,60 @@ class VirtualCpu:
     def capture(self, frame: TrapFrame) -> None:
         """Take the guest's state out of the frame of a trap that came from the guest."""
         cpu = self.cpu
-        set_general(cpu, frame.general())
-        cpu.eip = frame.eip
+        saved = frame.read()
+        set_general(cpu, saved.general)
+        cpu.eip = saved.eip
         # RF in the frame was set by the delivery of a fault, not by the guest.
-        cpu.eflags = frame.eflags & ~(VIRTUAL_FLAGS | EFLAGS_RF) | cpu.eflags & VIRTUAL_FLAGS
+        cpu.eflags = saved.eflags & ~(VIRTUAL_FLAGS | EFLAGS_RF) | cpu.eflags & VIRTUAL_FLAGS
         self._propagate_accessed()
-        held = frame.selectors()
+        held = saved.selectors
+        if held != self.selectors:
+            self._reload(held)
+        cpu.shadow = cpu.eip == self._shadowed_at
+        cpu.halted = cpu.single_step = False
+
+    def _reload(self, held: tuple[int, ...]) -> None:
+        """Follow the guest in what it has loaded into segment registers by itself."""
+        cpu = self.cpu
         if held[CS] != self.selectors[CS]:
             real = held[CS] & SELECTOR_RPL
             # Virtual rings 0 and 1 share a ring; the guest cannot move between them without a trap.
-            cpl = real if real > 1 else cpu.cpl if cpu.cpl <= 1 else 0
+            cpl = real if real > 1 else min(cpu.cpl, 1)
             cpu.set_code_segment(self._loaded(held[CS] & ~SELECTOR_RPL | cpl), cpl)
         for index, selector in enumerate(held):
             if index != CS and selector != self.selectors[index]:
                 if index == SS:
                     selector = selector & ~SELECTOR_RPL | cpu.cpl
                 cpu.set_segment(index, self._loaded(selector))
-        cpu.shadow = cpu.eip == self._shadowed_at
-        cpu.halted = cpu.single_step = False
 
     def commit(self, frame: TrapFrame) -> bool:
         """Put the guest's state into the frame; whether FS or GS have to be loaded on the way out."""
         cpu = self.cpu
         self.refresh()
-        frame.set_general(general(cpu))
-        frame.eip = cpu.eip
-        frame.eflags = cpu.eflags & ~VIRTUAL_FLAGS | EFLAGS_IF
-        held = frame.selectors()
-        placed = tuple(self._place(index, state) for index, state in enumerate(cpu.segments))
+        placed = [self._place(index, state) for index, state in enumerate(cpu.segments)]
         selectors = tuple(selector for selector, _ in placed)
         descriptors = tuple(descriptor for _, descriptor in placed)
+        saved = frame.read()
+        held = saved.selectors
         reload = any(
             selectors[index] != held[index] or descriptors[index] != self._descriptors[index]
             for index in (FS, GS)
         )
-        frame.set_selectors(selectors)
+        es, cs, ss, ds, fs, gs = selectors
+        frame.write(
+            saved._replace(
+                eax=cpu.eax, ecx=cpu.ecx, edx=cpu.edx, ebx=cpu.ebx, ebp=cpu.ebp, esi=cpu.esi, edi=cpu.edi,
+                eip=cpu.eip, esp=cpu.esp, eflags=cpu.eflags & ~VIRTUAL_FLAGS | EFLAGS_IF,
+                es=es, cs=cs, ss=ss, ds=ds, fs=fs, gs=gs,
+            )
+        )  # fmt: skip
         self.selectors, self._descriptors = selectors, descriptors
         self._shadowed_at = cpu.eip if cpu.shadow else -1
         return reload
 
     @property
     def reachable(self) -> bool:
-        """Whether EIP lies within what the processor has of the guest's code segment, so that IRET can go there."""
+        """Whether IRET can go to EIP: it lies within what the processor has of the guest's code segment."""
         return self.cpu.eip <= deprivilege.segment(self.cpu.segments[CS].descriptor, self._tables.base).limit
 
     def refresh(self) -> None:
@@ -180,7 +193,7 @@ class VirtualCpu:
         """(selector, descriptor) with which the processor holds a segment register of the guest."""
         if not state.usable:
             return state.selector, b""
-        wanted = to_bytes(pack(deprivilege.segment(state.descriptor, self._tables.base)))
+        wanted = _deprivileged(state, self._tables.base)
         selector = state.selector
         if index in (CS, SS):
             selector = deprivilege.selector(selector, self.cpu.cpl)
@@ -219,3 +232,9 @@ class VirtualCpu:
                 except Fault:
                     continue  # the guest has unmapped its table: there is nothing to mark
                 shadow.note_accessed(index)
+
+
+@lru_cache
+def _deprivileged(state: SegmentState, top: Linear) -> bytes:
+    """The descriptor with which the processor holds a segment register's hidden part."""
+    return to_bytes(pack(deprivilege.segment(state.descriptor, top)))
