@@ -94,11 +94,11 @@ class Listing:
         read: Callable[[int, int], bytes | None],
         heat: Mapping[int, int],
         breakpoints: Collection[int],
-        ported: Collection[int] = (),
+        ported: Collection[tuple[str, int]] = (),
     ) -> tuple[CodeLine, ...]:
         """The window around ``eip``; ``read`` gives guest bytes at a linear address, None where none are.
 
-        ``ported`` are source line numbers that the port changed.
+        ``ported`` are the source lines, (file, number), that the port changed.
         """
         made = []
         for row in self._window(eip, read):
@@ -108,7 +108,7 @@ class Listing:
                     heat=heat.get(row.address, 0),
                     current=row.address == eip,
                     breakpoint=row.address in breakpoints,
-                    changed_by_port=bool(row.source and row.source.number in ported),
+                    changed_by_port=bool(row.source and (row.source.file, row.source.number) in ported),
                 )
             )
         return tuple(made)

@@ -49,7 +49,7 @@ class FrameBuilder:
         listing: Listing,
         observer: Observer,
         store: EventStore,
-        ported: Collection[int],
+        ported: Collection[tuple[str, int]],
     ) -> None:
         self._scenario = scenario
         self._pc = pc
