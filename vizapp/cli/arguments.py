@@ -182,8 +182,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         UsageError: the words do not fit, with the reason.
     """
     if (arguments and arguments[0] in COMMANDS) or set(arguments) & {"-h", "--help"}:
-        parser = _Parser(prog="vizapp", description="Teaches x86 virtualization by executing real guest code.",
-                         epilog="Without a command, opens the window: vizapp [GUEST | LESSON[:STEP]].")  # fmt: skip
+        parser = _Parser(
+            prog="vizapp",
+            description="Teaches x86 virtualization by executing real guest code.",
+            epilog="Without a command, opens the window: vizapp [GUEST | LESSON[:STEP]].",
+        )
         commands = parser.add_subparsers(
             dest="command", required=True, parser_class=_Parser, metavar="COMMAND"
         )

@@ -105,8 +105,10 @@ def run_classify(options: argparse.Namespace, out: Output) -> int:
         classes: dict[str, set[str]] = {}
         for opcode in OPCODES:
             classes.setdefault(opcode.mnemonic, set()).add(opcode.privilege)
-        rows = [{"name": name, "class": _strictest(found)} for name, found in sorted(classes.items())]
-        columns = (N_("instruction"), N_("class"))
+        rows: list[Row] = [
+            {"name": name, "class": _strictest(found)} for name, found in sorted(classes.items())
+        ]
+        columns: tuple[str, ...] = (N_("instruction"), N_("class"))
     else:
         image = load_guest(options.guest, options.build or "native")
         lines = Listing(image, "native", virtualizable=False).whole()
@@ -131,7 +133,7 @@ def run_disasm(options: argparse.Namespace, out: Output) -> int:
     """`vizapp disasm GUEST`: address, bytes, instruction, class and source line."""
     image = load_guest(options.guest, options.build or "native", iterations=options.iterations,
                        load=options.load, entry=options.entry, bits=options.bits or 32)  # fmt: skip
-    rows = [
+    rows: list[Row] = [
         {"address": line.address, "bytes": line.raw.hex(), "text": line.text, "class": line.mark,
          "label": line.label, "line": line.line, "source": line.source, "comment": line.comment}
         for line in Listing(image, "native", virtualizable=False).whole()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vizapp.experiment.execution import Bounds, Run, execute
+from vizapp.experiment.execution import UNBOUNDED, Bounds, Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.techniques import technique
 from vizapp.guest.library import GUESTS
@@ -33,7 +33,7 @@ def compare(
     techniques: Sequence[str] = (),
     *,
     virtualizable: bool = True,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = UNBOUNDED,
     started: Callable[[str], None] | None = None,
     **choices: Any,
 ) -> list[Run]:

@@ -29,6 +29,9 @@ class Bounds(NamedTuple):
     seconds: float | None = None
 
 
+UNBOUNDED = Bounds()
+
+
 class Until(NamedTuple):
     """The event to stop at: its kind (as recorded) and cause, or the address of an instruction."""
 
@@ -121,7 +124,7 @@ def execute(
     scenario: Scenario,
     *,
     until: Until | None = None,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = UNBOUNDED,
     score: bool = False,
     prepare: Callable[[Session], None] | None = None,
 ) -> Run:

@@ -59,7 +59,7 @@ def _track(place: Place) -> str:
 
 
 def perfetto(events: Sequence[Event], hertz: int, last_cycle: int) -> dict[str, Any]:
-    """A Chrome trace: a track per world, VM and ring with a slice for every stay, and the events in between."""
+    """A Chrome trace: a track per world, VM and ring, a slice for every stay, and the events in between."""
     tracks: dict[str, int] = {}
     records: list[dict[str, Any]] = []
 

@@ -21,7 +21,7 @@ _FLAGS = {
 
 
 def matches(event: Event, kind: str, cause: str | None) -> bool:
-    """Whether an event is of the kind (its name on the command line) and of the cause, if one is asked for."""
+    """Whether an event is of the kind (its command-line name) and of the cause, if one is asked for."""
     return CLI_NAMES.get(event.kind, event.kind) == kind and cause in (None, event.cause)
 
 

@@ -1,6 +1,7 @@
 """A lesson as data: steps that drive the machine, questions asked before, and what must then hold.
 
-    lesson.yaml     steps, questions, conditions          en.md, pt_BR.md     one section a step: ## Title {#id}
+    lesson.yaml      steps, questions, conditions
+    en.md, pt_BR.md  one section a step: ## Title {#id-of-the-step}
 
 A choice of a question is right if its condition holds in the machine after the step has run: no answer
 is written down anywhere. ``check`` lists what the text claims; ``vizapp lesson check`` runs all of it.
@@ -61,7 +62,7 @@ class ToEvent(_Model):
 
 
 class Move(_OneOf):
-    """One movement of the cursor: to a label of the guest, an event, an instruction, by steps, or to the end."""
+    """One movement of the cursor: to a label of the guest, an event, an instruction, so far, or to the end."""
 
     label: str | None = None
     event: ToEvent | None = None

@@ -12,6 +12,8 @@ from vizapp.machine.events import Event
 from vizapp.session.frames import Progress, Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.machine.pc import Pc
     from vizapp.machine.places import Place
     from vizapp.session.auditor import Auditor
@@ -28,6 +30,7 @@ class Recorder:
         heat: how often execution arrived at each guest instruction, by address.
         end: position, guest instruction and cycle of the end of the recording.
         progress: the last point of the overhead graph.
+        watcher: told after each guest instruction that the processor retired, while recording.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Recorder:
         self._store = store
         self._auditor = auditor
         self._lockstep = lockstep
+        self.watcher: Callable[[Pc], None] | None = None
         self._marks = 0
         self._catch: frozenset[str] | None = frozenset()
         self._attached = False
@@ -104,6 +108,8 @@ class Recorder:
         self.heat[eip] = self.heat.get(eip, 0) + 1
         if self._lockstep is not None:
             self._lockstep.trace.retired(pc)
+        if self.watcher is not None:
+            self.watcher(pc)
 
     def _event(self, event: Event) -> None:
         if not self._attached:

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vizapp.guest.port import ported_lines
 from vizapp.machine import events as ev
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
@@ -30,10 +31,11 @@ from vizapp.session.timeline import Timeline
 from vizapp.session.view import FrameBuilder, serial_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
+    from vizapp.machine.pc import Pc
     from vizapp.messages import Message
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.motion import Motion
@@ -69,14 +71,25 @@ class Session:
         self._lockstep = self._start_lockstep() if lockstep else None
         self._recorder = Recorder(pc, scenario.technique, self.store, self._auditor, self._lockstep)
         self.timeline = Timeline(pc, self._recorder)
+        native = scenario.yardstick
         self._builder = FrameBuilder(
-            scenario, pc, monitor.devices, self._listing, self._observer, self.store, ported=()
+            scenario,
+            pc,
+            monitor.devices,
+            self._listing,
+            self._observer,
+            self.store,
+            ported=ported_lines(native, scenario.image) if native is not None else (),
         )
         self._before: Observation | None = None
         self._breakpoints: frozenset[int] = frozenset()
         self._catchpoints: frozenset[str] = frozenset()
         self._seen: Observation | None = None
         self._scored: Scorecard | None = None
+
+    def watch(self, watcher: Callable[[Pc], None]) -> None:
+        """Tell ``watcher`` of the PC after each guest instruction that it retires, while recording."""
+        self._recorder.watcher = watcher
 
     def step(self, count: int = 1) -> Frame:
         """Forward by ``count`` steps."""
@@ -146,18 +159,18 @@ class Session:
         timeline, cursor = self.timeline, self.timeline.cursor
         match command:
             case p.Step(count):
-                return ToPosition(timeline, cursor + count)
+                return self._to(cursor + count)
             case p.Back(count):
-                return ToPosition(timeline, cursor - count)
+                return self._to(cursor - count)
             case p.Over():
                 return UntilHeld(timeline, Over(self.machine.pc, self._observer))
             case p.NextEvent(kinds):
-                return ToNextEvent(timeline, self.store, kinds, self._recorder.catch)
+                return ToNextEvent(timeline, self.store, kinds, self._recorder.catch, self._look)
             case p.PreviousEvent(kinds):
                 event = self.store.preceding(max(0, cursor - 1), kinds)
-                return ToPosition(timeline, 0 if event is None else event.position + 1)
+                return self._to(0 if event is None else event.position + 1)
             case p.Seek(position):
-                return ToPosition(timeline, position)
+                return self._to(position)
             case p.SeekInstruction(instruction):
                 return ToInstruction(timeline, instruction)
             case p.RunTo(address):
@@ -274,6 +287,13 @@ class Session:
             pass
         return self.frame()
 
+    def _to(self, position: int) -> Motion:
+        return ToPosition(self.timeline, position, self._look)
+
+    def _look(self) -> None:
+        """See the machine where the cursor passes, one step before it arrives."""
+        self._before = self._observer.look()
+
     def _one_step_earlier(self, *, cheaply: bool) -> Observation | None:
         """The machine one step before the cursor: sentences tell what the last step did.
 
@@ -287,7 +307,7 @@ class Session:
         if wanted < 0 or cheaply:
             return None
         self.timeline.seek(wanted)
-        self._before = self._observer.look()
+        self._look()
         self.timeline.seek(wanted + 1)
         return self._before
 

@@ -1,0 +1,86 @@
+"""`vizapp compare`: the same guest under several techniques, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vizapp.cli.output import number, times
+from vizapp.cli.run import PURPOSES, bounds_from
+from vizapp.errors import ScenarioError
+from vizapp.experiment.compare import compare
+from vizapp.experiment.export import as_csv, as_json
+from vizapp.experiment.techniques import TITLES
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from vizapp.cli.output import Output
+    from vizapp.experiment.execution import Run
+
+PICTURES = (".png", ".svg", ".pdf")
+TEXTS = (".csv", ".json")
+
+
+def run(options: argparse.Namespace, out: Output) -> int:
+    """Compare and print, or write to the file of ``-o``."""
+    suffix = Path(options.output).suffix.lower() if options.output else ""
+    if options.output and suffix not in (*PICTURES, *TEXTS):
+        raise ScenarioError(
+            Message(
+                N_("{file} ends with none of {known}"),
+                {"file": options.output, "known": ", ".join((*PICTURES, *TEXTS))},
+            )
+        )
+    with out.progress(f"{options.guest}"):
+        runs = compare(
+            options.guest,
+            options.technique,
+            virtualizable=options.virtualizable is not False,
+            bounds=bounds_from(options),
+            build=options.build,
+            processor=options.processor,
+            paging=options.paging,
+            memory=options.memory,
+            overrides=dict(options.overrides),
+            iterations=options.iterations,
+            load=options.load,
+            entry=options.entry,
+            bits=options.bits,
+        )
+    if suffix in PICTURES:
+        from vizapp.cli.picture import draw_comparison
+
+        draw_comparison(options, runs, out)
+    elif suffix == ".csv":
+        Path(options.output).write_text(as_csv(runs), encoding="utf-8")
+    elif suffix == ".json":
+        text = json.dumps(as_json(runs), ensure_ascii=False, indent=2)
+        Path(options.output).write_text(text + "\n", encoding="utf-8")
+    if out.as_json:
+        out.json(as_json(runs))
+    elif options.csv:
+        print(as_csv(runs), end="")
+    elif not options.output:
+        _table(out, runs)
+    return 0
+
+
+def _table(out: Output, runs: Sequence[Run]) -> None:
+    used = [item for item in PURPOSES if any(run.cycles.by_purpose.get(item, 0) for run in runs)]
+    columns = [N_("technique"), N_("instructions"), N_("cycles"), N_("× native")]
+    columns += [PURPOSES[item] for item in used]
+    rows = []
+    for run in runs:
+        row = [out.text(TITLES[run.technique]), number(run.instructions["guest"]), number(run.cycles.total)]
+        row.append(times(run.overhead))
+        rows.append(row + [number(run.cycles.by_purpose.get(item, 0)) for item in used])
+    out.table(columns, rows, right=tuple(range(1, len(columns))))
+    for run in runs:
+        if run.overhead is None:
+            why = run.scorecard["equivalence"]["first_difference"] or run.report["stopped"]["detail"]
+            text = out.text(N_("{technique} has no overhead figure: {reason}"))
+            out.line(text.format(technique=out.text(TITLES[run.technique]), reason=why))

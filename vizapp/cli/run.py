@@ -1,0 +1,196 @@
+"""`vizapp run`: one scenario, where it ended and what it cost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vizapp.cli.output import number
+from vizapp.cost.processors import load_processor
+from vizapp.errors import ScenarioError
+from vizapp.experiment.execution import Bounds, execute, parse_until
+from vizapp.experiment.export import json_lines, perfetto
+from vizapp.experiment.scenarios import make_scenario
+from vizapp.experiment.techniques import TITLES
+from vizapp.isa.registers import GENERAL
+from vizapp.machine.meter import Purpose
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    import argparse
+
+    from vizapp.cli.output import Output
+    from vizapp.experiment.execution import Run, Until
+    from vizapp.machine.pc import Pc
+    from vizapp.session.scenario import Scenario
+    from vizapp.session.session import Session
+
+CRASHED = ("crashed", "shutdown", "diverged")
+PURPOSES = {
+    Purpose.GUEST: N_("guest work"),
+    Purpose.TRANSITION: N_("transitions"),
+    Purpose.MONITOR: N_("monitor"),
+    Purpose.TRANSLATION: N_("translation"),
+    Purpose.MEMORY: N_("memory virtualization"),
+    Purpose.IO: N_("devices"),
+    Purpose.IDLE: N_("idle"),
+}
+
+
+def scenario_from(options: argparse.Namespace, *, serial_input: bytes = b"") -> Scenario:
+    """The scenario that the options of a command describe."""
+    return make_scenario(
+        options.guest,
+        technique_name=options.technique,
+        preset=options.preset,
+        build=options.build,
+        processor=options.processor,
+        paging=options.paging,
+        virtualizable=options.virtualizable,
+        memory=options.memory,
+        overrides=dict(options.overrides),
+        iterations=options.iterations,
+        load=options.load,
+        entry=options.entry,
+        bits=options.bits,
+        serial_input=serial_input,
+    )
+
+
+def until_from(options: argparse.Namespace) -> Until | None:
+    """The event of ``--until``."""
+    return None if options.until is None else parse_until(options.until)
+
+
+def bounds_from(options: argparse.Namespace) -> Bounds:
+    """The bounds of a run.
+
+    Raises:
+        ScenarioError: one of them is not positive.
+    """
+    for name, value in (
+        ("--max-instructions", options.max_instructions),
+        ("--max-seconds", options.max_seconds),
+    ):
+        if value is not None and value <= 0:
+            raise ScenarioError(
+                Message(N_("{option} is more than 0, not {value}"), {"option": name, "value": value})
+            )
+    return Bounds(options.max_instructions, options.max_seconds)
+
+
+def run(options: argparse.Namespace, out: Output) -> int:
+    """Run one scenario and tell about it."""
+    typed = (
+        b"" if sys.stdin is None or sys.stdin.isatty() or options.serial is None else sys.stdin.buffer.read()
+    )
+    scenario = scenario_from(options, serial_input=typed)
+    with ExitStack() as files:
+        registers = None
+        if options.registers:
+            registers = files.enter_context(Path(options.registers).open("w", encoding="utf-8"))
+        # A file that cannot be written should cost no run.
+        for path in (options.trace, None if options.serial == "-" else options.serial):
+            if path:
+                files.enter_context(Path(path).open("w", encoding="utf-8"))
+
+        def attach(session: Session) -> None:
+            session.watch(lambda pc: print(json.dumps(_architectural(pc)), file=registers))
+
+        with out.progress(f"{scenario.image.name} · {scenario.technique}"):
+            result = execute(
+                scenario,
+                until=until_from(options),
+                bounds=bounds_from(options),
+                score=options.scorecard,
+                prepare=attach if registers is not None else None,
+            )
+    _write_files(options, scenario, result)
+    if out.as_json:
+        out.json(result.report)
+    else:
+        _print(out, result)
+    clean = result.stopped not in CRASHED
+    return 0 if clean or not options.expect_clean else 1
+
+
+def _architectural(pc: Pc) -> dict[str, int]:
+    cpu = pc.cpu
+    record = {name: getattr(cpu, name) for name in GENERAL}
+    return {"instruction": pc.instructions, "eip": cpu.eip, "eflags": cpu.eflags, "cpl": cpu.cpl, **record}
+
+
+def _write_files(options: argparse.Namespace, scenario: Scenario, result: Run) -> None:
+    if options.serial == "-":
+        sys.stdout.write(result.serial)
+        sys.stdout.flush()
+    elif options.serial:
+        Path(options.serial).write_text(result.serial, encoding="utf-8")
+    if not options.trace:
+        return
+    path = Path(options.trace)
+    if path.name.endswith(".perfetto.json"):
+        hertz = load_processor(scenario.processor).hertz
+        path.write_text(json.dumps(perfetto(result.recorded, hertz, result.cycles.total)), encoding="utf-8")
+    else:
+        path.write_text("".join(f"{line}\n" for line in json_lines(result.recorded)), encoding="utf-8")
+
+
+def _print(out: Output, result: Run) -> None:
+    report = result.report
+    stopped = report["stopped"]
+    out.line(f"{report['guest']} · {out.text(TITLES[result.technique])} · {report['processor']}")
+    reason = f"{stopped['reason']}: {stopped['detail']}" if stopped["detail"] else stopped["reason"]
+    facts = [(N_("stopped"), reason)]
+    counts = result.instructions
+    instructions = f"{number(counts['guest'])} ({number(counts['user'])} {out.text(N_('in ring 3'))})"
+    facts.append((N_("guest instructions"), instructions))
+    facts.append((N_("cycles"), number(result.cycles.total)))
+    facts += [
+        (f"  {out.text(title)}", _share(result.cycles.by_purpose.get(purpose, 0), result.cycles.total))
+        for purpose, title in PURPOSES.items()
+        if result.cycles.by_purpose.get(purpose, 0)
+    ]
+    facts.append((N_("events"), _events(report["events"])))
+    facts += _scorecard(out, report["scorecard"])
+    width = max(len(out.text(name)) for name, _ in facts)
+    for name, value in facts:
+        out.line(f"{out.text(name):<{width}}  {value}")
+    if result.serial and out.as_json is False:
+        out.line()
+        out.line(result.serial.rstrip("\n"))
+
+
+def _share(cycles: int, total: int) -> str:
+    return f"{number(cycles)} ({100 * cycles / total:.1f} %)" if total else number(cycles)
+
+
+def _events(events: dict[str, Any]) -> str:
+    parts = []
+    for name, count in events.items():
+        if isinstance(count, dict):
+            parts.append(f"{name} {sum(count.values())} ({', '.join(f'{k} {v}' for k, v in count.items())})")
+        else:
+            parts.append(f"{name} {count}")
+    return ", ".join(parts)
+
+
+def _scorecard(out: Output, card: dict[str, Any]) -> list[tuple[str, str]]:
+    equivalence, control, efficiency = card["equivalence"], card["resource_control"], card["efficiency"]
+    facts = []
+    if equivalence["holds"] is not None:
+        verdict = out.text(N_("holds") if equivalence["holds"] else N_("broken"))
+        detail = (
+            equivalence["first_difference"] or f"{number(equivalence['compared'])} {out.text(N_('compared'))}"
+        )
+        facts.append((N_("equivalence"), f"{verdict}: {detail}"))
+    text = out.text(N_("refused {refused}, let through {let_through}")).format(**control)
+    facts.append((N_("resource control"), text))
+    text = out.text(N_("{direct} ran directly, {emulated} were emulated"))
+    facts.append(
+        (N_("efficiency"), text.format(**{name: number(value) for name, value in efficiency.items()}))
+    )
+    return facts
