@@ -61,7 +61,7 @@ def push_frame(
 
 
 def pop_frame(frame: TrapFrame, space: DirectSpace, shared: SharedInfo) -> None:
-    """The iret hypercall: EAX, then the frame of ``push_frame`` without the error code, off the guest's stack.
+    """The iret hypercall: EAX, then a frame as ``push_frame`` makes it (no error code), off the guest stack.
 
     Raises:
         GuestMemoryError: the frame is not readable.

@@ -1,4 +1,4 @@
-"""What a privileged instruction of a ring-1 kernel becomes: the few that Xen emulates, and why not the others.
+"""What becomes of a privileged instruction in ring 1: the few that Xen emulates, and why not the others.
 
 Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op.
 """

@@ -200,7 +200,7 @@ class Services:
 
     def cycles_of(self, nanoseconds: int) -> int:
         """The cycle at which system time reaches a value."""
-        return -(-nanoseconds * self.pc.clock.hertz // abi.NANOSECONDS)
+        return -(-nanoseconds * self.pc.hertz // abi.NANOSECONDS)
 
     def set_period(self, nanoseconds: int) -> None:
         """Start, change or stop (0) the periodic timer."""
@@ -246,7 +246,7 @@ class Services:
 
     def update_time(self) -> None:
         """Write the time record: system time at a cycle, and how to scale what has passed since."""
-        hertz, cycles = self.pc.clock.hertz, self.pc.meter.cycles
+        hertz, cycles = self.pc.hertz, self.pc.meter.cycles
         shift, scale = time_scale(hertz)
         base = abi.VCPU_TIME
         version = self.shared.read(base, 4)
@@ -269,8 +269,8 @@ class Services:
     def console_read(self, count: int) -> bytes:
         """Bytes that wait at the serial port, at most ``count``."""
         data = bytearray()
-        while len(data) < count and self.pc.ports.read(COM1_PORTS.start + 5, 1) & 1:
-            data.append(self.pc.ports.read(COM1_PORTS.start, 1))
+        while len(data) < count and self.pc.board.read(COM1_PORTS.start + 5, 1) & 1:
+            data.append(self.pc.board.read(COM1_PORTS.start, 1))
             self.pc.meter.charge("mon_port", 2)
         return bytes(data)
 

@@ -9,8 +9,6 @@ from vizapp.isa.descriptors import CODE_READ, DATA_READ_WRITE, segment
 from vizapp.isa.paging import PTE_A, PTE_P, PTE_U
 from vizapp.isa.registers import EFLAGS_FIXED, EFLAGS_IF
 from vizapp.isa.vectors import BP, OF
-from vizapp.machine.pc import Door
-from vizapp.machine.places import BARE
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0, stubs
 from vizapp.vmm.base import Devices, Options, Ownership
@@ -135,12 +133,7 @@ class Paravirtual:
         monitor.timer.initialize()
         pc.monitor = monitor
         pc.place_of = monitor.place_of
-        for offset, phase in (
-            (stubs.GUEST_DOOR, "entered"),
-            (stubs.NESTED_DOOR, "nested"),
-            (stubs.IDLE_DOOR, "woken"),
-        ):
-            pc.doors[tables.door(offset)] = Door(0, BARE, phase)
+        ring0.open_doors(pc, tables, guest="entered", nested="nested", idle="woken")
         _first_frame(monitor, boot)
         ring0.jump(pc, tables, stubs.EXIT)
         return monitor
