@@ -77,6 +77,11 @@ class Bridge(QObject):
         """End the process, without waiting for it; nothing is signalled any more."""
         self._closed = True
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return not self._reader.is_alive()
+
     def join(self) -> None:
         """Wait for the end of a process that was closed."""
         self._reader.join(timeout=5.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -60,6 +61,7 @@ class CompareColumn(Card):
         self._foot.setContentsMargins(0, 0, 0, 0)
         self._foot.addWidget(self.counts, 1)
         self._foot.addWidget(self.ratio)
+        self.lanes.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         super().__init__(self.stage, self.lanes, foot)
         self.frame: Frame | None = None
         self._place: object = None
@@ -126,7 +128,8 @@ class CompareView(QWidget):
         self.again = QPushButton()
         self.again.clicked.connect(self.race_wished)
         self.graph_card = Card(self.graph)
-        self.bars_card = Card(self.bars, self.again)
+        self.bars_card = Card(self.bars)
+        self.bars_card.column.addWidget(self.again, 0, Qt.AlignmentFlag.AlignRight)
         self.table_card = Card(self.table)
         self._stages = QHBoxLayout()
         self._grid = QGridLayout()

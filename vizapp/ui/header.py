@@ -146,9 +146,7 @@ class Header(QWidget):
         for name, button in self.techniques.items():
             title = say(TECHNIQUE_TITLES[name])
             button.setText(title.replace("&", "&&"))
-            # The checked button is bold; room for that keeps its neighbours from moving.
-            metrics = QFontMetrics(self._look.font("title"))
-            button.setMinimumWidth(metrics.horizontalAdvance(title) + self._look.px(28))
+            self._make_room(button)
             if button.isEnabled():
                 tip = translator.render(Message(N_("Run the guest under: {technique}"), {"technique": title}))
             else:
@@ -171,10 +169,18 @@ class Header(QWidget):
         )
         self.processor.setToolTip(say(N_("The processor whose costs are charged")))
         self.compare.setText(say(N_("Compare")))
+        self._make_room(self.compare)
         self.compare.setToolTip(say(N_("The same guest under all techniques, side by side")))
         self.menu_button.setToolTip(say(N_("Menu: view, theme, language, zoom")))
         self.menu_button.setAccessibleName(say(N_("Menu")))
         self._arrange()
+
+    def _make_room(self, button: QPushButton) -> None:
+        """A checked button is bold: room for that keeps its neighbours from moving."""
+        metrics = QFontMetrics(self._look.font("title"))
+        button.setMinimumWidth(
+            metrics.horizontalAdvance(button.text().replace("&&", "&")) + self._look.px(28)
+        )
 
     def minimumSizeHint(self) -> QSize:
         """As wide as its widest row must be."""
@@ -187,10 +193,14 @@ class Header(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        room = self.width() - self._look.px(40)
+        """The tagline stands where there is room; the processor gives way before a second row comes."""
+        room = self.width() - self._look.px(44)
         self.tagline.hide()
-        need = self._left.sizeHint().width() + self._right.sizeHint().width()
-        self.tagline.setVisible(room >= need + self.tagline.sizeHint().width() + self._look.px(30))
+        self.processor.hide()
+        need = self._left.sizeHint().width() + self._right.sizeHint().width() + self._look.px(7)
+        with_processor = need + self.processor.sizeHint().width() + self._look.px(7)
+        self.processor.setVisible(room >= with_processor or room < need)
+        self.tagline.setVisible(room >= with_processor + self.tagline.sizeHint().width() + self._look.px(30))
         two_rows = need > room > self._look.px(200)
         if two_rows != self._two_rows:
             self._two_rows = two_rows

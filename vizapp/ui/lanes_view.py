@@ -109,6 +109,8 @@ class LanesView(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for the lanes and the axis."""
+        if self.compact:
+            return self.minimumSizeHint()
         return QSize(self.look.px(480), self.look.px(180))
 
     def minimumSizeHint(self) -> QSize:
@@ -238,7 +240,7 @@ class LanesView(QWidget):
 
     def _paint_cursor(self, painter: QPainter, plot: QRectF) -> None:
         x = self.x_of(self._cursor)
-        if plot.left() - 1 <= x <= plot.right() + 1:
+        if plot.left() - 1 <= x <= plot.right() + 1 and not self.compact:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             painter.setPen(self.look.pen("cursor", 1.5))
             painter.drawLine(

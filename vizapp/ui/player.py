@@ -100,6 +100,7 @@ class Player(QObject):
         self.breakpoints: frozenset[int] = frozenset()
         self._bridge: Bridge | None = None
         self._racers: dict[str, Bridge] = {}
+        self._ending: list[Bridge] = []  # closed, their processes not yet gone
         self._frame: Frame | None = None
         self._awaiting = False
         self._queued: Command | None = None
@@ -108,8 +109,8 @@ class Player(QObject):
 
     # Sessions.
 
-    def open(self, selection: Selection, first: Command | None = None) -> None:
-        """Begin a session; ``first`` moves its cursor to where the window shall open."""
+    def open(self, selection: Selection, opening: tuple[Command, ...] = ()) -> None:
+        """Begin a session; the commands of ``opening`` move its cursor to where the window shall open."""
         self.close()
         self.selection = selection
         self.breakpoints = frozenset()
@@ -125,7 +126,8 @@ class Player(QObject):
         bridge.events.connect(self.events_changed)
         bridge.failed.connect(self._take_failure)
         bridge.died.connect(self._take_death)
-        self._command(first or Seek(0))
+        for command in opening:
+            self._command(command)
         self._race_timer.start()
 
     def restart(self) -> None:
@@ -137,8 +139,7 @@ class Player(QObject):
         self._race_timer.stop()
         for bridge in (self._bridge, *self._racers.values()):
             if bridge is not None:
-                bridge.close()
-                bridge.deleteLater()
+                self._end(bridge)
         self._bridge = None
         self._racers = {}
         self._frame = None
@@ -149,8 +150,7 @@ class Player(QObject):
     def race(self) -> None:
         """Run the guest under every technique that is built, each in its own process, from the start."""
         for bridge in self._racers.values():
-            bridge.close()
-            bridge.deleteLater()
+            self._end(bridge)
         self._racers = {}
         self.race_started.emit(RACE)
         for technique in RACE:
@@ -261,7 +261,18 @@ class Player(QObject):
         """Check equivalence by replay for what is recorded."""
         self._move(Score())
 
+    def join(self) -> None:
+        """Wait for the processes of sessions that were closed; before the program ends."""
+        for bridge in self._ending:
+            bridge.join()
+        self._ending = []
+
     # Inside.
+
+    def _end(self, bridge: Bridge) -> None:
+        bridge.close()
+        self._ending = [other for other in self._ending if not other.ended]
+        self._ending.append(bridge)
 
     def _move(self, command: Command) -> None:
         """Send a move, or keep it until the one under way is answered: keys repeat faster than far seeks."""
@@ -308,8 +319,7 @@ class Player(QObject):
     def _take_death(self, message: object) -> None:
         bridge, self._bridge = self._bridge, None
         if bridge is not None:
-            bridge.close()
-            bridge.deleteLater()
+            self._end(bridge)
         self._awaiting = False
         self._queued = None
         self._set_running(False)

@@ -145,7 +145,7 @@ class ScorecardPanel(Panel):
             return Property(name, verdict, "", 0.0, "unknown")
         share = card.compared / card.total if card.total else 0.0
         if card.holds:
-            verdict = self.say(N_("same trace as native: {compared} / {total}"), **counts)
+            verdict = self.say(N_("same trace: {compared} / {total}"), **counts)
             return Property(name, verdict, "✓", share or 1.0, "good")
         verdict = self.say(N_("differs after {compared} of {total}"), **counts)
         return Property(name, verdict, "✗", share, "bad")
@@ -153,11 +153,11 @@ class ScorecardPanel(Panel):
     def _control(self, card: Scorecard) -> Property:
         name = self.say(N_("Resource control"))
         if card.let_through:
-            verdict = self.say(N_("{count} uncontrolled accesses"), count=grouped(card.let_through))
+            verdict = self.say(N_("{count} uncontrolled"), count=grouped(card.let_through))
             return Property(name, verdict, "✗", 1.0, "bad")
-        verdict = self.say(N_("0 uncontrolled accesses"))
+        verdict = self.say(N_("none uncontrolled"))
         if card.refused:
-            verdict = self.say(N_("0 uncontrolled, {count} refused"), count=grouped(card.refused))
+            verdict = self.say(N_("{count} refused, 0 let through"), count=grouped(card.refused))
         return Property(name, verdict, "✓", 1.0, "good")
 
     def _efficiency(self, card: Scorecard) -> Property:
@@ -167,11 +167,7 @@ class ScorecardPanel(Panel):
         if not total:
             return Property(name, self.say(N_("nothing executed yet")), "", 0.0, "unknown")
         share = (counts.direct + counts.cache) / total
-        text = (
-            N_("{share} ran unmodified on the processor")
-            if not counts.cache
-            else N_("{share} ran on the processor")
-        )
+        text = N_("{share} ran unmodified") if not counts.cache else N_("{share} ran directly")
         # A share rounded up to 100 % would hide the instructions that did trap.
         shown = min(share, 0.999) if share < 1 else share
         verdict = self.say(text, share=percent(shown, self.translator.language))

@@ -127,14 +127,7 @@ class StageLayout:
         if system.radius < LABELLED_RADIUS * self._px:
             return
         for ring in RINGS[:-1]:
-            text = Message(
-                N_("ring {ring}") if ring in system.used else N_("ring {ring} · unused"), {"ring": ring}
-            )
-            words = self._render(text)
-            size = self._measure(words, _LABEL)
-            center = system.at(system.middle(ring), -90)
-            color = f"ring{ring}_text" if ring in system.used else "text_muted"
-            self._add_text(_around(center, size), words, _LABEL if ring in system.used else "small", color)
+            self._label(system, ring)
         self._middle(system, [component for component in world.components if component.ring == 0])
         for ring in (1, 2, 3):
             group = [component for component in world.components if component.ring == ring]
@@ -142,6 +135,20 @@ class StageLayout:
                 self._pill(system, component, preferred)
         for component in [component for component in world.components if component.ring == 0][1:]:
             self._pill(system, component, 90)
+
+    def _label(self, system: RingSystem, ring: int) -> None:
+        """The name of a ring at the top of its band, as long as the band holds it."""
+        used = ring in system.used
+        font = _LABEL if used else "small"
+        texts = [N_("ring {ring}")] if used else [N_("ring {ring} · unused"), N_("ring {ring}")]
+        for text in texts:
+            words = self._render(Message(text, {"ring": ring}))
+            size = self._measure(words, font)
+            corner = math.hypot(size.width() / 2, system.middle(ring) + size.height() / 2 - 3 * self._px)
+            if corner <= system.outer(ring) or text == texts[-1]:
+                rect = _around(system.at(system.middle(ring), -90), size)
+                self._add_text(rect, words, font, f"ring{ring}_text" if used else "text_muted")
+                return
 
     def _middle(self, system: RingSystem, components: list[StageComponent]) -> None:
         """The first component of ring 0 in large letters, and the ring's name under it."""
@@ -323,4 +330,4 @@ def _around(center: QPointF, size: QSizeF) -> QRectF:
 def _spread(count: int, ring: int) -> list[float]:
     """Preferred angles of ``count`` pills around the bottom of a ring."""
     step = {1: 75.0, 2: 55.0, 3: 44.0}[ring]
-    return [90 + (index - (count - 1) / 2) * step for index in range(count)]
+    return [90 - (index - (count - 1) / 2) * step for index in range(count)]  # from left to right

@@ -98,6 +98,11 @@ class StagePanel(Panel):
         self.sentence.setText(self.say(N_("Starting the machine…")))
         self.set_note("")
 
+    def show_lost(self) -> None:
+        """The session is gone; the banner above says why and how to go on."""
+        if self._shown is None:
+            self.sentence.setText(self.say(N_("No machine is running.")))
+
     def show_opened(self, opened: Opened) -> None:
         """Draw the places of the technique."""
         self.view.set_stage(opened.stage)

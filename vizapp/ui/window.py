@@ -27,6 +27,7 @@ from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player, Selection
 from vizapp.ui.shortcuts_dialog import ShortcutsDialog
+from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
 from vizapp.ui.theme import THEME_TITLES
 from vizapp.ui.transport_panel import TransportPanel, notch_of, speed_of
@@ -178,10 +179,11 @@ class Window(QMainWindow):
         self.banner.clear()
         self.header.show_selection(selection)
         self.steps.clear()
-        self.setWindowTitle(f"{selection.guest} – vizapp")
+        self.setWindowTitle(f"{selection.guest} – {self.header.processor.text()} – vizapp")
 
     def _show_death(self, message: Message) -> None:
         self.banner.say(message, restart=True)
+        self.steps.panel(StagePanel).show_lost()
 
     def _show_compare(self, shown: bool) -> None:
         self.pages.setCurrentWidget(self.comparison if shown else self.steps)

@@ -1,0 +1,155 @@
+"""The composition root of the window: makes everything that it is built from, and runs it.
+
+settings, themes, catalogue --> Window <-- frames, events -- Player -- commands --> Bridge --> SessionProcess
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+import traceback
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
+from PySide6.QtWidgets import QApplication, QStyle
+
+from vizapp.cost.processors import load_processor, processor_names
+from vizapp.guest.library import GUESTS
+from vizapp.guest.loader import load_guest
+from vizapp.machine.events import EXCEPTION_DELIVERED, MACHINE_STOPPED, SYSTEM_CALL_REFLECTED
+from vizapp.messages import LANGUAGES, N_, Message, Translator
+from vizapp.resources import assets
+from vizapp.session.process import SessionProcess
+from vizapp.session.protocol import NextEvent
+from vizapp.session.scenario import Scenario
+from vizapp.ui.bridge import Bridge
+from vizapp.ui.header import Choices
+from vizapp.ui.look import Appearance
+from vizapp.ui.player import Player, Selection
+from vizapp.ui.window import Window
+from vizapp.vmm.registry import TECHNIQUES, technique
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from vizapp.machine.image import Image
+
+# Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
+OPENING = (
+    NextEvent(frozenset({SYSTEM_CALL_REFLECTED, MACHINE_STOPPED})),
+    NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
+)
+
+
+def main(subject: str | None = None, language: str | None = None) -> int:
+    """Open the window, on a guest if one is named; the process's exit status."""
+    application = make_application()
+    settings = QSettings("vizapp", "vizapp")
+    if language is not None:
+        settings.setValue("language", language)
+    elif not settings.contains("language"):
+        settings.setValue("language", system_language())
+    window, player = make_window(application, settings)
+    _report_defects(window)
+    window.show()
+    selection = Selection() if subject is None else Selection(guest=subject)
+    player.open(selection, OPENING)
+    status = application.exec()
+    player.join()
+    return status
+
+
+def make_application() -> QApplication:
+    """The application, named, so that settings and windows are found under its name."""
+    QCoreApplication.setApplicationName("vizapp")
+    QCoreApplication.setOrganizationName("vizapp")
+    existing = QApplication.instance()
+    return existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+
+
+def make_window(application: QApplication, settings: QSettings) -> tuple[Window, Player]:
+    """The window with the player that feeds it; nothing runs yet."""
+    appearance = Appearance(application, assets())
+    animated = application.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
+    appearance.change(motion=animated)
+    player = Player(make_scenario, make_bridge)
+    qt_words = QtWords(application)
+
+    def make_translator(language: str) -> Translator:
+        qt_words.speak(language)
+        return Translator(language, assets() / "locale")
+
+    window = Window(player, appearance, make_translator, choices(), settings)
+    return window, player
+
+
+def make_scenario(selection: Selection) -> Scenario:
+    """The scenario that a selection stands for; bad names and sources are VizappErrors."""
+    build = technique(selection.technique).build
+    yardstick = _image(selection.guest, "native") if build != "native" else None
+    return Scenario(
+        image=_image(selection.guest, build),
+        technique=selection.technique,
+        processor=selection.processor,
+        virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
+        yardstick=yardstick,
+    )
+
+
+def make_bridge(scenario: Scenario, checked: bool) -> Bridge:
+    """A session process with its bridge; ``checked`` compares with the bare machine while it runs."""
+    return Bridge(SessionProcess(scenario, lockstep=checked))
+
+
+def choices() -> Choices:
+    """What the header offers."""
+    processors = tuple((name, load_processor(name).title) for name in processor_names())
+    return Choices(
+        techniques=tuple(TECHNIQUES),
+        guests=tuple((guest.name, guest.summary) for guest in GUESTS.values()),
+        processors=processors,
+    )
+
+
+def system_language() -> str:
+    """The language of the system if it is one of ours, else English."""
+    named = os.environ.get("LANGUAGE") or os.environ.get("LANG") or locale.getlocale()[0] or "en"
+    return next((language for language in LANGUAGES if named.startswith(language[:2])), "en")
+
+
+class QtWords:
+    """Qt's own words (buttons of dialogs) in the language of the window."""
+
+    def __init__(self, application: QApplication) -> None:
+        self._application = application
+        self._translator: QTranslator | None = None
+
+    def speak(self, language: str) -> None:
+        """Install Qt's catalogue of a language; English needs none."""
+        if self._translator is not None:
+            self._application.removeTranslator(self._translator)
+            self._translator = None
+        if language != "en":
+            translator = QTranslator(self._application)
+            directory = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+            if translator.load(f"qtbase_{language}", directory):
+                self._application.installTranslator(translator)
+                self._translator = translator
+
+
+@lru_cache(maxsize=32)
+def _image(guest: str, build: str) -> Image:
+    return load_guest(guest, build)
+
+
+def _report_defects(window: Window) -> None:
+    """An exception that nobody caught is a defect: say so in the window, and print it for the report."""
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        traceback.print_exception(kind, error, trace)
+        text = N_("Something in vizapp itself went wrong ({error}); what you see may be out of date.")
+        window.banner.say(Message(text, {"error": f"{kind.__name__}: {error}"}), restart=True)
+
+    sys.excepthook = report
