@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right, insort
+from collections import deque
 from typing import Any, NamedTuple
 
-LIMIT = 400  # of one run
-RECENT = 100  # the newest are never thinned: stepping back from the end is the common case
+LIMIT = 1000  # of one run
+RECENT = 100  # the last ones added are never thinned: they lie where the cursor has just been
 
 
 class Checkpoint(NamedTuple):
@@ -33,7 +34,7 @@ class Checkpoints:
     def __init__(self, limit: int = LIMIT, recent: int = RECENT) -> None:
         self._kept: list[Checkpoint] = []
         self._limit = limit
-        self._recent = recent
+        self._recent: deque[int] = deque(maxlen=recent)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -43,6 +44,7 @@ class Checkpoints:
         if self.holds(checkpoint.position):
             return
         insort(self._kept, checkpoint, key=_position)
+        self._recent.append(checkpoint.position)
         if len(self._kept) > self._limit:
             self._thin()
 
@@ -72,8 +74,8 @@ class Checkpoints:
 
     def _thin(self) -> None:
         """Drop the old one that leaves the smallest gap, so that the old ones end up evenly spread."""
-        kept = self._kept
-        old = range(1, max(2, len(kept) - self._recent))
+        kept, recent = self._kept, set(self._recent)
+        old = [index for index in range(1, len(kept) - 1) if kept[index].position not in recent]
         del kept[min(old, key=lambda index: kept[index + 1].position - kept[index - 1].position)]
 
     def _index(self, position: int) -> int:

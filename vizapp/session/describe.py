@@ -25,9 +25,11 @@ _POPF_AT_RING_0 = N_("At ring 0, POPF really changes IF: it was {before} and is 
 
 
 def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stopped | None) -> Message:
-    """The sentence for the cursor; ``step`` is None at the start of the run."""
+    """The sentence for the cursor; ``step`` is None at the start of the run and while it flies by."""
     if stopped is not None:
         return Message(N_("The run has ended. {detail}"), {"detail": stopped.detail})
+    if step is None and now.position:
+        return Message(N_("The guest runs. Pause it, and each step is explained here."))
     if step is None:
         return Message(
             N_("The guest is loaded and its first instruction, at {eip}, is about to execute."),

@@ -40,19 +40,29 @@ class _Working:
 
 
 class ToPosition(_Working):
-    """To a position; beyond the end by recording."""
+    """To a position; beyond the end by recording.
 
-    def __init__(self, timeline: Timeline, position: int) -> None:
+    ``look`` is called one step before, where the cursor passes anyway: sentences tell of the last step.
+    """
+
+    def __init__(self, timeline: Timeline, position: int, look: Callable[[], None]) -> None:
         self._timeline = timeline
         self._goal = max(0, position)
+        self._eve = max(0, self._goal - 1)
+        self._look = look
         self._placed = False
 
     def advance(self) -> bool:
         """One stretch nearer."""
+        timeline = self._timeline
         if not self._placed:
-            self._timeline.approach(min(self._goal, self._timeline.end))
+            timeline.approach(min(self._eve, timeline.end))
             self._placed = True
-        return self._timeline.cursor >= self._goal or self._timeline.forward(self._goal)
+        if timeline.cursor < self._eve and not timeline.forward(self._eve):
+            return False
+        if timeline.cursor == self._eve < self._goal:
+            self._look()
+        return timeline.cursor >= self._goal or timeline.forward(self._goal)
 
 
 class ToInstruction(_Working):
@@ -86,20 +96,25 @@ class ToNextEvent(_Working):
         store: EventStore,
         kinds: frozenset[str] | None,
         catch: Callable[[frozenset[str] | None], None],
+        look: Callable[[], None],
     ) -> None:
         self._timeline = timeline
         self._store = store
         self._kinds = kinds
         self._catch = catch
+        self._look = look
         self._start = timeline.cursor
+        self._last: ToPosition | None = None
 
     def advance(self) -> bool:
         """Jump if it is recorded, else record one more stretch."""
         timeline = self._timeline
+        if self._last is not None:
+            return self._last.advance()
         found = self._store.following(self._start, self._kinds)
         if found is not None:
-            timeline.seek(found.position + 1)
-            return True
+            self._last = ToPosition(timeline, found.position + 1, self._look)
+            return False
         if timeline.cursor < timeline.end:
             timeline.seek(timeline.end)
         self._catch(self._kinds)

@@ -6,8 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vizapp.errors import SessionError
 from vizapp.guest.port import ported_lines
 from vizapp.machine import events as ev
+from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
     from vizapp.machine.pc import Pc
-    from vizapp.messages import Message
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.motion import Motion
     from vizapp.session.observe import Observation
@@ -154,6 +155,14 @@ class Session:
             if done:
                 return
 
+    def set_breakpoints(self, addresses: Collection[int]) -> None:
+        """Stop where one of these linear addresses is about to execute in the guest."""
+        self._breakpoints = frozenset(addresses)
+
+    def set_catchpoints(self, kinds: Collection[str]) -> None:
+        """Stop behind events of these kinds while running."""
+        self._catchpoints = frozenset(kinds)
+
     def begin(self, command: p.Command) -> Motion | None:
         """What a command sets in motion; None if it is done at once."""
         timeline, cursor = self.timeline, self.timeline.cursor
@@ -179,13 +188,15 @@ class Session:
                 held = self._at_breakpoint if self._breakpoints else None
                 return Running(timeline, steps_per_second, held, self._caught)
             case p.SetBreakpoints(addresses):
-                self._breakpoints = addresses
+                self.set_breakpoints(addresses)
             case p.SetCatchpoints(kinds):
-                self._catchpoints = kinds
+                self.set_catchpoints(kinds)
             case p.Score():
                 return self._scoring()
             case p.Pause() | p.Close():
                 pass
+            case _:
+                raise SessionError(Message(N_("a session knows no such command")))
         return None
 
     def frame(self, *, moving: bool = False) -> Frame:
