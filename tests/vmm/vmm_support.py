@@ -13,7 +13,8 @@ from vizapp.machine.identity import PENTIUM_4, PENTIUM_4_VIRTUALIZABLE
 from vizapp.machine.image import Image
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
-from vizapp.vmm.base import Options
+from vizapp.messages import Message
+from vizapp.vmm.base import Options, Paths, Technique
 from vizapp.vmm.registry import technique
 
 GUESTS = Path(__file__).parents[2] / "assets" / "guests"
@@ -42,9 +43,101 @@ def library_image(name: str) -> Image:
     return image_of(assemble((GUESTS / f"{name}.asm").read_text(), "NATIVE"), name)
 
 
+# A kernel's start: flat segments of ring 0 (8, 10) and 3 (1B, 23), one of 64 KB at 200000 (30), a TSS (28),
+# an IDT whose handlers push their vector and halt, so that a fault leaves its frame. Then the body runs.
+KERNEL = """
+bits 32
+org {origin:#x}
+        lgdt [gdtr]
+        lidt [idtr]
+        jmp 8:.flat
+.flat:  mov ax, 0x10
+        mov ds, ax
+        mov es, ax
+        mov ss, ax
+        mov fs, ax
+        mov gs, ax
+        mov esp, 0x120000
+        mov ax, 0x28
+        ltr ax
+        jmp main
+%macro USER 0
+        push dword 0x23
+        push dword 0x118000
+        push dword 0x202
+        push dword 0x1B
+        push dword %%user
+        iret
+%%user: mov ax, 0x23
+        mov ds, ax
+        mov es, ax
+%endmacro
+; Paging on, the first 4 MB mapped to themselves for everyone; page tables at 130000 and 131000.
+%macro PAGING 0
+        mov edi, 0x131000
+        mov eax, 7
+        mov ecx, 1024
+%%fill: stosd
+        add eax, 4096
+        loop %%fill
+        mov dword [0x130000], 0x131007
+        mov eax, 0x130000
+        mov cr3, eax
+        mov eax, cr0
+        or eax, 0x80010000
+        mov cr0, eax
+%endmacro
+%define PTE(address) 0x131000 + (address) / 4096 * 4
+        align 8
+gdt:    dq 0, 0x00CF9A000000FFFF, 0x00CF92000000FFFF, 0x00CFFA000000FFFF, 0x00CFF2000000FFFF
+        dw 0x67, tss - $$
+        db {high:#x}, 0x89, 0, 0
+        dq 0x004092200000FFFF
+        times 8 dq 0
+gdt_end:
+gdtr:   dw gdt_end - gdt - 1
+        dd gdt
+        align 8
+idt:
+%assign vector 0
+%rep 256
+        dw (handlers - $$) + vector * 8
+        dw 8
+        db 0
+%if vector = 0x80 || vector = 3
+        db 0xEF
+%else
+        db 0x8E
+%endif
+        dw {high:#x}
+%assign vector vector + 1
+%endrep
+idtr:   dw 256 * 8 - 1
+        dd idt
+        align 4
+tss:    dd 0, 0x11C000, 0x10
+        times 23 dd 0
+        align 8
+handlers:
+%assign vector 0
+%rep 256
+        db 0x68
+        dd vector
+        hlt
+        jmp $
+%assign vector vector + 1
+%endrep
+main:
+{body}
+        hlt
+        jmp $
+"""
+ORACLE_PAGES = range(0x100, 0x140)
+
+
 def small_image(body: str) -> Image:
-    """A test kernel: ``body`` after the common start of ``KERNEL``."""
-    return image_of(assemble(f"bits 32\norg {ORIGIN:#x}\n{body}"))
+    """A test kernel that runs ``body`` after setting itself up."""
+    return image_of(assemble(KERNEL.format(origin=ORIGIN, high=ORIGIN >> 16, body=body)))
 
 
 class Run:
@@ -53,13 +146,14 @@ class Run:
     def __init__(
         self,
         image: Image,
-        name: str = "trap-and-emulate",
+        name: str | Technique = "trap-and-emulate",
         *,
         virtualizable: bool = False,
         memory: int = MEMORY,
+        paths: Paths | None = None,
     ) -> None:
-        self.technique = technique(name)
-        options = Options(memory=memory, paths={}, virtualizable=virtualizable)
+        self.technique = technique(name) if isinstance(name, str) else name
+        options = Options(memory, paths or {}, virtualizable)
         identity = PENTIUM_4_VIRTUALIZABLE if virtualizable else PENTIUM_4
         prices = dict.fromkeys(NAMES, 1)
         self.pc = Pc(prices, self.technique.host_memory(options), HERTZ, identity)
@@ -81,3 +175,24 @@ class Run:
 
     def kinds(self, kind: str) -> list[Event]:
         return [event for event in self.events if event.kind == kind]
+
+    def memory(self, address: int, size: int = 4) -> int:
+        """Guest-physical memory."""
+        host = self.monitor.guest_physical(GuestPhysical(address))
+        assert host is not None
+        return self.pc.memory.read(host, size)
+
+    def ending(self) -> tuple[object, ...]:
+        """What the guest has in its registers and its memory."""
+        view = self.monitor.guest_view()
+        hosts = (self.monitor.guest_physical(GuestPhysical(page << 12)) for page in ORACLE_PAGES)
+        pages = tuple(self.pc.memory.dump(host, 4096) for host in hosts if host is not None)
+        return self.reason, self.pc.instructions, view._replace(where=Message("")), pages
+
+
+def like_native(body: str) -> Run:
+    """Run a test kernel on the virtualizable processor, and find that it ended as on the bare machine."""
+    image = small_image(body)
+    run = Run(image, virtualizable=True).run()
+    assert run.ending() == Run(image, "native").run().ending()
+    return run
