@@ -1,7 +1,8 @@
-"""A PC with tables for all four rings, ready for a few instructions; and what a handler finds on its stack."""
+"""A PC with tables for all four rings, ready for a few instructions, and the frame that a handler finds."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from vizapp.guest.assembler import assemble
@@ -9,6 +10,7 @@ from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, HostPhysical
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
+from vizapp.machine.devices.pit import PIT_HERTZ
 from vizapp.machine.events import Event
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
@@ -24,6 +26,7 @@ HANDLERS = 0x8000  # one every 16 bytes, by vector
 CODE = 0x10000
 DATA = 0x20000
 STACKS = 0x40000  # the top of ring n's stack is STACKS + n * 0x1000
+CYCLES_A_PULSE = 10  # of the timer
 FREE = 12  # the first GDT entry that a test may use
 
 # Index of the code segment of each ring; the data segment is the next one.
@@ -39,6 +42,16 @@ def code_selector(ring: int) -> int:
 
 def data_selector(ring: int) -> int:
     return d.selector(CODE_INDEX[ring] + 1, ring)
+
+
+@cache
+def _gates(dpl: int) -> bytes:
+    """An IDT whose gates lead to the handlers in ring 0."""
+    made = (
+        d.Gate(code_selector(0), HANDLERS + 16 * vector, d.INTERRUPT_GATE_32, dpl, True)
+        for vector in range(256)
+    )
+    return b"".join(d.to_bytes(d.pack_gate(gate)) for gate in made)
 
 
 class Delivered(NamedTuple):
@@ -57,7 +70,7 @@ class Bench:
     """``source`` is assembled at CODE, entered at ``ring``; every gate of the IDT leads to ring 0."""
 
     def __init__(self, source: str = "nop", ring: int = 0, *, iopl: int = 0, gate_dpl: int = 3) -> None:
-        self.pc = Pc(dict.fromkeys(NAMES, 1), 1 << 20, 1_000_000_000)
+        self.pc = Pc(dict.fromkeys(NAMES, 1), 1 << 20, CYCLES_A_PULSE * PIT_HERTZ)
         self.cpu = self.pc.cpu
         self.memory = self.pc.memory
         self.events: list[Event] = []
@@ -71,11 +84,7 @@ class Bench:
         self.memory.write(TSS + d.TSS_IO_MAP, 2, d.TSS_BYTES)
         self.descriptor(TSS_INDEX, d.system_segment(TSS, d.TSS_BYTES - 1, d.TSS_32_BUSY))
         self.descriptor(LDT_INDEX, d.system_segment(LDT, 0x7F, d.LDT))
-        for vector in range(256):
-            self.gate(
-                vector,
-                d.Gate(code_selector(0), HANDLERS + 16 * vector, d.INTERRUPT_GATE_32, gate_dpl, True),
-            )
+        self.memory.load(HostPhysical(IDT), _gates(gate_dpl))
         cpu = self.cpu
         cpu.gdtr = TableRegister(GDT, 0x7F)
         cpu.idtr = TableRegister(IDT, 256 * 8 - 1)
