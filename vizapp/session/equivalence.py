@@ -8,7 +8,7 @@ machine would have refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vizapp.isa.registers import EFLAGS_AF, EFLAGS_CF, EFLAGS_OF, EFLAGS_PF, EFLAGS_SF, EFLAGS_ZF, GENERAL
 from vizapp.machine import events as ev
@@ -31,6 +31,13 @@ LOOK_BACK = 24  # guest instructions: how far a wrong value may have come from
 _FLAGS = {
     "CF": EFLAGS_CF, "PF": EFLAGS_PF, "AF": EFLAGS_AF, "ZF": EFLAGS_ZF, "SF": EFLAGS_SF, "OF": EFLAGS_OF,
 }  # fmt: skip
+
+
+class _Base(NamedTuple):
+    """A state of the monitored machine at a guest instruction."""
+
+    instruction: int
+    state: Any
 
 
 class Lockstep:
@@ -57,15 +64,22 @@ class Lockstep:
         self._instruction_at = instruction_at
         self._log = ReplayLog()
         self._yardstick = Yardstick(bare, self._log)
-        self._base: Any = None
+        # Two states to go back to, at least ``LOOK_BACK`` instructions apart; the older is what is used.
+        self._bases: tuple[_Base, _Base] = (_Base(0, None), _Base(0, None))
         self.trace = Trace(0)
         self._recording = False
         pc.read_time = self._time
 
     def begin(self) -> None:
         """A stretch of recording begins."""
-        self._base = self._pc.save()
-        self.trace = Trace(self._pc.instructions)
+        pc = self._pc
+        newer = self._bases[1]
+        if newer.state is None:
+            now = _Base(pc.instructions, pc.save())
+            self._bases = (now, now)
+        elif pc.instructions >= newer.instruction + LOOK_BACK:
+            self._bases = (newer, _Base(pc.instructions, pc.save()))
+        self.trace = Trace(pc.instructions)
         self._recording = True
 
     def event(self, event: Event) -> None:
@@ -102,7 +116,7 @@ class Lockstep:
     def _locate(self, difference: Difference) -> Message:
         """Put the monitored machine behind the instruction in question, and name it."""
         pc, number = self._pc, difference.instruction
-        pc.load(self._base)
+        pc.load(self._bases[0].state)
         self._go(number - LOOK_BACK)
         suspect = self._last_sensitive(number)
         address = self._monitor.guest_view().eip
