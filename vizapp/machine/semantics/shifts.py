@@ -104,8 +104,9 @@ def ror(dst: int, src: int) -> None:
 def rcl(dst: int, src: int) -> None:
     """Rotate left through CF, a rotation of BITS + 1 bits. Only CF and OF change."""
     a = dst
-    n = (src & 31) % (BITS + 1)
-    if n:
+    count = src & 31
+    if count:
+        n = count % (BITS + 1)
         wide = CF << BITS | a
         wide = wide << n | wide >> BITS + 1 - n
         r = wide & MASK
@@ -117,8 +118,9 @@ def rcl(dst: int, src: int) -> None:
 def rcr(dst: int, src: int) -> None:
     """Rotate right through CF, a rotation of BITS + 1 bits. Only CF and OF change."""
     a = dst
-    n = (src & 31) % (BITS + 1)
-    if n:
+    count = src & 31
+    if count:
+        n = count % (BITS + 1)
         wide = CF << BITS | a
         wide = wide >> n | wide << BITS + 1 - n
         r = wide & MASK
