@@ -271,6 +271,9 @@ class Comparison:
         if self.address >= CODE_END:
             self.address = CODE
             self.oracle.uc.ctl_flush_tb()
+        elif instruction.mnemonic.startswith(("j", "loop", "call")):
+            # The last one may have made unicorn translate what stood here before.
+            self.oracle.uc.ctl_flush_tb()
         try:
             ours = self.ours.run(instruction, state, self.address)
         except OutsideError:
