@@ -80,7 +80,8 @@ class UnknownNameError(VizappError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = get_close_matches(name, names, n=1)
+        beginning = [known for known in names if name and known.startswith(name)]
+        close = get_close_matches(name, names, n=1) or beginning
         parameters = {"kind": kind, "name": name, "known": ", ".join(names)}
         if close:
             message = Message(

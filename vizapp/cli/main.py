@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         what = error.filename or ""
         out.problem(
-            VizappError(Message(N_("{file}: {problem}"), {"file": str(what), "problem": str(error.strerror)}))
+            VizappError(
+                Message(N_("{file}: {problem}"), {"file": str(what), "problem": error.strerror or str(error)})
+            )
         )
         return BAD_INPUT
     except KeyboardInterrupt:
