@@ -6,9 +6,9 @@
 ; deprivileged under plain trap-and-emulate gets the monitor's answer
 ; instead of its own, and no trap tells the monitor.
 ;
-; The kernel runs each and prints what it returned: run it natively and
-; under a monitor, and compare the lines. There is no build for Xen: a
-; ported kernel does not use them.
+; The kernel runs each, keeps what it returned, and prints all at the end:
+; run it natively and under a monitor, and compare the lines. There is no
+; build for Xen: a ported kernel does not use them.
 
 %define LOCAL_TABLE                     ; a sixth descriptor, for SLDT
 %include "abi.inc"
@@ -16,11 +16,7 @@
 LDT_SELECTOR    equ     0x30
 NO_SELECTOR     equ     0x38            ; beyond the limit of the GDT
 
-; Print EAX after a text and put it into the checksum.
-%macro REPORT 1
-        mov     esi, %1
-        call    report
-%endmacro
+NAME_LENGTH     equ     18              ; of the names at the end
 
 _start:
 mark_start:
@@ -30,44 +26,44 @@ mark_start:
         mov     eax, cr0
         or      eax, CR0_TS             ; a bit that SMSW must show
         mov     cr0, eax
-        call    console_start
+        mov     edi, answers            ; STOSD keeps EAX, the answer
 
 ; ---- 1: table registers ----------------------------------------------
 mark_sgdt:
         sgdt    [image]                 ; where is the GDT?
         mov     eax, [image + 2]
-        REPORT  text_sgdt_base
+        stosd
         movzx   eax, word [image]
-        REPORT  text_sgdt_limit
+        stosd
 mark_sidt:
         sidt    [image]
         mov     eax, [image + 2]
-        REPORT  text_sidt_base
+        stosd
         movzx   eax, word [image]
-        REPORT  text_sidt_limit
+        stosd
 mark_sldt:
         mov     dword [image], 0
         sldt    [image]
         mov     eax, [image]
-        REPORT  text_sldt
+        stosd
 mark_str:
         mov     dword [image], 0
         str     [image]
         mov     eax, [image]
-        REPORT  text_str
+        stosd
 mark_smsw:
         mov     dword [image], 0
         smsw    [image]                 ; the low half of CR0
         mov     eax, [image]
         and     eax, 0x0F               ; TS, EM, MP, PE
-        REPORT  text_smsw
+        stosd
 
 ; ---- 2: flags --------------------------------------------------------
 mark_pushf:
         pushf
         pop     eax
         and     eax, 0x3200             ; IOPL and IF: 0, we did CLI
-        REPORT  text_pushf
+        stosd
 mark_popf:
         push    dword 0x3202            ; IF = 1 and IOPL = 3: ring 0 may
         popf
@@ -76,7 +72,7 @@ mark_popf:
         push    dword 0x0002            ; off again
         popf
         and     eax, 0x3200
-        REPORT  text_popf
+        stosd
 
 ; ---- 3: descriptors, with our privilege against theirs ---------------
 mark_lar:
@@ -84,71 +80,71 @@ mark_lar:
         xor     eax, eax
         lar     eax, ecx                ; access rights, DPL among them
         and     eax, 0x00F0FF00
-        REPORT  text_lar
+        stosd
         mov     ecx, TASK_STATE
         xor     eax, eax
         lar     eax, ecx
         and     eax, 0x00F0FF00
-        REPORT  text_lar_task
+        stosd
 mark_lsl:
         mov     ecx, KERNEL_DATA
         xor     eax, eax
         lsl     eax, ecx                ; the limit, in bytes
-        REPORT  text_lsl
+        stosd
 mark_verr:
         mov     ecx, KERNEL_DATA + 1    ; as ring 1 would ask: no
         verr    cx
         setz    al
         movzx   eax, al
-        REPORT  text_verr
+        stosd
         mov     ecx, NO_SELECTOR
         verr    cx
         setz    al
         movzx   eax, al
-        REPORT  text_verr_none
+        stosd
 mark_verw:
         mov     ecx, KERNEL_DATA + 1
         verw    cx
         setz    al
         movzx   eax, al
-        REPORT  text_verw
+        stosd
 
 ; ---- 4: segment registers, which hold the privilege ------------------
 mark_mov_segment:
         mov     eax, cs
         and     eax, 0xFFFF
-        REPORT  text_mov_cs
+        stosd
         mov     eax, ss
         and     eax, 0xFFFF
-        REPORT  text_mov_ss
+        stosd
 mark_push_segment:
         push    cs                      ; the low two bits are the CPL
         pop     eax
         and     eax, 0xFFFF
-        REPORT  text_push_cs
+        stosd
 mark_pop_segment:
         push    dword KERNEL_DATA
         pop     es
         mov     eax, es
         and     eax, 0xFFFF
-        REPORT  text_pop_es
+        stosd
         mov     eax, USER_DATA
         mov     es, ax
 
 ; ---- 5: control transfers that save or load the privilege ------------
 mark_call:
         call    KERNEL_CODE:far_routine ; pushes CS
-        REPORT  text_call
+        stosd
 mark_jmp:
         jmp     KERNEL_CODE:.here
 .here:  mov     eax, cs
         and     eax, 0xFFFF
-        REPORT  text_jmp
+        stosd
 mark_int:
         int     0x30                    ; pushes EFLAGS and CS
-        REPORT  text_int
+        stosd
         mov     eax, ebx
-        REPORT  text_int_flags
+        stosd
 mark_ret:
         push    dword KERNEL_CODE
         push    dword .returned
@@ -156,7 +152,7 @@ mark_ret:
 .returned:
         mov     eax, cs
         and     eax, 0xFFFF
-        REPORT  text_ret
+        stosd
 mark_iret:
         push    dword 0x0202            ; IRET loads IF, or keeps it
         push    dword KERNEL_CODE
@@ -167,8 +163,24 @@ mark_iret:
         cli
         pop     eax
         and     eax, EFLAGS_IF
-        REPORT  text_iret
+        stosd
 
+        ; Print the answers, each after its name.
+mark_report:
+        call    console_start
+        mov     ebx, names
+        mov     ecx, answers
+.answer:
+        mov     esi, ebx
+        call    put_string
+        mov     eax, [ecx]
+        call    note
+        call    put_hex
+        call    end_line
+        add     ebx, NAME_LENGTH
+        add     ecx, 4
+        cmp     ebx, names_end
+        jb      .answer
         call    print_result
 mark_done:
         SHUT_DOWN
@@ -187,46 +199,44 @@ software_interrupt:
         RETURN_FROM_INTERRUPT
 
 unexpected:
+        call    console_start
         SAY     text_unexpected
         call    end_line
         SHUT_DOWN
 
-report:
-        call    put_string
-        call    put_hex
-        call    end_line
-        call    note
-        ret
-
-text_sgdt_base:         db      "SGDT base        ", 0
-text_sgdt_limit:        db      "SGDT limit       ", 0
-text_sidt_base:         db      "SIDT base        ", 0
-text_sidt_limit:        db      "SIDT limit       ", 0
-text_sldt:              db      "SLDT             ", 0
-text_str:               db      "STR              ", 0
-text_smsw:              db      "SMSW             ", 0
-text_pushf:             db      "PUSHF            ", 0
-text_popf:              db      "POPF, PUSHF      ", 0
-text_lar:               db      "LAR kernel data  ", 0
-text_lar_task:          db      "LAR task state   ", 0
-text_lsl:               db      "LSL kernel data  ", 0
-text_verr:              db      "VERR from ring 1 ", 0
-text_verr_none:         db      "VERR no segment  ", 0
-text_verw:              db      "VERW from ring 1 ", 0
-text_mov_cs:            db      "MOV from CS      ", 0
-text_mov_ss:            db      "MOV from SS      ", 0
-text_push_cs:           db      "PUSH CS          ", 0
-text_pop_es:            db      "POP ES           ", 0
-text_call:              db      "CALL far, its CS ", 0
-text_jmp:               db      "JMP far, then CS ", 0
-text_int:               db      "INT n, its CS    ", 0
-text_int_flags:         db      "INT n, its flags ", 0
-text_ret:               db      "RET far, then CS ", 0
-text_iret:              db      "IRET, then IF    ", 0
-text_unexpected:        db      "unexpected exception", 0
+names:
+        db      "SGDT base        ", 0
+        db      "SGDT limit       ", 0
+        db      "SIDT base        ", 0
+        db      "SIDT limit       ", 0
+        db      "SLDT             ", 0
+        db      "STR              ", 0
+        db      "SMSW             ", 0
+        db      "PUSHF            ", 0
+        db      "POPF, PUSHF      ", 0
+        db      "LAR kernel data  ", 0
+        db      "LAR task state   ", 0
+        db      "LSL kernel data  ", 0
+        db      "VERR from ring 1 ", 0
+        db      "VERR no segment  ", 0
+        db      "VERW from ring 1 ", 0
+        db      "MOV from CS      ", 0
+        db      "MOV from SS      ", 0
+        db      "PUSH CS          ", 0
+        db      "POP ES           ", 0
+        db      "CALL far, its CS ", 0
+        db      "JMP far, then CS ", 0
+        db      "INT n, its CS    ", 0
+        db      "INT n, its flags ", 0
+        db      "RET far, then CS ", 0
+        db      "IRET, then IF    ", 0
+names_end:
+text_unexpected:
+        db      "unexpected exception", 0
 
         align   8
 image:          dd      0, 0            ; limit, base as SGDT stores them
+answers:        times   (names_end - names) / NAME_LENGTH dd 0
 
 TRAPS
         TRAP    6, unexpected, RING_0, INTERRUPT_GATE
