@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.machine.oracle_unicorn import NoPorts, Window
+from tests.machine.window import NoPorts, Window
 from vizapp.guest.assembler import assemble
 from vizapp.isa import descriptors as d
 from vizapp.isa.addresses import Linear

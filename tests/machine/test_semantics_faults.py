@@ -4,9 +4,8 @@ import random
 
 import pytest
 
-from tests.machine.oracle_unicorn import (
+from tests.machine.window import (
     CODE,
-    GENERAL,
     NoPorts,
     OutsideError,
     State,
@@ -16,6 +15,7 @@ from tests.machine.oracle_unicorn import (
 )
 from vizapp.isa.instruction import Instruction
 from vizapp.isa.opcodes import OPCODES
+from vizapp.isa.registers import GENERAL
 from vizapp.isa.vectors import PF
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.faults import Fault
