@@ -15,32 +15,22 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
 from PySide6.QtWidgets import QApplication, QStyle
 
-from vizapp.cost.processors import load_processor, processor_names
-from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
-from vizapp.machine.events import EXCEPTION_DELIVERED, MACHINE_STOPPED, SYSTEM_CALL_REFLECTED
 from vizapp.messages import LANGUAGES, N_, Message, Translator
 from vizapp.resources import assets
 from vizapp.session.process import SessionProcess
-from vizapp.session.protocol import NextEvent
 from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
-from vizapp.ui.header import Choices
+from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
-from vizapp.ui.player import Player, Selection
+from vizapp.ui.player import OPENING, Player, Selection
 from vizapp.ui.window import Window
-from vizapp.vmm.registry import TECHNIQUES, technique
+from vizapp.vmm.registry import technique
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from vizapp.machine.image import Image
-
-# Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
-OPENING = (
-    NextEvent(frozenset({SYSTEM_CALL_REFLECTED, MACHINE_STOPPED})),
-    NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
-)
 
 
 def main(subject: str | None = None, language: str | None = None) -> int:
@@ -51,11 +41,13 @@ def main(subject: str | None = None, language: str | None = None) -> int:
         settings.setValue("language", language)
     elif not settings.contains("language"):
         settings.setValue("language", system_language())
-    window, player = make_window(application, settings)
+    player = Player(make_scenario, make_bridge)
+    selection = Selection() if subject is None else Selection(guest=subject)
+    # The session's process starts while the window is being made.
+    player.open(selection, OPENING)
+    window = make_window(application, settings, player)
     _report_defects(window)
     window.show()
-    selection = Selection() if subject is None else Selection(guest=subject)
-    player.open(selection, OPENING)
     status = application.exec()
     player.join()
     return status
@@ -69,20 +61,18 @@ def make_application() -> QApplication:
     return existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
 
 
-def make_window(application: QApplication, settings: QSettings) -> tuple[Window, Player]:
-    """The window with the player that feeds it; nothing runs yet."""
+def make_window(application: QApplication, settings: QSettings, player: Player) -> Window:
+    """The window that a player feeds; what its session says arrives once the event loop runs."""
     appearance = Appearance(application, assets())
     animated = application.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
     appearance.change(motion=animated)
-    player = Player(make_scenario, make_bridge)
     qt_words = QtWords(application)
 
     def make_translator(language: str) -> Translator:
         qt_words.speak(language)
         return Translator(language, assets() / "locale")
 
-    window = Window(player, appearance, make_translator, choices(), settings)
-    return window, player
+    return Window(player, appearance, make_translator, choices(), settings)
 
 
 def make_scenario(selection: Selection) -> Scenario:
@@ -101,16 +91,6 @@ def make_scenario(selection: Selection) -> Scenario:
 def make_bridge(scenario: Scenario, checked: bool) -> Bridge:
     """A session process with its bridge; ``checked`` compares with the bare machine while it runs."""
     return Bridge(SessionProcess(scenario, lockstep=checked))
-
-
-def choices() -> Choices:
-    """What the header offers."""
-    processors = tuple((name, load_processor(name).title) for name in processor_names())
-    return Choices(
-        techniques=tuple(TECHNIQUES),
-        guests=tuple((guest.name, guest.summary) for guest in GUESTS.values()),
-        processors=processors,
-    )
 
 
 def system_language() -> str:

@@ -78,7 +78,7 @@ def test_counts_stand_beneath(qtbot, look, translator, opened):
     qtbot.addWidget(panel)
     panel.take_opened(opened)
     panel.show_frame(make_frame())
-    assert panel.counts.text() == "fault 12 · emulated 31 · virtual interrupt 2"
+    assert panel.counts.words == "fault 12 · emulated 31 · virtual interrupt 2"
 
 
 def test_zoom_keeps_the_cycle_under_the_mouse(qtbot, look, translator, opened, batch):

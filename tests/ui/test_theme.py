@@ -93,6 +93,7 @@ def test_no_literal_colour_stands_in_the_code_or_the_template():
         (path.name, value)
         for path in sources
         for field in fields(Colors)
-        if (value := getattr(load_theme(THEMES, "light").colors, field.name)) in path.read_text(encoding="utf-8")
+        if (value := getattr(load_theme(THEMES, "light").colors, field.name))
+        in path.read_text(encoding="utf-8")
     ]
     assert literals == []

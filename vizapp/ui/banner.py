@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
 from vizapp.messages import N_, Message
+from vizapp.ui.widgets import label
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -28,7 +29,7 @@ class Banner(QFrame):
         self.setObjectName("banner")
         self._message: Message | None = None
         self._translator = translator
-        self.words = QLabel(wordWrap=True, objectName="sentence")
+        self.words = label("sentence", wrap=True)
         self.restart = QPushButton()
         self.restart.clicked.connect(self._restart)
         self.dismiss = QPushButton()

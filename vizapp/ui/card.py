@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from vizapp.ui.widgets import label
 
 if TYPE_CHECKING:
     from vizapp.ui.look import Look
@@ -17,8 +19,8 @@ class Card(QFrame):
     def __init__(self, *contents: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("card")
-        self.name = QLabel(objectName="panelName")
-        self.note = QLabel(objectName="panelNote", alignment=Qt.AlignmentFlag.AlignRight)
+        self.name = label("panelName")
+        self.note = label("panelNote", align=Qt.AlignmentFlag.AlignRight)
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._head = QHBoxLayout()
         self._head.addWidget(self.name)

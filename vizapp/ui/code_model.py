@@ -1,4 +1,4 @@
-"""The guest's code as an item model: a row for each label, each comment of its own and each instruction."""
+"""The guest's code as an item model: a row for each label and each instruction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROW_ROLE = Qt.ItemDataRole.UserRole
 
 
 class CodeRow(NamedTuple):
-    """``kind`` is label, comment or code; ``text`` what stands in the row."""
+    """``kind`` is label or code; ``text`` what stands in the row."""
 
     kind: str
     text: str
@@ -127,7 +127,14 @@ class CodeModel(QAbstractListModel):
 
 
 def _rows_of(line: CodeLine) -> list[CodeRow]:
-    rows = [CodeRow("label", f"{line.label}:", line)] if line.label else []
-    if line.comment and not line.text:
-        return [*rows, CodeRow("comment", f"; {line.comment}", line)]
-    return [*rows, CodeRow("code", line.source.strip() or line.text, line)]
+    # NASM's own names for labels inside macros (..@12.name) say nothing to a reader.
+    named = line.label and not line.label.startswith("..@")
+    rows = [CodeRow("label", f"{line.label}:", line)] if named else []
+    return [*rows, CodeRow("code", shown_text(line), line)]
+
+
+def shown_text(line: CodeLine) -> str:
+    """The source where there is one, else the disassembly; of a macro's call the instruction that it made."""
+    source = " ".join(line.source.split())
+    first = source.partition(" ")[0]
+    return line.text if not source or first.isupper() else source

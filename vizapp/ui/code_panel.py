@@ -54,14 +54,14 @@ class CodeDelegate(QStyledItemDelegate):
         model = index.model()
         if not isinstance(model, CodeModel) or row is None:
             return
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if row.kind == "code":
             self._paint_code(painter, rect, row, model)
         else:
             painter.setFont(self.look.font("mono"))
-            painter.setPen(self.look.color("accent" if row.kind == "label" else "text_muted"))
+            painter.setPen(self.look.color("accent"))
             self._text(painter, rect.adjusted(self.look.px(40), 0, 0, 0), row.text)
         painter.restore()
 
@@ -110,10 +110,11 @@ class CodeDelegate(QStyledItemDelegate):
         painter.setPen(look.color("accent" if line.changed_by_port else "text"))
         used = self._text(painter, area, row.text)
         rest = area.adjusted(used + px(14), 0, 0, 0)
-        if line.comment and rest.width() > px(60):
+        comment = line.comment or (line.source.strip() if row.text == line.text else "")
+        if comment and rest.width() > px(60):
             painter.setFont(look.font("small"))
             painter.setPen(look.color("text_muted"))
-            self._text(painter, rest, f"; {line.comment}")
+            self._text(painter, rest, f"; {comment}")
 
     @staticmethod
     def _text(painter: QPainter, area: QRect, text: str) -> int:

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QTableView,
@@ -29,6 +28,7 @@ from vizapp.ui.overhead_model import Bar, OverheadModel
 from vizapp.ui.overhead_view import OverheadView
 from vizapp.ui.stage_view import StageView
 from vizapp.ui.table_model import Column, RowsModel
+from vizapp.ui.widgets import ElidedLabel, label
 from vizapp.ui.words import EVENT_TITLES, PURPOSE_TITLES, STOP_TITLES, TECHNIQUE_TITLES
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ class CompareColumn(Card):
         self.stage = StageView(look, translator.render)
         self.lanes = LanesView(look)
         self.lanes.compact = True
-        self.counts = QLabel(objectName="muted")
-        self.counts.setMinimumWidth(1)
-        self.ratio = QLabel(objectName="panelName")
+        self.counts = ElidedLabel("muted")
+        self.ratio = label("panelName")
         foot = QWidget()
         self._foot = QHBoxLayout(foot)
         self._foot.setContentsMargins(0, 0, 0, 0)
@@ -89,12 +88,11 @@ class CompareColumn(Card):
         self.name.setText(say(TECHNIQUE_TITLES.get(self.technique, self.technique)))
         if frame is not None:
             most = sorted(frame.event_counts.items(), key=lambda item: -item[1])[:2]
-            self.counts.setText(" · ".join(f"{say(EVENT_TITLES.get(k, k))} {grouped(n)}" for k, n in most))
+            self.counts.set_words(" · ".join(f"{say(EVENT_TITLES.get(k, k))} {grouped(n)}" for k, n in most))
             stopped = frame.stopped
             self.note.setText(say(STOP_TITLES.get(stopped.reason, stopped.reason)) if stopped else "")
         if bar is not None and bar.reason is not None:
-            self.counts.setText(translator.render(bar.reason))
-            self.counts.setToolTip(self.counts.text())
+            self.counts.set_words(translator.render(bar.reason))
         ratio = bar.ratio if bar is not None else None
         self.ratio.setText(f"{times(ratio, translator.language)}" if ratio is not None else "")
 

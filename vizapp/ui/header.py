@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics
@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QSizePolicy,
@@ -21,25 +20,16 @@ from PySide6.QtWidgets import (
 )
 
 from vizapp.messages import N_, Message
+from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QResizeEvent
 
     from vizapp.messages import Translator
+    from vizapp.ui.choices import Choices
     from vizapp.ui.look import Look
     from vizapp.ui.player import Selection
-
-
-class Choices(NamedTuple):
-    """What there is to choose from.
-
-    ``techniques`` are those that are built; ``guests`` are (name, description), ``processors`` (name, title).
-    """
-
-    techniques: tuple[str, ...]
-    guests: tuple[tuple[str, Message], ...]
-    processors: tuple[tuple[str, str], ...]
 
 
 class Header(QWidget):
@@ -67,12 +57,12 @@ class Header(QWidget):
         self._choices = choices
         self._processor_titles = dict(choices.processors)
         self._processor = ""
-        self.product = QLabel("vizapp", objectName="productName")
-        self.tagline = QLabel(objectName="muted")
+        self.product = label("productName", "vizapp")
+        self.tagline = label("muted")
         self._group = QButtonGroup(self)
         self.techniques: dict[str, QPushButton] = {}
         for name in TECHNIQUE_TITLES:
-            button = QPushButton(checkable=True)
+            button = toggle()
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setEnabled(name in choices.techniques)
             button.clicked.connect(lambda _checked=False, name=name: self.technique_chosen.emit(name))
@@ -84,11 +74,11 @@ class Header(QWidget):
         self.guests.activated.connect(lambda index: self.guest_chosen.emit(self.guests.itemData(index)))
         self.virtualizable = QCheckBox()
         self.virtualizable.clicked.connect(self.virtualizable_chosen)
-        self.processor = QLabel(objectName="muted")
-        self.compare = QPushButton(checkable=True)
+        self.processor = label("muted")
+        self.compare = toggle()
         self.compare.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.compare.toggled.connect(self.compare_toggled)
-        self.menu_button = QToolButton(objectName="control")
+        self.menu_button = named(QToolButton(), "control")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._left, self._right = QWidget(), QWidget()
         self._left_row, self._right_row = QHBoxLayout(self._left), QHBoxLayout(self._right)

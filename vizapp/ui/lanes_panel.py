@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from vizapp.messages import N_
 from vizapp.ui.lanes_model import LanesModel
 from vizapp.ui.lanes_view import LanesView
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
+from vizapp.ui.widgets import ElidedLabel
 from vizapp.ui.words import EVENT_TITLES, WORLD_TITLES
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class LanesPanel(Panel):
         self.view = LanesView(look)
         self.view.cycle_clicked.connect(self._click)
         self.view.cycle_hovered.connect(self._hover)
-        self.counts = QLabel(objectName="muted")
-        self.counts.setMinimumWidth(1)
+        self.counts = ElidedLabel("muted")
         self._column = QVBoxLayout(self)
         self._column.addWidget(self.view, 1)
         self._column.addWidget(self.counts)
@@ -45,7 +45,7 @@ class LanesPanel(Panel):
     def clear(self) -> None:
         """No recording."""
         self.view.set_model(LanesModel())
-        self.counts.setText("")
+        self.counts.set_words("")
 
     def show_opened(self, opened: Opened) -> None:
         """The lanes of the technique."""
@@ -68,8 +68,7 @@ class LanesPanel(Panel):
             for kind, count in frame.event_counts.items()
             if count
         ]
-        self.counts.setText(" · ".join(words))
-        self.counts.setToolTip(self.counts.text())
+        self.counts.set_words(" · ".join(words))
 
     def restyle(self) -> None:
         """Colours and fonts."""

@@ -26,7 +26,7 @@ class Charge(NamedTuple):
     place: Place
     purpose: str
     input: str
-    count: int
+    times: int
     cycles: int
     share: float
 
@@ -92,8 +92,8 @@ class LedgerPanel(Panel):
             Column(self.say(N_("input")), lambda charge: charge.input.replace("_", " ")),
             Column(
                 self.say(N_("count")),
-                lambda charge: grouped(charge.count),
-                lambda charge: charge.count,
+                lambda charge: grouped(charge.times),
+                lambda charge: charge.times,
                 right=True,
             ),
             Column(

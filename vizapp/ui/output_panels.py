@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from vizapp.messages import N_
 from vizapp.ui.panel import Panel
+from vizapp.ui.widgets import named
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -21,7 +22,8 @@ class TextPanel(Panel):
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
-        self.text = QPlainTextEdit(readOnly=True, objectName=self.name)
+        self.text = named(QPlainTextEdit(), self.name)
+        self.text.setReadOnly(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setUndoRedoEnabled(False)
         column = QVBoxLayout(self)

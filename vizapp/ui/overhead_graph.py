@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 # Colour role and dashes of each technique's line.
-_STYLES = {
+_STYLES: dict[str, tuple[str, str, list[float]]] = {
     "native": ("mark_innocuous", "text_muted", []),
     "trap-and-emulate": ("ring0", "ring0_text", [5, 2.5]),
     "binary-translation": ("mark_monitor", "text", [7, 2, 1.5, 2]),
@@ -115,20 +115,15 @@ class OverheadGraph(QWidget):
         """Names pushed apart, so that lines that end together do not write over each other."""
         height = painter.fontMetrics().height()
         painter.setFont(self.look.font("label"))
-        ends = sorted(
-            (plot.bottom() - c.cycles[-1] / most * plot.height(), c) for c in self.curves if c.cycles
-        )
-        floor = -1e9
-        placed = []
-        for y, curve in ends:
-            y = max(y, floor + height)
-            placed.append([y, curve])
-            floor = y
-        overflow = max(0.0, placed[-1][0] - plot.bottom()) if placed else 0.0
-        for index in range(len(placed) - 1, -1, -1):
-            limit = placed[index + 1][0] - height if index + 1 < len(placed) else plot.bottom()
-            placed[index][0] = min(placed[index][0], limit) if overflow else placed[index][0]
-        for y, curve in placed:
+        curves = sorted((curve for curve in self.curves if curve.cycles), key=lambda curve: -curve.cycles[-1])
+        places = [plot.bottom() - curve.cycles[-1] / most * plot.height() for curve in curves]
+        for index in range(1, len(places)):
+            places[index] = max(places[index], places[index - 1] + height)
+        floor = plot.bottom()
+        for index in range(len(places) - 1, -1, -1):
+            places[index] = min(places[index], floor)
+            floor = places[index] - height
+        for y, curve in zip(places, curves, strict=True):
             _, text, _ = _STYLES.get(curve.technique, ("accent", "text", []))
             painter.setPen(self.look.color(text))
             area = QRectF(plot.right() + self.look.px(8), y - height / 2, self.width() - plot.right(), height)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from vizapp.messages import N_, Message
 from vizapp.ui.numbers import grouped
 from vizapp.ui.overhead_model import OverheadModel
 from vizapp.ui.overhead_view import OverheadView
 from vizapp.ui.panel import Panel
+from vizapp.ui.widgets import label, toggle
 from vizapp.ui.words import PURPOSE_TITLES, TECHNIQUE_TITLES
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
     from vizapp.session.frames import Frame, Progress
+    from vizapp.session.protocol import Opened
     from vizapp.ui.look import Look
 
 
@@ -35,9 +37,9 @@ class OverheadPanel(Panel):
         super().__init__(look, translator, parent)
         self.model = OverheadModel()
         self.view = OverheadView(look)
-        self.status = QLabel(objectName="muted", alignment=Qt.AlignmentFlag.AlignVCenter)
+        self.status = label("muted", align=Qt.AlignmentFlag.AlignVCenter)
         self.status.setMinimumWidth(1)
-        self.scale_button = QPushButton(checkable=True)
+        self.scale_button = toggle()
         self.scale_button.toggled.connect(self._set_logarithmic)
         self.race_button = QPushButton()
         self.race_button.clicked.connect(self.race_wished)
@@ -55,6 +57,9 @@ class OverheadPanel(Panel):
         """All techniques begin anew."""
         self.model = OverheadModel(techniques)
         self._show_bars()
+
+    def take_opened(self, opened: Opened) -> None:
+        """The race goes on by itself, whatever the session at the cursor does."""
 
     def show_progress(self, progress: Progress) -> None:
         """One technique came further: the bars grow."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from vizapp.messages import N_, Message
+from vizapp.ui.widgets import label, named
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
@@ -152,8 +153,8 @@ class PanelTitle(QWidget):
         self._dock = dock
         self.setObjectName("panelTitle")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.name = QLabel(objectName="panelName")
-        self.note = QLabel(objectName="panelNote")
+        self.name = label("panelName")
+        self.note = label("panelNote")
         self.note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.float_button = self._button()
@@ -163,7 +164,7 @@ class PanelTitle(QWidget):
         self._row = QHBoxLayout(self)
         self._row.addWidget(self.name)
         self._row.addWidget(self.note, 1)
-        self._buttons = QWidget(self, objectName="panelButtons")
+        self._buttons = named(QWidget(self), "panelButtons")
         self._buttons.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._button_row = QHBoxLayout(self._buttons)
         self._button_row.addWidget(self.float_button)
@@ -217,7 +218,7 @@ class PanelDock(QDockWidget):
         super().__init__()
         self.panel = panel
         self.setObjectName(f"dock-{panel.name}")
-        self._frame = QWidget(objectName="card" if bare else "panelBody")
+        self._frame = named(QWidget(), "card" if bare else "panelBody")
         self._frame.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._body = QVBoxLayout(self._frame)
         self._body.addWidget(panel)

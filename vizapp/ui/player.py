@@ -12,7 +12,9 @@ from vizapp.machine.events import (
     EXCEPTION_DELIVERED,
     HYPERCALL_MADE,
     INTERRUPT_DELIVERED,
+    MACHINE_STOPPED,
     SOFTWARE_INTERRUPT_DELIVERED,
+    SYSTEM_CALL_REFLECTED,
 )
 from vizapp.session.protocol import (
     Back,
@@ -41,8 +43,13 @@ if TYPE_CHECKING:
 TRAP_KINDS = frozenset(
     {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
 )
+# Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
+OPENING = (
+    NextEvent(frozenset({SYSTEM_CALL_REFLECTED, SOFTWARE_INTERRUPT_DELIVERED, MACHINE_STOPPED})),
+    NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
+)
 RACE = ("native", "trap-and-emulate", "paravirtual")
-_RACE_DELAY = 400  # ms: the window shows its first frame before other processes start
+_RACE_DELAY = 150  # ms after the first frame: that one has the processor for itself
 
 
 class Selection(NamedTuple):
@@ -104,7 +111,11 @@ class Player(QObject):
         self._frame: Frame | None = None
         self._awaiting = False
         self._queued: Command | None = None
-        self._race_timer = QTimer(self, singleShot=True, interval=_RACE_DELAY)
+        self._opening: list[Command] = []
+        self._raced = False
+        self._race_timer = QTimer(self)
+        self._race_timer.setSingleShot(True)
+        self._race_timer.setInterval(_RACE_DELAY)
         self._race_timer.timeout.connect(self.race)
 
     # Sessions.
@@ -126,9 +137,8 @@ class Player(QObject):
         bridge.events.connect(self.events_changed)
         bridge.failed.connect(self._take_failure)
         bridge.died.connect(self._take_death)
-        for command in opening:
-            self._command(command)
-        self._race_timer.start()
+        self._opening = list(opening)
+        self._raced = False
 
     def restart(self) -> None:
         """Begin the same session anew, at the start."""
@@ -280,6 +290,7 @@ class Player(QObject):
             return
         if self.run_state.running:
             self._set_running(False)
+        self._opening = []
         if not self._awaiting:
             self._command(command)
             return
@@ -303,12 +314,18 @@ class Player(QObject):
     def _take_frame(self, frame: Frame) -> None:
         self._frame = self._with_breakpoints(frame)
         answered, self._awaiting = self._awaiting, False
-        if self._queued is not None:
+        if self._opening and not frame.moving:
+            # A far move that is replaced by another would not arrive: one at a time, the first frame unasked.
+            self._command(self._opening.pop(0))
+        elif self._queued is not None:
             queued, self._queued = self._queued, None
             self._command(queued)
         elif self.run_state.running and not answered and not frame.moving:
             self._set_running(False)
         self.frame_changed.emit(self._frame)
+        if not self._raced and not self._opening and not frame.moving:
+            self._raced = True
+            self._race_timer.start()
 
     def _take_failure(self, message: object) -> None:
         self._awaiting = False

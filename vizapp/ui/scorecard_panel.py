@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 
-class Property(NamedTuple):
+class Verdict(NamedTuple):
     """One bar, filled to ``share`` in the colour of ``role``; ``sign`` says the verdict without colour."""
 
     name: str
-    verdict: str
+    words: str
     sign: str
     share: float
     role: str
@@ -37,13 +37,13 @@ class PropertyBar(QWidget):
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.look = look
-        self.property = Property("", "", "", 0.0, "unknown")
+        self.shown = Verdict("", "", "", 0.0, "unknown")
 
-    def show_property(self, shown: Property, tooltip: str) -> None:
+    def show_verdict(self, shown: Verdict, tooltip: str) -> None:
         """Draw another state."""
-        self.property = shown
+        self.shown = shown
         self.setToolTip(tooltip)
-        self.setAccessibleName(f"{shown.name}: {shown.verdict}")
+        self.setAccessibleName(f"{shown.name}: {shown.words}")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -56,7 +56,7 @@ class PropertyBar(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Words and bar."""
-        look, shown = self.look, self.property
+        look, shown = self.look, self.shown
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             row = QRectF(0, 0, self.width(), look.px(18))
@@ -66,7 +66,7 @@ class PropertyBar(QWidget):
             used = painter.fontMetrics().horizontalAdvance(shown.name) + look.px(14)
             painter.setFont(look.font("small"))
             painter.setPen(look.color("bad_text" if shown.role == "bad" else "text_muted"))
-            words = f"{shown.sign} {shown.verdict}".strip()
+            words = f"{shown.sign} {shown.words}".strip()
             words = painter.fontMetrics().elidedText(
                 words, Qt.TextElideMode.ElideRight, int(row.width() - used)
             )
@@ -108,18 +108,18 @@ class ScorecardPanel(Panel):
             (self.efficiency, N_("Efficiency"), "efficiency"),
         ):
             tooltip = explain(key, self.translator)
-            bar.show_property(Property(self.say(name), unknown, "", 0.0, "unknown"), tooltip)
+            bar.show_verdict(Verdict(self.say(name), unknown, "", 0.0, "unknown"), tooltip)
 
     def show_frame(self, frame: Frame) -> None:
         """The three verdicts of this run."""
         card = frame.scorecard
         first = card.first_difference
         reason = f"<p>{self.translator.render(first)}</p>" if first is not None else ""
-        self.equivalence.show_property(
+        self.equivalence.show_verdict(
             self._equivalence(card), reason + explain("equivalence", self.translator)
         )
-        self.control.show_property(self._control(card), explain("resource-control", self.translator))
-        self.efficiency.show_property(self._efficiency(card), explain("efficiency", self.translator))
+        self.control.show_verdict(self._control(card), explain("resource-control", self.translator))
+        self.efficiency.show_verdict(self._efficiency(card), explain("efficiency", self.translator))
 
     def restyle(self) -> None:
         """Margins at the zoom."""
@@ -137,38 +137,38 @@ class ScorecardPanel(Panel):
         else:
             self.show_frame(self.frame)
 
-    def _equivalence(self, card: Scorecard) -> Property:
+    def _equivalence(self, card: Scorecard) -> Verdict:
         name = self.say(N_("Equivalence"))
         counts = {"compared": grouped(card.compared), "total": grouped(card.total)}
         if card.holds is None and card.first_difference is None:
             verdict = self.say(N_("to be checked by replay")) if card.claimed else self.say(N_("not claimed"))
-            return Property(name, verdict, "", 0.0, "unknown")
+            return Verdict(name, verdict, "", 0.0, "unknown")
         share = card.compared / card.total if card.total else 0.0
         if card.holds:
             verdict = self.say(N_("same trace: {compared} / {total}"), **counts)
-            return Property(name, verdict, "✓", share or 1.0, "good")
+            return Verdict(name, verdict, "✓", share or 1.0, "good")
         verdict = self.say(N_("differs after {compared} of {total}"), **counts)
-        return Property(name, verdict, "✗", share, "bad")
+        return Verdict(name, verdict, "✗", share, "bad")
 
-    def _control(self, card: Scorecard) -> Property:
+    def _control(self, card: Scorecard) -> Verdict:
         name = self.say(N_("Resource control"))
         if card.let_through:
             verdict = self.say(N_("{count} uncontrolled"), count=grouped(card.let_through))
-            return Property(name, verdict, "✗", 1.0, "bad")
+            return Verdict(name, verdict, "✗", 1.0, "bad")
         verdict = self.say(N_("none uncontrolled"))
         if card.refused:
             verdict = self.say(N_("{count} refused, 0 let through"), count=grouped(card.refused))
-        return Property(name, verdict, "✓", 1.0, "good")
+        return Verdict(name, verdict, "✓", 1.0, "good")
 
-    def _efficiency(self, card: Scorecard) -> Property:
+    def _efficiency(self, card: Scorecard) -> Verdict:
         name = self.say(N_("Efficiency"))
         counts = card.efficiency
         total = sum(counts)
         if not total:
-            return Property(name, self.say(N_("nothing executed yet")), "", 0.0, "unknown")
+            return Verdict(name, self.say(N_("nothing executed yet")), "", 0.0, "unknown")
         share = (counts.direct + counts.cache) / total
         text = N_("{share} ran unmodified") if not counts.cache else N_("{share} ran directly")
         # A share rounded up to 100 % would hide the instructions that did trap.
         shown = min(share, 0.999) if share < 1 else share
         verdict = self.say(text, share=percent(shown, self.translator.language))
-        return Property(name, verdict, "", share, "accent")
+        return Verdict(name, verdict, "", share, "accent")

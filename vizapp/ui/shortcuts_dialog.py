@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QV
 
 from vizapp.messages import N_
 from vizapp.ui.actions import ACTIONS
+from vizapp.ui.widgets import label
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -34,7 +35,7 @@ class ShortcutsDialog(QDialog):
         half = (len(rows) + 1) // 2
         for number, (keys, text) in enumerate(rows):
             row, side = number % half, 2 * (number // half)
-            grid.addWidget(QLabel(keys, objectName="panelName"), row, side)
+            grid.addWidget(label("panelName", keys), row, side)
             grid.addWidget(QLabel(text), row, side + 1)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)

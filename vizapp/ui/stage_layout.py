@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainterPath
 
+from vizapp.machine.places import VMM
 from vizapp.messages import N_, Message
 from vizapp.session.frames import StageComponent
 
@@ -158,6 +159,8 @@ class StageLayout:
         font = "name"
         if components:
             name = self._render(components[0].title)
+            if components[0].id == VMM and len(name.split()) > 2:
+                name = self._render(Message(N_("VMM")))
             wide = system.outer(0) * 1.5
             for font in ("name", "label"):
                 lines = [name] if self._measure(name, font).width() <= wide else name.split()
@@ -241,13 +244,14 @@ class StageLayout:
             return self.area.center()
         pill = self.pill_of(place)
         radius = system.middle(place.ring)
-        if pill is None or place.ring == 0:
-            return system.at(radius, -42 if place.ring == 0 else 52)
-        center = pill.rect.center() - system.center
+        if pill is not None and place.ring:
+            center = pill.rect.center() - system.center
+            start = math.degrees(math.atan2(center.y(), center.x()))
+        else:
+            start = -42 if place.ring == 0 else 52
         bead = self.bead_radius * 1.5
-        # Walk along the band until the bead is clear of every word.
-        start = math.degrees(math.atan2(center.y(), center.x()))
-        for step in range(0, 360, 2):
+        # Walk along the band, away from the pill, until the bead is clear of every word.
+        for step in range(0, 182, 2):
             for sign in (-1, 1):
                 point = system.at(radius, start + sign * step)
                 box = QRectF(point.x() - bead, point.y() - bead, 2 * bead, 2 * bead)

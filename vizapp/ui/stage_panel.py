@@ -8,13 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from vizapp.messages import N_
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel, RunState
 from vizapp.ui.stage_items import Callout
 from vizapp.ui.stage_view import StageView
+from vizapp.ui.widgets import label, named
 from vizapp.ui.words import EVENT_TITLES, STOP_TITLES
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class StagePanel(Panel):
         self._rates: dict[tuple[Place, Place], float] = {}
         self._counted_at = 0.0
         self.view = StageView(look, translator.render)
-        self.strip = QFrame(objectName="strip")
-        self.sentence = QLabel(objectName="sentence", wordWrap=True)
+        self.strip = named(QFrame(), "strip")
+        self.sentence = label("sentence", wrap=True)
         self.sentence.setTextFormat(Qt.TextFormat.RichText)
         self.sentence.setTextInteractionFlags(
             Qt.TextInteractionFlag.LinksAccessibleByMouse | Qt.TextInteractionFlag.LinksAccessibleByKeyboard

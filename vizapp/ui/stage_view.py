@@ -52,7 +52,9 @@ class StageView(QGraphicsView):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setStyleSheet("background: transparent")
         self.setMinimumSize(60, 60)
-        self._animation = QVariantAnimation(self, startValue=0.0, endValue=1.0)
+        self._animation = QVariantAnimation(self)
+        self._animation.setStartValue(0.0)
+        self._animation.setEndValue(1.0)
         self._animation.setEasingCurve(QEasingCurve.Type.InOutCubic)
         self._animation.valueChanged.connect(self._advance)
         self._animation.finished.connect(self._arrive)
@@ -205,10 +207,9 @@ class StageView(QGraphicsView):
         bead.hide()
         rings.set_current(None)
         for passage, (count, rate) in self._flow_values.items():
-            item = self._flows.get(passage)
-            if item is None:
-                item = self._flows[passage] = self._flow(layout, passage)
-            item.set_flow(count, rate)
+            if passage not in self._flows:
+                self._flows[passage] = self._flow(layout, passage)
+            self._flows[passage].set_flow(count, rate)
 
     def _flow(self, layout: StageLayout, passage: Passage) -> FlowItem:
         source, target = passage

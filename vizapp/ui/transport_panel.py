@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QWidget
 
 from vizapp.messages import N_
 from vizapp.ui.numbers import compact, decimal, grouped
 from vizapp.ui.panel import Panel, RunState
 from vizapp.ui.scrubber import Scrubber
+from vizapp.ui.widgets import label, tight_column
 from vizapp.ui.words import STOP_TITLES
 
 if TYPE_CHECKING:
@@ -89,20 +90,20 @@ class TransportPanel(Panel):
             self.buttons[control.wish] = button
             self._row.addWidget(button)
         self.buttons["step"].setObjectName("primary")
-        self.speed = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=_NOTCHES)
+        self.speed = QSlider(Qt.Orientation.Horizontal)
+        self.speed.setRange(0, _NOTCHES)
         self.speed.setValue(notch_of(self.run_state.speed))
         self.speed.valueChanged.connect(self._change_speed)
-        self.speed_words = QLabel(objectName="muted", alignment=Qt.AlignmentFlag.AlignCenter)
-        speed = QVBoxLayout(spacing=0)
-        speed.setContentsMargins(0, 0, 0, 0)
+        self.speed_words = label("muted", align=Qt.AlignmentFlag.AlignCenter)
+        speed = tight_column()
         speed.addWidget(self.speed)
         speed.addWidget(self.speed_words)
         self._row.addLayout(speed)
         self.scrubber = Scrubber(look)
         self.scrubber.moved.connect(self.seek_requested)
-        self.readout = QLabel(objectName="muted", alignment=Qt.AlignmentFlag.AlignCenter)
+        self.readout = label("muted", align=Qt.AlignmentFlag.AlignCenter)
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        past = QVBoxLayout(spacing=0)
+        past = tight_column()
         past.addWidget(self.scrubber)
         past.addWidget(self.readout)
         self._row.addLayout(past, 1)

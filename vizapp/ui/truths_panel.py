@@ -130,7 +130,7 @@ class TruthsDelegate(QStyledItemDelegate):
         if row is None:
             return
         look = self.look
-        rect = QRectF(option.rect)  # type: ignore[attr-defined]
+        rect = QRectF(option.rect)
         column = index.column()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -190,7 +190,10 @@ class TruthsPanel(Panel):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.table)
-        self._fade = QVariantAnimation(self, startValue=1.0, endValue=0.0, duration=_FLASH)
+        self._fade = QVariantAnimation(self)
+        self._fade.setStartValue(1.0)
+        self._fade.setEndValue(0.0)
+        self._fade.setDuration(_FLASH)
         self._fade.valueChanged.connect(self._set_flash)
         self._position: int | None = None
         self.restyle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, Signal
@@ -22,7 +23,7 @@ from vizapp.messages import LANGUAGES, N_, Message
 from vizapp.ui.actions import Actions
 from vizapp.ui.banner import Banner
 from vizapp.ui.compare_view import CompareView
-from vizapp.ui.header import Choices, Header
+from vizapp.ui.header import Header
 from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player, Selection
@@ -31,6 +32,7 @@ from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
 from vizapp.ui.theme import THEME_TITLES
 from vizapp.ui.transport_panel import TransportPanel, notch_of, speed_of
+from vizapp.ui.widgets import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent
 
     from vizapp.messages import Translator
+    from vizapp.ui.choices import Choices
 
 LANGUAGE_TITLES = {"en": "English", "pt_BR": "Português (Brasil)"}  # each in its own words
 SYSTEM = "system"
@@ -77,7 +80,7 @@ class Window(QMainWindow):
         self.pages = QStackedWidget()
         self.pages.addWidget(self.steps)
         self.pages.addWidget(self.comparison)
-        self._page = QWidget(objectName="page")
+        self._page = named(QWidget(), "page")
         self._page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._column = QVBoxLayout(self._page)
         self._column.addWidget(self.banner)
@@ -95,12 +98,13 @@ class Window(QMainWindow):
         self.set_language(self._language)
         self._follow_system()
         self._restore()
+        self.show_selection(player.selection)
 
     # Wiring: down go frames, up come wishes.
 
     def _connect(self) -> None:
         player, steps, header = self._player, self.steps, self.header
-        player.selected.connect(self._show_selection)
+        player.selected.connect(self.show_selection)
         player.opened.connect(steps.show_opened)
         player.frame_changed.connect(steps.show_frame)
         player.events_changed.connect(steps.show_events)
@@ -175,7 +179,8 @@ class Window(QMainWindow):
     def _choose(self, **chosen: str | bool) -> None:
         self._player.open(self._player.selection._replace(**chosen))  # type: ignore[arg-type]
 
-    def _show_selection(self, selection: Selection) -> None:
+    def show_selection(self, selection: Selection) -> None:
+        """Another guest, technique or processor; its session is about to begin."""
         self.banner.clear()
         self.header.show_selection(selection)
         self.steps.clear()
@@ -276,7 +281,7 @@ class Window(QMainWindow):
         run.addActions([actions[wish] for wish in ("score", "race", "restart")])
         themes = self._menu.addMenu(say(N_("Theme")))
         for name, title in {SYSTEM: N_("As the system"), **THEME_TITLES}.items():
-            action = themes.addAction(say(title), lambda name=name: self.set_theme(name))
+            action = themes.addAction(say(title), partial(self.set_theme, name))
             action.setCheckable(True)
             action.setChecked(name == self._theme)
             self._theme_group.addAction(action)
@@ -287,9 +292,7 @@ class Window(QMainWindow):
         themes.addAction(motion)
         languages = self._menu.addMenu(say(N_("Language")))
         for language in LANGUAGES:
-            action = languages.addAction(
-                LANGUAGE_TITLES[language], lambda name=language: self.set_language(name)
-            )
+            action = languages.addAction(LANGUAGE_TITLES[language], partial(self.set_language, language))
             action.setCheckable(True)
             action.setChecked(language == self._language)
             self._language_group.addAction(action)

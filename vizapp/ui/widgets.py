@@ -1,0 +1,71 @@
+"""Small widgets and makers of widgets that the style sheet knows by their names."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+W = TypeVar("W", bound=QWidget)
+
+
+def named(widget: W, name: str) -> W:
+    """The widget, under the name that the style sheet selects it by."""
+    widget.setObjectName(name)
+    return widget
+
+
+def label(name: str, text: str = "", *, align: Qt.AlignmentFlag | None = None, wrap: bool = False) -> QLabel:
+    """A label of one of the style sheet's kinds."""
+    made = named(QLabel(text), name)
+    made.setWordWrap(wrap)
+    if align is not None:
+        made.setAlignment(align)
+    return made
+
+
+def toggle() -> QPushButton:
+    """A button that stays down."""
+    made = QPushButton()
+    made.setCheckable(True)
+    return made
+
+
+def tight_column() -> QVBoxLayout:
+    """A column without gaps."""
+    made = QVBoxLayout()
+    made.setContentsMargins(0, 0, 0, 0)
+    made.setSpacing(0)
+    return made
+
+
+class ElidedLabel(QLabel):
+    """A line of words that ends in … where it is too long; its tooltip has all of them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setMinimumWidth(1)
+        self._words = ""
+
+    @property
+    def words(self) -> str:
+        """All of them."""
+        return self._words
+
+    def set_words(self, words: str) -> None:
+        """Show other words."""
+        self._words = words
+        self.setToolTip(words)
+        self._elide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """More words, or fewer."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        room = self.contentsRect().width() - 2 * self.margin()
+        self.setText(self.fontMetrics().elidedText(self._words, Qt.TextElideMode.ElideRight, room))
