@@ -87,7 +87,7 @@ def test_the_way_out_is_real_instructions_ending_in_iret(trapped):
 
 
 def test_places_follow_the_rings():
-    run = Run(small_image("USER\n cli"))
+    run = Run(small_image("USER; cli"))
     seen = set()
     while not run.pc.stopped:
         run.pc.step()
@@ -96,7 +96,7 @@ def test_places_follow_the_rings():
 
 
 def test_the_sum_of_charges_is_the_clock():
-    run = Run(small_image("PAGING\n USER\n int 0x80")).run()
+    run = Run(small_image("PAGING; USER; int 0x80")).run()
     assert sum(row.times for row in run.pc.meter.rows()) == run.pc.meter.cycles  # all prices are 1
     assert sum(run.pc.meter.by_purpose().values()) == run.pc.meter.cycles
 
@@ -109,12 +109,12 @@ def test_a_phase_is_charged_by_its_path():
 
 
 def test_two_runs_give_the_same_events():
-    image = small_image("PAGING\n USER\n int 0x80")
+    image = small_image("PAGING; USER; int 0x80")
     assert Run(image).run().events == Run(image).run().events
 
 
 def test_stepping_gives_the_events_of_running():
-    image = small_image("USER\n int 0x80")
+    image = small_image("USER; int 0x80")
     stepped = Run(image)
     while not stepped.pc.stopped:
         stepped.pc.step()

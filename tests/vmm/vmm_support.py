@@ -15,7 +15,8 @@ from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
 from vizapp.messages import Message
 from vizapp.vmm.base import Options, Paths, Technique
-from vizapp.vmm.registry import technique
+from vizapp.vmm.native import Native
+from vizapp.vmm.trap_and_emulate.technique import TrapAndEmulate
 
 GUESTS = Path(__file__).parents[2] / "assets" / "guests"
 ORIGIN = 0x10_0000
@@ -136,7 +137,8 @@ ORACLE_PAGES = range(0x100, 0x140)
 
 
 def small_image(body: str) -> Image:
-    """A test kernel that runs ``body`` after setting itself up."""
+    """A test kernel that runs ``body``, instructions parted by semicolons, after setting itself up."""
+    body = body.replace(";", "\n")
     return image_of(assemble(KERNEL.format(origin=ORIGIN, high=ORIGIN >> 16, body=body)))
 
 
@@ -146,13 +148,13 @@ class Run:
     def __init__(
         self,
         image: Image,
-        name: str | Technique = "trap-and-emulate",
+        technique: Technique | None = None,
         *,
         virtualizable: bool = False,
         memory: int = MEMORY,
         paths: Paths | None = None,
     ) -> None:
-        self.technique = technique(name) if isinstance(name, str) else name
+        self.technique = technique or TrapAndEmulate()
         options = Options(memory, paths or {}, virtualizable)
         identity = PENTIUM_4_VIRTUALIZABLE if virtualizable else PENTIUM_4
         prices = dict.fromkeys(NAMES, 1)
@@ -194,5 +196,5 @@ def like_native(body: str) -> Run:
     """Run a test kernel on the virtualizable processor, and find that it ended as on the bare machine."""
     image = small_image(body)
     run = Run(image, virtualizable=True).run()
-    assert run.ending() == Run(image, "native").run().ending()
+    assert run.ending() == Run(image, Native()).run().ending()
     return run
