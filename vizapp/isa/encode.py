@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from vizapp.isa.forms import IMPLIED_BASE, Request, fits
 from vizapp.isa.instruction import (
     ControlRegister,
     DebugRegister,
@@ -18,8 +19,8 @@ from vizapp.isa.instruction import (
     SegmentRegister,
 )
 from vizapp.isa.modrm import default_segment, encode_memory, is_encodable
-from vizapp.isa.opcodes import BY_MNEMONIC, SEGMENT_NAMES, Opcode
-from vizapp.isa.registers import CS, DS, EAX, EBX, ECX, EDI, EDX, ES, ESI
+from vizapp.isa.opcodes import BY_MNEMONIC, Opcode
+from vizapp.isa.registers import DS, EAX
 from vizapp.messages import N_, Message
 
 SEGMENT_PREFIX = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
@@ -34,139 +35,24 @@ class EncodeError(Exception):
         self.message = message
 
 
-# The size of a register and of a memory operand by operand code; 0 is the operand size, None: not allowed.
-_SIZES: dict[str, tuple[int | None, int | None]] = {
-    "Eb": (1, 1), "Ew": (2, 2), "Ev": (0, 0), "Ed": (0, 2), "Gb": (1, None), "Gw": (2, None), "Gv": (0, None),
-    "Zb": (1, None), "Zv": (0, None), "Rd": (4, None), "Ob": (None, 1), "Ov": (None, 0),
-    "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
-}  # fmt: skip
-_ANY_MEMORY = frozenset({"M", "Ma", "Mp", "Ms"})
-_IMPLIED_BASE = {"Xb": ESI, "Xv": ESI, "Yb": EDI, "Yv": EDI, "BBb": EBX}
-_FIXED: dict[str, Operand] = {
-    "AL": Register(EAX, 1),
-    "CL": Register(ECX, 1),
-    "DX": Register(EDX, 2),
-    **{name: SegmentRegister(index) for index, name in enumerate(SEGMENT_NAMES)},
-}
-# These take a 32-bit register for a selector as well: only its low half is used, so no prefix is needed.
-_SELECTOR_SOURCES = frozenset({"mov_to_segment", "lar", "lsl"})
 # A memory operand without a size is of the default size here; anywhere else it has to be told.
 _DEFAULT_SIZED = frozenset({"jmp", "call"})
 
 
-def _fits(value: int, size: int) -> bool:
-    """Whether a number is meant to be ``size`` bytes long, signed or unsigned or a complement."""
-    return -(1 << 8 * size) <= value < 1 << 8 * size
-
-
-def _is_sign_extended_byte(value: int, size: int) -> bool:
-    value &= (1 << 8 * size) - 1
-    return value < 0x80 or value >= (1 << 8 * size) - 0x80
-
-
-@dataclass(slots=True)
-class _Request:
-    """What is to be encoded, and the sizes in force."""
-
-    operands: tuple[Operand, ...]
-    default_size: int
-    operand_size: int | None
-    address_size: int
-    address: int
-    wide: Collection[int]
-    displacement_size: int | None
-
-    def size_for(self, opcode: Opcode) -> int | None:
-        """The operand size that the operands tell, or 0 if none does, or None if they disagree."""
-        told = {self.operand_size} if self.operand_size else set()
-        for code, operand in zip(opcode.operands, self.operands, strict=True):
-            if isinstance(operand, Register):
-                if code == "eAX" or _SIZES.get(code, (None, None))[0] == 0:
-                    told.add(operand.size)
-            elif isinstance(operand, Memory):
-                if _SIZES.get(code, (None, None))[1] == 0 and operand.size:
-                    told.add(operand.size)
-            elif isinstance(operand, Immediate) and (code == "Iz" or (code == "Ibs" and operand.size != 1)):
-                told |= {operand.size} - {0}
-        if len(told) > 1 or not told <= {2, 4}:
-            return None
-        return told.pop() if told else 0
-
-    def accepts(self, opcode: Opcode, position: int, size: int) -> bool:
-        """Whether the form takes this operand, its range aside."""
-        code, operand = opcode.operands[position], self.operands[position]
-        match operand:
-            case Register(index, register_size):
-                if code == "eAX":
-                    return index == EAX and register_size == size
-                if code in _FIXED:
-                    return _FIXED[code] == operand
-                if code == "Ew" and register_size == 4 and opcode.operation in _SELECTOR_SOURCES:
-                    return True
-                expected = _SIZES.get(code, (None, None))[0]
-                return expected is not None and register_size == (expected or size)
-            case Memory():
-                return self._accepts_memory(code, operand, size)
-            case Immediate():
-                return self._accepts_immediate(code, operand, size, position in self.wide)
-            case SegmentRegister(index):
-                return _FIXED.get(code) == operand or (
-                    code == "Sw" and not (index == CS and opcode.operation == "mov_to_segment")
-                )
-            case Relative(displacement):
-                return code == "Jz" or (code == "Jb" and -128 <= displacement < 128)
-            case FarPointer(_, offset):
-                return code == "Ap" and _fits(offset, size)
-            case ControlRegister():
-                return code == "Cd"
-            case DebugRegister():
-                return code == "Dd"
-
-    def _accepts_memory(self, code: str, memory: Memory, size: int) -> bool:
-        if code in _ANY_MEMORY or code == "Mq":
-            return code in _ANY_MEMORY or memory.size in (0, 8)
-        expected = _SIZES.get(code, (None, None))[1]
-        if expected is None or memory.size not in (0, expected or size):
-            return False
-        if code in _IMPLIED_BASE:
-            plain = (memory.base, memory.index, memory.displacement) == (_IMPLIED_BASE[code], None, 0)
-            return plain and (code[0] != "Y" or memory.segment == ES)
-        return code[0] != "O" or (memory.base is None and memory.index is None)
-
-    def _accepts_immediate(self, code: str, operand: Immediate, size: int, wide: bool) -> bool:
-        value = operand.value
-        match code:
-            case "Ib":
-                return operand.size in (0, 1)
-            case "Iw":
-                return operand.size in (0, 2)
-            case "Iz":
-                return operand.size in (0, size)
-            case "Ibs":
-                if operand.size == 1:
-                    return _is_sign_extended_byte(value, size) or 0 <= value < 0x100
-                return not wide and operand.size in (0, size) and _is_sign_extended_byte(value, size)
-            case "1":
-                return value == 1 and operand.size == 0 and not wide
-            case "Jb" | "Jz":
-                return True
-        return False
-
-
 def _number(value: int, size: int) -> bytes:
-    if not _fits(value, size):
+    if not fits(value, size):
         raise EncodeError(
             Message(N_("{value} does not fit in {bits} bits"), {"value": f"{value:#x}", "bits": 8 * size})
         )
     return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
 
-def _prefixes(request: _Request, opcode: Opcode, size: int, segment: int | None) -> bytes:
+def _prefixes(request: Request, opcode: Opcode, size: int, segment: int | None) -> bytes:
     """Segment, operand size and address size, in NASM's order."""
     found = bytearray()
     for code, operand in zip(opcode.operands, request.operands, strict=True):
         if segment is None and isinstance(operand, Memory) and code[0] != "Y":
-            default = DS if code in _IMPLIED_BASE or code[0] == "O" else default_segment(operand.base)
+            default = DS if code in IMPLIED_BASE or code[0] == "O" else default_segment(operand.base)
             if operand.segment != default:
                 segment = operand.segment
     if segment is not None:
@@ -178,7 +64,7 @@ def _prefixes(request: _Request, opcode: Opcode, size: int, segment: int | None)
     return bytes(found)
 
 
-def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | None:
+def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | None:
     """The bytes of a form whose operands are accepted, or None where a short jump does not reach."""
     reg = opcode.digit or 0
     rm = b""
@@ -188,7 +74,7 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
     for code, operand in zip(opcode.operands, request.operands, strict=True):
         match operand:
             case Register(index) | ControlRegister(index) | DebugRegister(index) | SegmentRegister(index):
-                if code[0] in "GCDS" and code in ("Gb", "Gw", "Gv", "Cd", "Dd", "Sw"):
+                if code in ("Gb", "Gw", "Gv", "Cd", "Dd", "Sw"):
                     reg = index
                 elif code[0] == "Z":
                     code_byte += index
@@ -197,7 +83,7 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
             case Memory():
                 if code[0] == "O":
                     tail += operand.displacement.to_bytes(request.address_size, "little")
-                elif code not in _IMPLIED_BASE:
+                elif code not in IMPLIED_BASE:
                     # reg is filled in below: an operand after this one may be in it
                     rm = encode_memory(operand, 0, request.address_size, request.displacement_size)
             case Immediate(value):
@@ -210,9 +96,8 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
                 elif code == "Iz":
                     tail += _number(value, size)
             case Relative(displacement):
-                tail += (displacement & (1 << 8 * (w := 1 if code == "Jb" else size)) - 1).to_bytes(
-                    w, "little"
-                )
+                width = 1 if code == "Jb" else size
+                tail += (displacement & (1 << 8 * width) - 1).to_bytes(width, "little")
             case FarPointer(selector, offset):
                 tail += _number(offset, size) + _number(selector, 2)
     escape = b"\x0f" if opcode.two_byte else b"\xf3" if opcode.encoding.startswith("F3 ") else b""
@@ -222,7 +107,7 @@ def _emit(request: _Request, opcode: Opcode, size: int, head: bytes) -> bytes | 
     if branch is None:
         return body
     width, target = branch
-    sign = 1 << 8 * request.default_size - 1
+    sign = 1 << 8 * max(request.default_size, width) - 1
     displacement = ((target - request.address - len(body) - width & (sign << 1) - 1) ^ sign) - sign
     if width == 1 and not -128 <= displacement < 128:
         return None
@@ -284,7 +169,7 @@ def encode(
     """
     default = bits >> 3
     ordered, moved = _normalised(mnemonic, tuple(operands))
-    request = _Request(
+    request = Request(
         ordered,
         default,
         operand_size if operand_size != 1 else None,
@@ -311,7 +196,7 @@ def encode(
             continue
         if "Jb" in opcode.operands and 0 in request.wide and len(BY_MNEMONIC[mnemonic]) > 1:
             continue
-        sizes |= _unsized_memory(request, opcode, told)
+        sizes |= request.unsized_memory(opcode, told)
         try:
             found = _emit(request, opcode, size, front + _prefixes(request, opcode, size, segment))
         except EncodeError as error:
@@ -330,16 +215,7 @@ def encode(
     return best
 
 
-def _unsized_memory(request: _Request, opcode: Opcode, told: int) -> set[int]:
-    """The size that this form gives to a memory operand without one; 0 if that is the default only."""
-    found = set()
-    for code, operand in zip(opcode.operands, request.operands, strict=True):
-        if isinstance(operand, Memory) and operand.size == 0 and code in _SIZES:
-            found.add(_SIZES[code][1] or told)
-    return found
-
-
-def _check_addresses(request: _Request) -> None:
+def _check_addresses(request: Request) -> None:
     mask = (1 << 8 * request.address_size) - 1
     for operand in request.operands:
         if isinstance(operand, Memory) and not is_encodable(operand, request.address_size):
@@ -352,9 +228,14 @@ def _check_addresses(request: _Request) -> None:
 
 def reencode(instruction: Instruction, bits: int = 32) -> bytes:
     """The encoder's own bytes for a decoded instruction: the same meaning, perhaps shorter."""
+    # An Immediate with a size is that of an immediate byte, so the 1 that D0 and D1 imply goes without.
+    operands = [
+        Immediate(1, 0) if code == "1" else operand
+        for code, operand in zip(instruction.opcode.operands, instruction.operands, strict=True)
+    ]
     return encode(
         instruction.mnemonic,
-        instruction.operands,
+        operands,
         bits,
         operand_size=instruction.operand_size,
         address_size=instruction.address_size,
