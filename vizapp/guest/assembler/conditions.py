@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from vizapp.guest.assembler.defines import Defines
 from vizapp.guest.assembler.expression import Reader, parse_expression
 from vizapp.guest.assembler.lexer import Token
-from vizapp.guest.assembler.macros import Defines
-from vizapp.guest.assembler.problems import LineError
+from vizapp.guest.assembler.macros import Line
+from vizapp.guest.assembler.problems import LineError, Origin
 from vizapp.guest.assembler.values import Value
 from vizapp.messages import N_, Message
 
@@ -111,3 +112,68 @@ class Tester:
 
 def _unquoted(token: Token) -> str:
     return "'" + token.text[1:-1] if token.kind == "string" else token.text
+
+
+@dataclass(slots=True)
+class _Condition:
+    """An open %if: whether its lines count now, whether a branch has been taken, whether %else was seen."""
+
+    origin: Origin
+    column: int
+    parent_active: bool
+    active: bool = False
+    taken: bool = False
+    seen_else: bool = False
+
+
+@dataclass(slots=True)
+class ConditionStack:
+    """The %if blocks that are open in one file, macro body or repetition."""
+
+    open: list[_Condition] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        """Whether the lines here count."""
+        return not self.open or self.open[-1].active
+
+    def handle(self, directive: str, line: Line, tester: Tester) -> bool:
+        """Do a directive of conditional assembly; False if it is another one.
+
+        Raises:
+            LineError: it has no %if, comes after %else, or its test cannot be made.
+        """
+        column = line.tokens[0].column
+        if directive == "%endif":
+            self._innermost(directive, column)
+            self.open.pop()
+            return True
+        if directive == "%else":
+            condition = self._innermost(directive, column)
+            if condition.seen_else:
+                raise LineError(Message(N_("a second %else for one %if")), column)
+            condition.seen_else = True
+            condition.active = condition.parent_active and not condition.taken
+            return True
+        test = test_of(directive)
+        if test is None:
+            return False
+        if directive.startswith("%elif"):
+            condition = self._innermost(directive, column)
+            if condition.seen_else:
+                raise LineError(Message(N_("{name} after %else"), {"name": directive}), column)
+        else:
+            condition = _Condition(line.origin, column, self.active)
+            self.open.append(condition)
+        condition.active = False
+        if condition.parent_active and not condition.taken:
+            condition.taken = True  # so that a test that cannot be made takes no branch at all
+            name, negated = test
+            holds = tester.holds(name, line.tokens[1:], column) != negated
+            condition.taken = condition.active = holds
+        return True
+
+    def _innermost(self, directive: str, column: int) -> _Condition:
+        if not self.open:
+            raise LineError(Message(N_("{name} without %if"), {"name": directive}), column)
+        return self.open[-1]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from vizapp.guest.assembler.lexer import Token, number_value, string_bytes
+from vizapp.guest.assembler.operators import COMPARISONS, NUMBERS_ONLY
 from vizapp.guest.assembler.problems import LineError
 from vizapp.guest.assembler.values import Value, add, multiply, not_a_number, wrapped
 from vizapp.isa.instruction import Register
@@ -18,7 +19,6 @@ REGISTERS: Mapping[str, Register] = {
     for names, size in ((BYTES, 1), (WORDS, 2), (GENERAL, 4))
     for index, name in enumerate(names)
 }
-_U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Scope(Protocol):
@@ -103,73 +103,12 @@ def _number(value: Value, column: int) -> int:
     return value.number
 
 
-def _divide(left: int, right: int) -> int:
-    return (left & _U64) // (right & _U64)
-
-
-def _modulo(left: int, right: int) -> int:
-    return (left & _U64) % (right & _U64)
-
-
-def _signed_divide(left: int, right: int) -> int:
-    quotient = abs(left) // abs(right)
-    return quotient if (left < 0) == (right < 0) else -quotient
-
-
-def _signed_modulo(left: int, right: int) -> int:
-    return left - right * _signed_divide(left, right)
-
-
-def _shift_left(left: int, right: int) -> int:
-    return left << right if 0 <= right < 64 else 0
-
-
-def _shift_right(left: int, right: int) -> int:
-    return (left & _U64) >> right if 0 <= right < 64 else 0
-
-
-def _arithmetic_shift_right(left: int, right: int) -> int:
-    return left >> right if 0 <= right < 64 else left >> 63
-
-
-def _compare(test: Callable[[int, int], bool]) -> Callable[[int, int], int]:
-    return lambda left, right: int(test(left, right))
-
-
-_NUMBERS_ONLY: dict[str, Callable[[int, int], int]] = {
-    "||": lambda left, right: int(bool(left) or bool(right)),
-    "^^": lambda left, right: int(bool(left) != bool(right)),
-    "&&": lambda left, right: int(bool(left) and bool(right)),
-    "|": operator.or_,
-    "^": operator.xor,
-    "&": operator.and_,
-    "<<": _shift_left,
-    "<<<": _shift_left,
-    ">>": _shift_right,
-    ">>>": _arithmetic_shift_right,
-    "/": _divide,
-    "//": _signed_divide,
-    "%": _modulo,
-    "%%": _signed_modulo,
-}
-# Two addresses can be compared: their difference is a number.
-_COMPARISONS: dict[str, Callable[[int, int], int]] = {
-    "=": _compare(operator.eq),
-    "==": _compare(operator.eq),
-    "!=": _compare(operator.ne),
-    "<>": _compare(operator.ne),
-    "<": _compare(operator.lt),
-    "<=": _compare(operator.le),
-    ">": _compare(operator.gt),
-    ">=": _compare(operator.ge),
-    "<=>": lambda left, right: (left > right) - (left < right),
-}
 # NASM's levels, the loosest first ("Expressions").
 _LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"||"}),
     frozenset({"^^"}),
     frozenset({"&&"}),
-    frozenset(_COMPARISONS),
+    frozenset(COMPARISONS),
     frozenset({"|"}),
     frozenset({"^"}),
     frozenset({"&"}),
@@ -218,8 +157,8 @@ def _binary(token: Token, left: Expression, right: Expression) -> Expression:
         return lambda scope: add(left(scope), right(scope), sign)
     if name == "*":
         return lambda scope: multiply(left(scope), right(scope), column)
-    if name in _COMPARISONS:
-        compare = _COMPARISONS[name]
+    if name in COMPARISONS:
+        compare = COMPARISONS[name]
 
         def evaluate_comparison(scope: Scope) -> Value:
             difference = add(left(scope), right(scope), -1)
@@ -227,7 +166,7 @@ def _binary(token: Token, left: Expression, right: Expression) -> Expression:
             return Value(compare(_number(difference, column), 0), (), frozenset(), known)
 
         return evaluate_comparison
-    function = _NUMBERS_ONLY[name]
+    function = NUMBERS_ONLY[name]
 
     def evaluate(scope: Scope) -> Value:
         one, other = left(scope), right(scope)

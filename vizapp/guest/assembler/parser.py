@@ -101,6 +101,8 @@ class Parser:
         if token is None or token.kind != "name":
             return
         follower = reader.peek(1)
+        if follower is None and not token.text.startswith(".") and not is_keyword(token.text):
+            raise LineError(_lone_word(token), token.column)
         has_colon = follower is not None and follower.is_operator(":")
         if is_keyword(token.text) and not (has_colon and token.text.lower() not in SEGMENT_REGISTERS):
             return
@@ -257,6 +259,16 @@ def _unknown_word(token: Token) -> Message:
             {"name": token.text, "close": close[0]},
         )
     return Message(N_("{name} is no instruction, directive or macro"), {"name": token.text})
+
+
+def _lone_word(token: Token) -> Message:
+    close = get_close_matches(token.text.lower(), KEYWORDS, n=1, cutoff=0.75)
+    if close:
+        return Message(
+            N_("{name} is no instruction; did you mean {close}, or a label, {name}:?"),
+            {"name": token.text, "close": close[0]},
+        )
+    return Message(N_("{name} is no instruction; a label alone ends in a colon"), {"name": token.text})
 
 
 def _data_items(reader: Reader) -> list[bytes | tuple[Expression, int]]:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from vizapp.guest.assembler.conditions import Tester, constant, test_of
+from vizapp.guest.assembler.conditions import ConditionStack, Tester
+from vizapp.guest.assembler.defines import Define, Defines
+from vizapp.guest.assembler.directives import DefineDirectives, macro_name
 from vizapp.guest.assembler.lexer import Token, string_bytes, tokenize
 from vizapp.guest.assembler.macros import (
     Call,
-    Define,
-    Defines,
     Line,
     Macro,
     RawLine,
+    fill_parameters,
+    parse_macro,
     split_parameters,
     substitute,
 )
@@ -30,25 +32,13 @@ Include = Callable[[str], str]
 
 
 @dataclass(slots=True)
-class _Condition:
-    """An open %if: whether its lines count now, whether a branch has been taken, whether %else was seen."""
-
-    origin: Origin
-    column: int
-    active: bool
-    taken: bool
-    parent_active: bool
-    seen_else: bool = False
-
-
-@dataclass(slots=True)
 class _Frame:
     """A source of lines: a file, a macro's body or a repetition."""
 
     kind: str
     lines: Iterable[RawLine]
     call: Call | None
-    conditions: list[_Condition] = field(default_factory=list)
+    conditions: ConditionStack = field(default_factory=ConditionStack)
 
 
 @dataclass(slots=True)
@@ -68,7 +58,8 @@ def split_lines(source: str, file: str) -> list[RawLine]:
     """The lines of a text; one that ends in a backslash goes on in the next."""
     result = []
     pending, first = "", 0
-    for number, text in enumerate(source.splitlines(), 1):
+    for number, text in enumerate(source.split("\n"), 1):
+        text = text.removesuffix("\r")
         if not pending:
             first = number
         if text.endswith("\\"):
@@ -106,22 +97,36 @@ class Preprocessor:
         self._defines = Defines()
         self._macros: dict[str, list[Macro]] = {}
         self._folded_macros: dict[str, str] = {}
-        self._constants = constants
         self._take = take
         self._tester = Tester(self._defines, self._macros, constants)
         self._frames: list[_Frame] = []
         self._collection: _Collection | None = None
         self._serial = 0
         self._lines_read = 0
+        single = self._single = DefineDirectives(self._defines, constants)
+        self._defining: dict[str, Callable[[Token, list[Token]], None]] = {
+            "%define": single.define,
+            "%idefine": single.define,
+            "%xdefine": single.define,
+            "%ixdefine": single.define,
+            "%undef": single.undef,
+            "%assign": single.assign,
+            "%iassign": single.assign,
+            "%strlen": single.strlen,
+        }
         self._directives: dict[str, Callable[[Token, list[Token], Line], None]] = {
-            "%define": self._define, "%idefine": self._define, "%xdefine": self._define,
-            "%ixdefine": self._define, "%undef": self._undef, "%assign": self._assign,
-            "%iassign": self._assign, "%include": self._do_include, "%error": self._error,
-            "%fatal": self._error, "%warning": self._warning, "%macro": self._collect,
-            "%imacro": self._collect, "%rep": self._collect, "%rotate": self._rotate,
-            "%exitrep": self._exit, "%exitmacro": self._exit, "%unmacro": self._unmacro,
-            "%strlen": self._strlen,
-        }  # fmt: skip
+            "%include": self._include_file,
+            "%error": self._error,
+            "%fatal": self._error,
+            "%warning": self._warning,
+            "%macro": self._collect,
+            "%imacro": self._collect,
+            "%rep": self._collect,
+            "%rotate": self._rotate,
+            "%exitrep": self._exit,
+            "%exitmacro": self._exit,
+            "%unmacro": self._unmacro,
+        }
 
     def run(self, source: str, file: str, defines: Mapping[str, str | int]) -> None:
         """Hand on the lines of ``source`` one by one; problems are noted, and their lines left out."""
@@ -149,7 +154,7 @@ class Preprocessor:
             error = LineError(Message(N_("{end} is missing"), {"end": collection.ends}), collection.column)
             self._problems.add(collection.origin, error)
             self._collection = None
-        for condition in frame.conditions:
+        for condition in frame.conditions.open:
             self._problems.add(
                 condition.origin,
                 LineError(Message(N_("{end} is missing"), {"end": "%endif"}), condition.column),
@@ -168,14 +173,13 @@ class Preprocessor:
             if self._collection is not None:
                 self._continue_collection(raw, directive, frame)
                 return
-            is_active = not frame.conditions or frame.conditions[-1].active
-            if directive and self._conditional(directive, raw, origin, frame, is_active):
+            if first is None or not (directive or frame.conditions.active):
                 return
-            if not is_active or first is None:
+            tokens = raw.tokens if frame.call is None else substitute(raw.tokens, frame.call)
+            if directive and frame.conditions.handle(directive, Line(tokens, origin), self._tester):
                 return
-            tokens = raw.tokens
-            if frame.call is not None:
-                tokens = substitute(tokens, frame.call)
+            if not frame.conditions.active:
+                return
             if directive:
                 self._direct(directive, tokens, origin)
             else:
@@ -184,109 +188,18 @@ class Preprocessor:
             self._problems.add(origin, error)
 
     def _direct(self, directive: str, tokens: list[Token], origin: Origin) -> None:
+        define = self._defining.get(directive)
+        if define is not None:
+            define(tokens[0], tokens[1:])
+            return
         handler = self._directives.get(directive)
         if handler is None:
-            known = [*self._directives, "%if", "%elif", "%else", "%endif", "%endmacro", "%endrep"]
-            close = get_close_matches(directive, known, n=1)
-            text = (
-                N_("unknown directive {name}; did you mean {close}?")
-                if close
-                else N_("unknown directive {name}")
+            raise LineError(
+                _unknown_directive(directive, [*self._defining, *self._directives]), tokens[0].column
             )
-            parameters = {"name": directive, "close": close[0] if close else ""}
-            raise LineError(Message(text, parameters), tokens[0].column)
         handler(tokens[0], tokens[1:], Line(tokens, origin))
 
-    # Conditional assembly
-
-    def _conditional(
-        self, directive: str, raw: RawLine, origin: Origin, frame: _Frame, is_active: bool
-    ) -> bool:
-        """Whether it was a directive of conditional assembly, now done."""
-        column = raw.tokens[0].column
-        if frame.call is not None:
-            column = frame.call.column
-        if directive == "%endif":
-            self._innermost(frame, directive, column)
-            frame.conditions.pop()
-            return True
-        if directive == "%else":
-            condition = self._innermost(frame, directive, column)
-            if condition.seen_else:
-                raise LineError(Message(N_("a second %else for one %if")), column)
-            condition.seen_else = True
-            condition.active = condition.parent_active and not condition.taken
-            return True
-        test = test_of(directive)
-        if test is None:
-            return False
-        if directive.startswith("%elif"):
-            condition = self._innermost(frame, directive, column)
-            if condition.seen_else:
-                raise LineError(Message(N_("{name} after %else"), {"name": directive}), column)
-            wanted = condition.parent_active and not condition.taken
-        else:
-            condition = _Condition(origin, column, False, False, is_active)
-            frame.conditions.append(condition)
-            wanted = is_active
-        condition.active = False
-        if wanted:
-            condition.taken = True  # so that a test that cannot be made takes no branch at all
-            tokens = substitute(raw.tokens, frame.call) if frame.call is not None else raw.tokens
-            name, negated = test
-            condition.taken = condition.active = self._tester.holds(name, tokens[1:], column) != negated
-        return True
-
-    @staticmethod
-    def _innermost(frame: _Frame, directive: str, column: int) -> _Condition:
-        if not frame.conditions:
-            raise LineError(Message(N_("{name} without %if"), {"name": directive}), column)
-        return frame.conditions[-1]
-
-    # Single-line macros
-
-    def _define(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        name = _name(tokens, directive)
-        body = tokens[1:]
-        parameters: tuple[str, ...] | None = None
-        if body and body[0].is_operator("(") and not body[0].spaced:
-            end = next((index for index, token in enumerate(body) if token.is_operator(")")), None)
-            if end is None:
-                raise LineError(Message(N_("expected {what} here"), {"what": ")"}), body[-1].column)
-            parameters = tuple(token.text for token in body[1:end] if token.kind == "name")
-            body = body[end + 1 :]
-        kind = directive.text.lower()
-        if "x" in kind:
-            body = self._defines.expand(body)
-        self._defines.set(Define(name, parameters, tuple(body)), fold=kind.startswith("%i"))
-
-    def _undef(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        self._defines.remove(_name(tokens, directive))
-
-    def _assign(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        name = _name(tokens, directive)
-        value = self._constant(tokens[1:], directive.column)
-        self._set_number(name, value, directive, fold=directive.text.lower().startswith("%i"))
-
-    def _constant(self, tokens: list[Token], column: int) -> int:
-        return constant(self._defines.expand(tokens), column, self._constants)
-
-    def _set_number(self, name: str, value: int, directive: Token, fold: bool = False) -> None:
-        body = [Token("number", str(abs(value)), directive.column, False)]
-        if value < 0:
-            body.insert(0, Token("operator", "-", directive.column, True))
-        self._defines.set(Define(name, None, tuple(body)), fold)
-
-    def _strlen(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        name = _name(tokens, directive)
-        text = self._defines.expand(tokens[1:])
-        if len(text) != 1 or text[0].kind != "string":
-            raise LineError(Message(N_("expected {what} here"), {"what": N_("a string")}), directive.column)
-        self._set_number(name, len(string_bytes(text[0].text)), directive)
-
-    # Files and messages
-
-    def _do_include(self, directive: Token, tokens: list[Token], line: Line) -> None:
+    def _include_file(self, directive: Token, tokens: list[Token], line: Line) -> None:
         tokens = self._defines.expand(tokens)
         if len(tokens) != 1 or tokens[0].kind != "string":
             raise LineError(Message(N_("%include needs a file's name in quotes")), directive.column)
@@ -310,15 +223,13 @@ class Preprocessor:
             " " * token.spaced + (string_bytes(token.text).decode() if token.kind == "string" else token.text)
             for token in words
         ).strip()
-        error = LineError(Message(N_("{text}"), {"text": text}), directive.column)
+        error = LineError(Message("{text}", {"text": text}), directive.column)
         if directive.text.lower() == "%fatal":
             raise _StopError(line.origin, error)
         raise error
 
     def _warning(self, directive: Token, tokens: list[Token], line: Line) -> None:
         """A warning changes nothing in the image, so it is passed over."""
-
-    # Multi-line macros and repetition
 
     def _collect(self, directive: Token, tokens: list[Token], line: Line) -> None:
         is_repeat = directive.text.lower() == "%rep"
@@ -348,7 +259,7 @@ class Preprocessor:
 
     def _repeat(self, collection: _Collection, frame: _Frame) -> None:
         try:
-            count = self._constant(collection.header[1:], collection.column)
+            count = self._single.constant(collection.header[1:], collection.column)
             if count > MAX_REPEAT:
                 raise LineError(
                     Message(N_("%rep repeats at most {limit} times"), {"limit": MAX_REPEAT}),
@@ -363,7 +274,12 @@ class Preprocessor:
     def _define_macro(self, collection: _Collection) -> None:
         directive, *header = collection.header
         try:
-            macro = _macro(self._defines.expand(header[1:]), _name(header, directive), collection)
+            macro = parse_macro(
+                macro_name(header, directive),
+                self._defines.expand(header[1:]),
+                collection.lines,
+                collection.column,
+            )
         except LineError as error:
             self._problems.add(collection.origin, error)
             return
@@ -376,7 +292,7 @@ class Preprocessor:
             self._folded_macros[macro.name.lower()] = macro.name
 
     def _unmacro(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        self._macros.pop(_name(tokens, directive), None)
+        self._macros.pop(macro_name(tokens, directive), None)
 
     def _rotate(self, directive: Token, tokens: list[Token], line: Line) -> None:
         call = self._frames[-1].call
@@ -384,7 +300,7 @@ class Preprocessor:
             raise LineError(
                 Message(N_("{name} works inside a macro only"), {"name": "%rotate"}), directive.column
             )
-        count = self._constant(tokens, directive.column)
+        count = self._single.constant(tokens, directive.column)
         if call.parameters:
             turn = count % len(call.parameters)
             call.parameters = call.parameters[turn:] + call.parameters[:turn]
@@ -427,9 +343,9 @@ class Preprocessor:
             self._take(Line(tokens, origin))
             return
         if start:
-            self._take(Line([*tokens[:start]], origin))
+            self._take(Line([tokens[0], Token("operator", ":", tokens[0].column, False)], origin))
         self._serial += 1
-        call = Call(macro, _filled(macro, parameters), self._serial, name.column, origin, outer)
+        call = Call(macro, fill_parameters(macro, parameters), self._serial, name.column, origin, outer)
         self._push(_Frame("macro", iter(macro.body), call))
 
     def _forms(self, token: Token | None) -> list[Macro] | None:
@@ -448,49 +364,18 @@ class _StopError(Exception):
         self.error = error
 
 
+def _unknown_directive(directive: str, known: list[str]) -> Message:
+    names = [*known, "%if", "%ifdef", "%ifndef", "%elif", "%else", "%endif", "%endmacro", "%endrep"]
+    close = get_close_matches(directive, names, n=1)
+    if close:
+        return Message(
+            N_("unknown directive {name}; did you mean {close}?"), {"name": directive, "close": close[0]}
+        )
+    return Message(N_("unknown directive {name}"), {"name": directive})
+
+
 def _origin_of(raw: RawLine, call: Call | None) -> Origin:
     if call is None:
         return Origin(raw.file, raw.number, raw.text)
     outer = call.origin
     return Origin(outer.file, outer.number, outer.text, (call.macro.name, raw.file, raw.number))
-
-
-def _name(tokens: list[Token], directive: Token) -> str:
-    if not tokens or tokens[0].kind != "name":
-        column = tokens[0].column if tokens else directive.column
-        raise LineError(Message(N_("{directive} needs a name"), {"directive": directive.text}), column)
-    return tokens[0].text
-
-
-def _macro(tokens: list[Token], name: str, collection: _Collection) -> Macro:
-    """A macro from what follows its name: ``1-3+ default, default``."""
-    column = collection.column
-    if not tokens or tokens[0].kind != "number":
-        raise LineError(Message(N_("macro {name} needs its number of parameters"), {"name": name}), column)
-    least = int(tokens[0].text)
-    most: int | None = least
-    position = 1
-    if position < len(tokens) and tokens[position].is_operator("-"):
-        limit = tokens[position + 1] if position + 1 < len(tokens) else tokens[position]
-        most = None if limit.is_operator("*") else int(limit.text) if limit.text.isdecimal() else least
-        position += 2
-    greedy = position < len(tokens) and tokens[position].is_operator("+")
-    position += greedy
-    if position < len(tokens) and tokens[position].text == ".nolist":
-        position += 1
-    defaults = tuple(split_parameters(tokens[position:]))
-    return Macro(name, least, most, greedy, defaults, tuple(collection.lines))
-
-
-def _filled(macro: Macro, parameters: list[list[Token]]) -> list[list[Token]]:
-    """The parameters with defaults for those left out, and what a greedy last one takes put together."""
-    if macro.greedy and macro.most is not None and len(parameters) > macro.most:
-        kept, rest = parameters[: macro.most - 1], parameters[macro.most - 1 :]
-        last: list[Token] = []
-        for position, parameter in enumerate(rest):
-            if position:
-                last.append(Token("operator", ",", parameter[0].column if parameter else 1, False))
-            last += parameter
-        return [*kept, last]
-    missing = len(parameters) - macro.least
-    return parameters + list(macro.defaults[missing:]) if macro.most is None or missing >= 0 else parameters
