@@ -9,13 +9,10 @@ from vizapp.isa.decode import decode
 from vizapp.isa.opcodes import OPCODES
 from vizapp.isa.registers import SS
 from vizapp.isa.vectors import UD
-from vizapp.machine.commitment import CommitError
-from vizapp.machine.expansion import SpecificationError
-from vizapp.machine.faults import Fault
-from vizapp.machine.generator import expand, template
-from vizapp.machine.semantics import INSTRUCTIONS
-from vizapp.machine.semantics.declare import restartable
-from vizapp.machine.shapes import (
+from vizapp.machine.engine.commitment import CommitError
+from vizapp.machine.engine.expansion import SpecificationError
+from vizapp.machine.engine.generator import expand, template
+from vizapp.machine.engine.shapes import (
     ImmediateShape,
     MemoryShape,
     RegisterShape,
@@ -24,6 +21,9 @@ from vizapp.machine.shapes import (
     meaning_of,
     number_names,
 )
+from vizapp.machine.faults import Fault
+from vizapp.machine.semantics import INSTRUCTIONS
+from vizapp.machine.semantics.declare import restartable
 from vizapp.machine.system import HANDLERS
 
 EAX, EBX = RegisterShape(0, 4), RegisterShape(3, 4)

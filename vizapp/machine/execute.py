@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.machine.generator import Executor, template
-from vizapp.machine.shapes import describe, meaning_of
+from vizapp.machine.engine.generator import Executor, template
+from vizapp.machine.engine.shapes import describe, meaning_of
 from vizapp.machine.system import HANDLERS
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 """The words that a specification may use, declared for the reader and for the type checker alone.
 
 A specification is a function of an instruction's operands. Reading a parameter reads the operand, assigning
-to it writes it; of a parameter annotated ``Address`` reading gives the offset in its segment. No word has
-a value at run time: ``vizapp.machine.generator`` rewrites the source of a specification for each shape of
-instruction, and every word becomes a constant or an access to the processor.
+to it writes it; of a parameter annotated ``Address`` reading gives the offset in its segment. No word has a
+value at run time: ``machine.engine`` rewrites the source of a specification for each shape of instruction, and
+every word becomes a constant or an access to the processor.
 
 Values are unsigned; what is written must fit (``& MASK``). Every fault comes before the first change of a
-register or flag, so that an instruction that faults has done nothing; ``machine.commitment`` checks it.
+register or flag, so that an instruction that faults has done nothing; ``engine.commitment`` checks it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from collections.abc import Container, Mapping
 
 from vizapp.isa.registers import CS, EAX, EBP, ECX, EDI, EDX, EFLAGS_DF, ESI
 from vizapp.isa.vectors import GP
-from vizapp.machine.access import MASKS, REGISTER_NAMES, Place, read_register, write_register
-from vizapp.machine.shapes import LENGTH, MemoryShape, RegisterShape, Shape
-from vizapp.machine.specification import Source
-from vizapp.machine.trees import HERE, Rewriter, constant, expression, statements
+from vizapp.machine.engine.access import MASKS, REGISTER_NAMES, Place, read_register, write_register
+from vizapp.machine.engine.shapes import LENGTH, MemoryShape, RegisterShape, Shape
+from vizapp.machine.engine.specification import Source
+from vizapp.machine.engine.trees import HERE, Rewriter, constant, expression, statements
 
 FLAG_WORDS = {
     "CF": "cpu.flag_x < cpu.flag_y",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from vizapp.machine.trees import parse
+from vizapp.machine.engine.trees import parse
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Protocol
 
 from vizapp.isa.registers import BYTES, GENERAL, WORDS
-from vizapp.machine.shapes import (
+from vizapp.machine.engine.shapes import (
     ImmediateShape,
     MemoryShape,
     OperandShape,
@@ -19,7 +19,7 @@ from vizapp.machine.shapes import (
     RelativeShape,
     number_name,
 )
-from vizapp.machine.trees import HERE, expression, statements
+from vizapp.machine.engine.trees import HERE, expression, statements
 
 MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFF_FFFF}
 REGISTER_NAMES = {

@@ -22,16 +22,16 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from vizapp.machine.access import place
-from vizapp.machine.commitment import check_commitment
-from vizapp.machine.expansion import Expander, SpecificationError
+from vizapp.machine.engine.access import place
+from vizapp.machine.engine.commitment import check_commitment
+from vizapp.machine.engine.expansion import Expander, SpecificationError
+from vizapp.machine.engine.shapes import Numbers, Shape, number_names, width
+from vizapp.machine.engine.specification import source_of
+from vizapp.machine.engine.trees import HERE
 from vizapp.machine.faults import Fault
 from vizapp.machine.flags import EXPLICIT, KINDS
 from vizapp.machine.semantics import INSTRUCTIONS
 from vizapp.machine.semantics.declare import Conditional, Meaning, Repeated
-from vizapp.machine.shapes import Numbers, Shape, number_names, width
-from vizapp.machine.specification import source_of
-from vizapp.machine.trees import HERE
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 
-from vizapp.machine.trees import in_order
+from vizapp.machine.engine.trees import in_order
 
 ACCESSES = frozenset(f"{kind}{size}" for kind in ("load", "modify", "store") for size in (1, 2, 4))
 
