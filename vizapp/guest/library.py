@@ -68,6 +68,7 @@ _LIBRARY = (
                 "and the kernel reports it."
             )
         ),
+        lesson="rings-and-popf",
     ),
     Guest(
         "popf",
@@ -79,6 +80,7 @@ _LIBRARY = (
                 "trap-and-emulate, right elsewhere."
             )
         ),
+        lesson="rings-and-popf",
     ),
     Guest(
         "sensitive",
