@@ -2,7 +2,7 @@
 
 A specification is a function of an instruction's operands. Reading a parameter reads the operand, assigning
 to it writes it; of a parameter annotated ``Address`` reading gives the offset in its segment. No word has a
-value at run time: ``machine.engine`` rewrites the source of a specification for each shape of instruction, and
+value at run time: ``machine.engine`` rewrites the source of a specification for each shape of instruction and
 every word becomes a constant or an access to the processor.
 
 Values are unsigned; what is written must fit (``& MASK``). Every fault comes before the first change of a
