@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.machine.identity import PENTIUM_4, PENTIUM_4_VIRTUALIZABLE
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
@@ -47,6 +48,7 @@ def build(scenario: Scenario) -> Machine:
         prices=processor.cycles(_overrides(scenario)),
         memory_bytes=technique.host_memory(options),
         hertz=processor.hertz,
+        identity=PENTIUM_4_VIRTUALIZABLE if scenario.virtualizable else PENTIUM_4,
     )
     monitor = technique.start(pc, scenario.image, options)
     pc.marks = scenario.image.marks

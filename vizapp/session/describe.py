@@ -30,6 +30,11 @@ def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stoppe
         return Message(N_("The run has ended. {detail}"), {"detail": stopped.detail})
     if step is None and now.position:
         return Message(N_("The guest runs. Pause it, and each step is explained here."))
+    if step is None and not now.place.is_guest:
+        return Message(
+            N_("The guest is loaded, and the VMM at ring {ring} is about to enter it, at {eip}."),
+            {"ring": now.place.ring, "eip": hexadecimal(now.guest["eip"])},
+        )
     if step is None:
         return Message(
             N_("The guest is loaded and its first instruction, at {eip}, is about to execute."),

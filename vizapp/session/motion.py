@@ -125,8 +125,8 @@ class ToNextEvent(_Working):
 class Running:
     """On and on, at a chosen speed, until the end or until told to stop.
 
-    ``held`` is asked after each step if there are breakpoints; ``caught`` says whether an event between
-    two positions is one to stop at.
+    ``condition`` gives what to ask after each step, None while there are no breakpoints; ``caught`` says
+    whether an event between two positions is one to stop at.
     """
 
     visible: ClassVar[bool] = True
@@ -135,13 +135,13 @@ class Running:
         self,
         timeline: Timeline,
         steps_per_second: float | None,
-        held: Callable[[], bool] | None,
+        condition: Callable[[], Callable[[], bool] | None],
         caught: Callable[[int, int], Event | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeline = timeline
         self._rate = steps_per_second
-        self._held = held
+        self._condition = condition
         self._caught = caught
         self._clock = clock
         self._began = clock()
@@ -165,15 +165,14 @@ class Running:
         before = timeline.cursor
         if limit is not None and limit <= before:
             return timeline.at_end
-        reached = timeline.forward(limit, until=self._held)
+        held = self._condition()
+        reached = timeline.forward(limit, until=held)
         found = self._caught(before, timeline.cursor)
         if found is not None:
             timeline.seek(found.position + 1)
             return True
-        return timeline.at_end or (reached and limit is None) or self._stands()
-
-    def _stands(self) -> bool:
-        return self._held is not None and self._held()
+        stands = held is not None and held()
+        return timeline.at_end or (reached and limit is None) or stands
 
 
 class UntilHeld(_Working):

@@ -6,25 +6,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vizapp.errors import SessionError
 from vizapp.guest.port import ported_lines
 from vizapp.machine import events as ev
-from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
+from vizapp.session.controls import Controls
 from vizapp.session.equivalence import Lockstep
 from vizapp.session.frames import Efficiency, Scorecard, Stage, StageComponent, StageWorld
 from vizapp.session.listing import Listing
-from vizapp.session.motion import (
-    Running,
-    ToInstruction,
-    ToNextEvent,
-    ToPosition,
-    UntilHeld,
-)
 from vizapp.session.observe import Observer
-from vizapp.session.over import Over
 from vizapp.session.recorder import EventStore
 from vizapp.session.recording import Recorder
 from vizapp.session.report import report
@@ -36,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from vizapp.isa.instruction import Instruction
-    from vizapp.machine.events import Event
     from vizapp.machine.pc import Pc
+    from vizapp.messages import Message
+    from vizapp.session.auditor import Leak
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.motion import Motion
     from vizapp.session.observe import Observation
@@ -83,8 +75,9 @@ class Session:
             ported=ported_lines(native, scenario.image) if native is not None else (),
         )
         self._before: Observation | None = None
-        self._breakpoints: frozenset[int] = frozenset()
-        self._catchpoints: frozenset[str] = frozenset()
+        self._controls = Controls(
+            pc, self.timeline, self.store, self._observer, catch=self._recorder.catch, look=self._look
+        )
         self._seen: Observation | None = None
         self._scored: Scorecard | None = None
 
@@ -111,6 +104,10 @@ class Session:
     def seek_instruction(self, instruction: int) -> Frame:
         """To where a guest instruction, counted from 0, is about to execute."""
         return self._do(p.SeekInstruction(instruction))
+
+    def run_to(self, address: int) -> Frame:
+        """Until the guest is about to execute at a linear address; else to the end."""
+        return self._do(p.RunTo(address))
 
     def next_event(self, kinds: Collection[str] | None = None) -> Frame:
         """To just behind the next event of one of ``kinds`` (None: of any)."""
@@ -141,14 +138,13 @@ class Session:
         seconds: float | None = None,
     ) -> None:
         """As ``run``, without making a frame."""
-        timeline = self.timeline
+        timeline, controls = self.timeline, self._controls
         limit = None if max_steps is None else timeline.cursor + max_steps
         deadline = None if seconds is None else time.monotonic() + seconds
-        held = self._at_breakpoint if self._breakpoints else None
         while not timeline.at_end and (deadline is None or time.monotonic() < deadline):
             before = timeline.cursor
-            done = timeline.forward(limit, max_instructions, held)
-            found = self._caught(before, timeline.cursor)
+            done = timeline.forward(limit, max_instructions, controls.held())
+            found = controls.caught(before, timeline.cursor)
             if found is not None:
                 timeline.seek(found.position + 1)
                 return
@@ -157,47 +153,15 @@ class Session:
 
     def set_breakpoints(self, addresses: Collection[int]) -> None:
         """Stop where one of these linear addresses is about to execute in the guest."""
-        self._breakpoints = frozenset(addresses)
+        self._controls.breakpoints = frozenset(addresses)
 
     def set_catchpoints(self, kinds: Collection[str]) -> None:
         """Stop behind events of these kinds while running."""
-        self._catchpoints = frozenset(kinds)
+        self._controls.catchpoints = frozenset(kinds)
 
     def begin(self, command: p.Command) -> Motion | None:
         """What a command sets in motion; None if it is done at once."""
-        timeline, cursor = self.timeline, self.timeline.cursor
-        match command:
-            case p.Step(count):
-                return self._to(cursor + count)
-            case p.Back(count):
-                return self._to(cursor - count)
-            case p.Over():
-                return UntilHeld(timeline, Over(self.machine.pc, self._observer))
-            case p.NextEvent(kinds):
-                return ToNextEvent(timeline, self.store, kinds, self._recorder.catch, self._look)
-            case p.PreviousEvent(kinds):
-                event = self.store.preceding(max(0, cursor - 1), kinds)
-                return self._to(0 if event is None else event.position + 1)
-            case p.Seek(position):
-                return self._to(position)
-            case p.SeekInstruction(instruction):
-                return ToInstruction(timeline, instruction)
-            case p.RunTo(address):
-                return UntilHeld(timeline, lambda: self._stands_at(address))
-            case p.Run(steps_per_second):
-                held = self._at_breakpoint if self._breakpoints else None
-                return Running(timeline, steps_per_second, held, self._caught)
-            case p.SetBreakpoints(addresses):
-                self.set_breakpoints(addresses)
-            case p.SetCatchpoints(kinds):
-                self.set_catchpoints(kinds)
-            case p.Score():
-                return self._scoring()
-            case p.Pause() | p.Close():
-                pass
-            case _:
-                raise SessionError(Message(N_("a session knows no such command")))
-        return None
+        return self._scoring() if isinstance(command, p.Score) else self._controls.begin(command)
 
     def frame(self, *, moving: bool = False) -> Frame:
         """The state at the cursor."""
@@ -211,7 +175,7 @@ class Session:
             stopped=timeline.stopped if timeline.at_end else None,
             scorecard=self.scorecard(),
             heat=self._recorder.heat,
-            breakpoints=self._breakpoints,
+            breakpoints=self._controls.breakpoints,
             moving=moving,
         )
 
@@ -240,6 +204,11 @@ class Session:
         self.timeline.seek(self.timeline.end)
         scored = self._scored is not None or self._lockstep is not None
         return report(self.scenario, self.frame(), self.store, scored=scored)
+
+    @property
+    def leaks(self) -> tuple[Leak, ...]:
+        """What the guest reached though it is not its own, in the order in which it did."""
+        return tuple(self._auditor.leaks)
 
     def progress(self) -> Progress:
         """How far the recording has come."""
@@ -298,9 +267,6 @@ class Session:
             pass
         return self.frame()
 
-    def _to(self, position: int) -> Motion:
-        return ToPosition(self.timeline, position, self._look)
-
     def _look(self) -> None:
         """See the machine where the cursor passes, one step before it arrives."""
         self._before = self._observer.look()
@@ -321,20 +287,6 @@ class Session:
         self._look()
         self.timeline.seek(wanted + 1)
         return self._before
-
-    def _stands_at(self, address: int) -> bool:
-        pc = self.machine.pc
-        return pc.cpu.eip == address and pc.meter.place.is_guest
-
-    def _at_breakpoint(self) -> bool:
-        pc = self.machine.pc
-        return pc.cpu.eip in self._breakpoints and pc.meter.place.is_guest
-
-    def _caught(self, start: int, end: int) -> Event | None:
-        if not self._catchpoints:
-            return None
-        event = self.store.following(start, self._catchpoints)
-        return event if event is not None and event.position < end else None
 
     def _start_lockstep(self) -> Lockstep | None:
         pc, monitor, technique, _ = self.machine

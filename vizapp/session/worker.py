@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vizapp.errors import VizappError
 from vizapp.messages import N_, Message
-from vizapp.session.protocol import FRAMES_PER_SECOND, Close, Failed, Opened
+from vizapp.session.protocol import FRAMES_PER_SECOND, Close, Failed, Opened, SetBreakpoints, SetCatchpoints
 from vizapp.session.recorder import EventColumns
 from vizapp.session.session import Session
 
@@ -64,26 +64,28 @@ class Worker:
         try:
             action()
         except VizappError as error:
-            self._motion = None
             self._pipe.send(Failed(error.message))
-        except (EOFError, OSError, KeyboardInterrupt):
+        except (EOFError, OSError):
             raise
         except Exception as error:  # a defect of ours must not cost the recording
-            self._motion = None
             text = f"{type(error).__name__}: {error}"
             self._pipe.send(Failed(Message(N_("the session could not do that: {error}"), {"error": text})))
 
     def _obey(self, command: Command) -> None:
-        self._motion = self._session.begin(command)
-        if self._motion is None:
+        motion = self._session.begin(command)
+        if not isinstance(command, SetBreakpoints | SetCatchpoints):
+            self._motion = motion
+        if motion is None:
             self._publish()
 
     def _advance(self) -> None:
-        assert self._motion is not None
-        if self._motion.advance():
-            self._motion = None
+        motion, self._motion = self._motion, None
+        assert motion is not None
+        if motion.advance():
             self._publish()
-        elif self._motion.visible and time.monotonic() - self._sent_at >= 1 / FRAMES_PER_SECOND:
+            return
+        self._motion = motion  # a motion that failed is not tried again
+        if motion.visible and time.monotonic() - self._sent_at >= 1 / FRAMES_PER_SECOND:
             self._publish()
 
     def _publish(self) -> None:
