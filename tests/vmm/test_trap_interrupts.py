@@ -114,13 +114,13 @@ def test_a_halt_with_interrupts_off_ends_the_run():
 
 
 def test_interrupting_ring_3_switches_to_the_kernel_s_stack():
-    run = ticking("USER; user: cmp dword [0x120000], 2; jb user; int 0x80").run()
+    run = ticking("USER; user: cmp dword [0x120000], 2; jb user; cli").run()
     assert run.memory(0x12_0000) >= 2
     assert run.monitor.guest_view().selectors[1] == 8
 
 
 def test_on_stock_x86_a_return_to_ring_3_is_never_interrupted_again():
-    run = ticking("USER; user: inc ecx; cmp ecx, 3000; jb user; int 0x80", virtualizable=False).run()
+    run = ticking("USER; user: inc ecx; cmp ecx, 3000; jb user; cli", virtualizable=False).run()
     assert run.memory(0x12_0000) == 0
     assert not injected(run)
 
