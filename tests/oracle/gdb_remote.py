@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Registers(NamedTuple):
-    """``general`` is EAX ECX EDX EBX ESP EBP ESI EDI; ``selectors`` CS SS DS ES FS GS, as the stub has them."""
+    """``general``: EAX ECX EDX EBX ESP EBP ESI EDI; ``selectors``: CS SS DS ES FS GS, the stub's order."""
 
     general: tuple[int, ...]
     eip: int

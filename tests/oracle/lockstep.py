@@ -1,7 +1,7 @@
 """A guest stepped on this machine and on qemu-system-i386 at once; the first difference ends it.
 
 What is compared after every step: the general registers, EIP, EFLAGS, the selectors, and behind a delivery
-the frame on the handler's stack, error code included. What an instruction leaves undefined and what depends on
+the handler's frame, error code included. What an instruction leaves undefined and what depends on
 time (RDTSC, the timer's ports) is taken over from QEMU, since it is no difference.
 """
 
