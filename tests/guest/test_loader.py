@@ -226,3 +226,16 @@ def test_iterations_are_not_for_files(tmp_path: Path) -> None:
     binary.write_bytes(b"\x90\xf4")
     with pytest.raises(ScenarioError, match="only guests of the library take iterations"):
         load_guest(str(binary), load=0, iterations=3)
+
+
+def test_name_that_no_file_can_have_gives_the_reason() -> None:
+    with pytest.raises(ImageError, match="cannot be read"):
+        load_guest("a" * 5000 + ".bin")
+
+
+def test_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.img"
+    with huge.open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(ImageError, match="1024 are the most"):
+        load_guest(str(huge))

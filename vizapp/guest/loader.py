@@ -63,7 +63,7 @@ def load_guest(
         _refuse_options(guest, load, entry, bits)
         return build_guest(guest, build, iterations, defines)
     path = Path(guest)
-    if not path.exists():
+    if not _exists(path):
         if path.suffix or len(path.parts) > 1:
             raise ImageError(Message(N_("there is no file {file}"), {"file": guest}))
         raise UnknownNameError("guest", guest, GUESTS)
@@ -80,6 +80,13 @@ def load_guest(
         directories = (path.parent, guest_directory())
         return assemble_image(path, path.name, build, defines or {}, directories)
     return _flat_binary(path, data, load, entry, bits)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a directory on the way is closed, a name is too long
+        raise _unreadable(path, error) from None
 
 
 def _read(path: Path) -> bytes:
@@ -99,13 +106,15 @@ def _read(path: Path) -> bytes:
             )
         data = path.read_bytes()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ImageError(
-            Message(N_("{file} cannot be read: {reason}"), {"file": str(path), "reason": reason})
-        ) from None
+        raise _unreadable(path, error) from None
     if not data:
         raise ImageError(Message(N_("{file} is empty"), {"file": str(path)}))
     return data
+
+
+def _unreadable(path: Path, error: OSError) -> ImageError:
+    reason = error.strerror or str(error)
+    return ImageError(Message(N_("{file} cannot be read: {reason}"), {"file": str(path), "reason": reason}))
 
 
 def _refuse_by_content(path: Path, data: bytes, *, flat: bool) -> None:
