@@ -74,6 +74,15 @@ def test_forgets_one_page(shadow):
     assert (shadow.entry(0x1000), shadow.entry(0x2000) >> 12) == (0, 6)
 
 
+def test_the_monitor_s_own_area_is_neither_filled_nor_forgotten(shadow):
+    memory = shadow._memory
+    memory.write((ENTRY >> 12 << 12) + 4, 4, 0x7003)
+    assert not shadow.drop(BASE + 0x1000)
+    assert memory.read((ENTRY >> 12 << 12) + 4, 4) == 0x7003
+    with pytest.raises(ValueError, match="belongs to the monitor"):
+        shadow.fill(BASE + 0x1000, ALL, 5, write=True)
+
+
 def test_says_when_there_is_no_table_left(shadow):
     for index in range(POOL_PAGES):
         assert shadow.has_room(index << 22)

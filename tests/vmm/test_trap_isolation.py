@@ -4,7 +4,7 @@ import random
 
 import pytest
 from leaky import LEAKED_PAGE, LEAKED_PORT, PAGE_GUEST, PORT_GUEST, PageLeak, PortLeak
-from vmm_support import ORIGIN, Run, image_of, small_image
+from vmm_support import ORIGIN, Run, image_of, like_native, small_image
 
 from vizapp.machine.places import Place
 
@@ -88,6 +88,10 @@ def test_random_kernel_code_reaches_nothing_of_the_monitor(virtualizable):
         assert {owner for owner, _ in watch.frames} == {"vm0"}
         assert not watch.ports
         assert monitor_memory(run) == before
+
+
+def test_invlpg_of_the_monitor_s_addresses_does_it_no_harm():
+    like_native("PAGING; invlpg [0xFFC00000]; invlpg [0xFFC05000]; mov eax, cr0")
 
 
 def test_no_port_of_the_machine_is_reached():

@@ -50,6 +50,7 @@ class Shadow:
         pool = frames.allocate(owner, POOL_PAGES)
         self._free: tuple[int, ...] = tuple(range(pool, pool + POOL_PAGES))
         self._filled: tuple[int, ...] = ()  # page numbers, in the order in which they were filled
+        self._monitor_base = monitor_base
         memory.write((self.directory << PAGE_SHIFT) + (monitor_base >> 22) * 4, 4, monitor_entry)
 
     @property
@@ -69,8 +70,11 @@ class Shadow:
     def fill(self, linear: int, guest: Translation, frame: int, *, write: bool) -> int:
         """Map the page of ``linear`` to a host frame with the rights that the guest's tables grant an access.
 
-        Returns the entry. The caller invalidates the processor's TLB if there was an older one.
+        Returns the entry. The caller invalidates the processor's TLB if there was an older one. ValueError for
+        an address in the monitor's area.
         """
+        if self._is_monitor(linear):
+            raise ValueError(f"{linear:#x} belongs to the monitor")
         flags = PTE_P | PTE_A
         if write and not guest.writable:
             flags |= PTE_W | PTE_D  # the guest kernel writes through write protection: CR0.WP is clear
@@ -91,8 +95,8 @@ class Shadow:
         return entry
 
     def drop(self, linear: int) -> bool:
-        """Forget one page; whether it was there."""
-        table = self._table(linear)
+        """Forget one page of the guest's; whether it was there."""
+        table = None if self._is_monitor(linear) else self._table(linear)
         if table is None or not self._memory.read(_slot(table, linear), 4):
             return False
         self._memory.write(_slot(table, linear), 4, 0)
@@ -129,6 +133,9 @@ class Shadow:
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
         self._free, self._filled = saved
+
+    def _is_monitor(self, linear: int) -> bool:
+        return linear >> 22 == self._monitor_base >> 22
 
     def _table(self, linear: int) -> int | None:
         entry = self._memory.read((self.directory << PAGE_SHIFT) + (linear >> 22) * 4, 4)
