@@ -86,11 +86,13 @@ class _Checker:
     def _evaluated(self, value: ast.expr, state: _State) -> _State:
         """The state after an expression."""
         for node in in_order(value):
-            match node:
-                case ast.Call(func=ast.Attribute(attr="change_flags")):
-                    state = replace(state, changed=state.changed or "eflags")
-                case ast.Call(func=ast.Attribute(attr=access)) if access in ACCESSES:
-                    state = self._accessed(access, node, state)
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            method = node.func.attr
+            if method == "change_flags":
+                state = replace(state, changed=state.changed or "eflags")
+            elif method in ACCESSES:
+                state = self._accessed(method, node, state)
         return state
 
     def _accessed(self, access: str, node: ast.Call, state: _State) -> _State:

@@ -49,13 +49,17 @@ class Rewriter(ast.NodeVisitor):
         result: list[Any] = []
         changed = False
         for node in nodes:
-            new = self.visit(node) if isinstance(node, ast.AST) else node
+            new = self.visit(node) if isinstance(node, ast.expr | ast.stmt) else node
             changed = changed or new is not node
             if isinstance(new, list):
                 result += new
             else:
                 result.append(new)
         return result if changed else nodes
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """A constant stays."""
+        return node
 
 
 class _Fill(Rewriter):
@@ -73,7 +77,8 @@ _parsed = cache(parse)
 
 def statements(text: str, **parts: ast.expr) -> list[ast.stmt]:
     """Parse statements, with ``parts`` in the place of the names that they have in the text."""
-    return list(_Fill(parts).visit_all(_parsed(text)))
+    body = _parsed(text)
+    return list(_Fill(parts).visit_all(body) if parts else body)
 
 
 def expression(text: str, **parts: ast.expr) -> ast.expr:
@@ -96,5 +101,6 @@ def in_order(node: ast.AST) -> Iterator[ast.AST]:
             yield from in_order(child)
         elif isinstance(child, list):
             for member in child:
-                yield from in_order(member)
+                if isinstance(member, ast.expr):
+                    yield from in_order(member)
     yield node
