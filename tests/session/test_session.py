@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from vizapp.errors import ScenarioError, UnknownNameError
+from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine import events as ev
+from vizapp.machine.image import Image
 from vizapp.session.frames import Frame
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
@@ -165,3 +167,25 @@ def test_bad_scenarios_are_refused_with_a_sentence(scenario: MakeScenario) -> No
         Session(Scenario(plan.image, overrides={"exeption": 3}))
     with pytest.raises(ScenarioError):
         Session(Scenario(plan.image, overrides={"exception": -3}))
+
+
+# mov al, 0x2A; out 0x80, al; mov al, 7; out 0xF4, al; hlt
+PORT_WRITER = Image(
+    "ports",
+    "native",
+    ((GuestPhysical(0x10_0000), bytes.fromhex("B02A E680 B007 E6F4 F4")),),
+    Linear(0x10_0000),
+)
+
+
+@pytest.mark.parametrize("technique", ["native", "trap-and-emulate"])
+def test_ports_can_be_logged_and_can_end_the_run(technique: str) -> None:
+    session = Session(Scenario(PORT_WRITER, technique, exit_port=0xF4, log_ports=(0x80,)))
+    frame = session.run()
+    assert frame.stopped is not None
+    assert frame.stopped.reason == "exit-port"
+    assert frame.stopped.detail.parameters["status"] == 7
+    assert session.port_logs == {0x80: b"\x2a"}
+    session.seek(0)
+    session.run()
+    assert session.port_logs == {0x80: b"\x2a"}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
+READABLE = "readable"  # the monitor's, but every guest may read it
 
 
 class Leak(NamedTuple):
@@ -99,7 +100,7 @@ class Auditor:
         if self._owner(kind, number) != own:
             self._ownership = self._declare()
         owner = self._owner(kind, number)
-        if owner == own:
+        if owner == own or (owner == READABLE and not write):
             self._seen.add((place.vm, place.ring, kind, number, write))
         else:
             self._note(position, place, kind, number, write, owner)

@@ -14,10 +14,12 @@ from vizapp.session.frames import Progress, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizapp.machine.board import Board
     from vizapp.machine.pc import Pc
     from vizapp.machine.places import Place
     from vizapp.session.auditor import Auditor
     from vizapp.session.equivalence import Lockstep
+    from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
 
 DIVERGED = "diverged"
@@ -34,7 +36,14 @@ class Recorder:
     """
 
     def __init__(
-        self, pc: Pc, technique: str, store: EventStore, auditor: Auditor, lockstep: Lockstep | None
+        self,
+        pc: Pc,
+        technique: str,
+        store: EventStore,
+        auditor: Auditor,
+        lockstep: Lockstep | None,
+        guest_board: Board | None,
+        taps: PortTaps,
     ) -> None:
         self.heat: dict[int, int] = {}
         self._pc = pc
@@ -45,9 +54,13 @@ class Recorder:
         self.watcher: Callable[[Pc], None] | None = None
         self._marks = 0
         self._catch: frozenset[str] | None = frozenset()
+        self._taps = taps
         self._attached = False
         pc.listener = self._event
         pc.on_access = self._access
+        if guest_board is not None:
+            guest_board.on_port = taps.access
+        self._guest_is_bare = guest_board is pc.board
         pc.on_port = self._port
         self._measure(None)
 
@@ -57,7 +70,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Attach."""
-        self._attached = True
+        self._attached = self._taps.recording = True
         self._pc.on_retired = self._retired
         if self._lockstep is not None:
             self._lockstep.begin()
@@ -66,7 +79,7 @@ class Recorder:
         """Detach, and say whether the run ends here: because it stopped, or because it diverged."""
         pc = self._pc
         pc.on_retired = None
-        self._attached = False
+        self._attached = self._taps.recording = False
         self._catch = frozenset()
         stopped = None if pc.stopped is None else Stopped(*pc.stopped)
         if self._lockstep is not None:
@@ -128,5 +141,7 @@ class Recorder:
             self._auditor.access(self._pc.position, place, frame, write)
 
     def _port(self, place: Place, port: int, size: int, write: bool, value: int) -> None:
+        if self._guest_is_bare:
+            self._taps.access(place, port, size, write, value)
         if self._attached:
             self._auditor.port(self._pc.position, place, port, write)

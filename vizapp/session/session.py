@@ -16,6 +16,7 @@ from vizapp.session.equivalence import Lockstep
 from vizapp.session.frames import Efficiency, Scorecard, Stage, StageComponent, StageWorld
 from vizapp.session.listing import Listing
 from vizapp.session.observe import Observer
+from vizapp.session.port_taps import PortTaps
 from vizapp.session.recorder import EventStore
 from vizapp.session.recording import Recorder
 from vizapp.session.report import report
@@ -62,7 +63,16 @@ class Session:
         self._observer = Observer(pc, monitor, self._listing.disassemble, scenario.image.bits)
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)
         self._lockstep = self._start_lockstep() if lockstep else None
-        self._recorder = Recorder(pc, scenario.technique, self.store, self._auditor, self._lockstep)
+        self._taps = PortTaps(pc, scenario)
+        self._recorder = Recorder(
+            pc,
+            scenario.technique,
+            self.store,
+            self._auditor,
+            self._lockstep,
+            monitor.devices.board,
+            self._taps,
+        )
         self.timeline = Timeline(pc, self._recorder)
         native = scenario.yardstick
         self._builder = FrameBuilder(
@@ -204,6 +214,11 @@ class Session:
         self.timeline.seek(self.timeline.end)
         scored = self._scored is not None or self._lockstep is not None
         return report(self.scenario, self.frame(), self.store, scored=scored)
+
+    @property
+    def port_logs(self) -> dict[int, bytes]:
+        """What the guest has written to each port that the scenario logs."""
+        return {port: bytes(written) for port, written in self._taps.written.items()}
 
     @property
     def leaks(self) -> tuple[Leak, ...]:

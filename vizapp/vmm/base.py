@@ -24,6 +24,7 @@ from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.stage import StageWorld
 
 if TYPE_CHECKING:
+    from vizapp.machine.board import Board
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.devices.pic import Pic
     from vizapp.machine.devices.pit import Pit
@@ -73,12 +74,16 @@ class CpuView(NamedTuple):
 
 
 class Devices(NamedTuple):
-    """What the guest takes for its hardware: the PC's own devices, or a virtual machine's."""
+    """What the guest takes for its hardware: the PC's own devices, or a virtual machine's.
+
+    ``board`` is where its port accesses arrive; None where it has no ports.
+    """
 
     pic: Pic
     pit: Pit
     uart: Uart
     screen: TextScreen
+    board: Board | None = None
 
 
 class Ownership(NamedTuple):

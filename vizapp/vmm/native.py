@@ -29,7 +29,7 @@ class NativeMonitor:
 
     def __init__(self, pc: Pc) -> None:
         self._pc = pc
-        self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen)
+        self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen, pc.board)
 
     def run_phase(self, name: str) -> str | None:
         """There are no doors, so there is nothing to run."""

@@ -35,7 +35,7 @@ class VirtualDevices(Board):
         read_time: ReadTime,
     ) -> None:
         super().__init__(memory.dump, hertz, now, place, read_time)
-        self.devices = Devices(self.pic, self.pit, self.uart, self.screen)
+        self.devices = Devices(self.pic, self.pit, self.uart, self.screen, self)
 
     def next_event(self) -> int | None:
         """The cycle at which a device will next act by itself, None if none ever will."""
