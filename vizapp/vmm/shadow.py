@@ -70,8 +70,8 @@ class Shadow:
     def fill(self, linear: int, guest: Translation, frame: int, *, write: bool) -> int:
         """Map the page of ``linear`` to a host frame with the rights that the guest's tables grant an access.
 
-        Returns the entry. The caller invalidates the processor's TLB if there was an older one. ValueError for
-        an address in the monitor's area.
+        Returns the entry. The caller invalidates the processor's TLB if there was an older one. An address in
+        the monitor's area is a ValueError.
         """
         if self._is_monitor(linear):
             raise ValueError(f"{linear:#x} belongs to the monitor")
