@@ -28,21 +28,28 @@ _REPEAT_PREFIX = {"rep": 0xF3, "repne": 0xF2}
 
 
 class EncodeError(Exception):
-    """No encoding: ``message`` says why, for people."""
+    """No encoding.
 
-    def __init__(self, message: Message) -> None:
+    Attributes:
+        message: says why, for people.
+        position: of the operand that is to blame, in the table's order; None: all of them.
+    """
+
+    def __init__(self, message: Message, position: int | None = None) -> None:
         super().__init__(message.in_english())
         self.message = message
+        self.position = position
 
 
 # A memory operand without a size is of the default size here; anywhere else it has to be told.
 _DEFAULT_SIZED = frozenset({"jmp", "call"})
 
 
-def _number(value: int, size: int) -> bytes:
+def _number(value: int, size: int, position: int) -> bytes:
     if not fits(value, size):
         raise EncodeError(
-            Message(N_("{value} does not fit in {bits} bits"), {"value": f"{value:#x}", "bits": 8 * size})
+            Message(N_("{value} does not fit in {bits} bits"), {"value": f"{value:#x}", "bits": 8 * size}),
+            position,
         )
     return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
 
@@ -71,7 +78,7 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
     tail = b""
     code_byte = opcode.code
     branch: tuple[int, int] | None = None
-    for code, operand in zip(opcode.operands, request.operands, strict=True):
+    for position, (code, operand) in enumerate(zip(opcode.operands, request.operands, strict=True)):
         match operand:
             case Register(index) | ControlRegister(index) | DebugRegister(index) | SegmentRegister(index):
                 if code in ("Gb", "Gw", "Gv", "Cd", "Dd", "Sw"):
@@ -90,16 +97,16 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
                 if code in ("Jb", "Jz"):
                     branch = (1 if code == "Jb" else size, value)
                 elif code in ("Ib", "Ibs"):
-                    tail += _number(value if code == "Ib" else value & 0xFF, 1)
+                    tail += _number(value if code == "Ib" else value & 0xFF, 1, position)
                 elif code == "Iw":
-                    tail += _number(value, 2)
+                    tail += _number(value, 2, position)
                 elif code == "Iz":
-                    tail += _number(value, size)
+                    tail += _number(value, size, position)
             case Relative(displacement):
                 width = 1 if code == "Jb" else size
                 tail += (displacement & (1 << 8 * width) - 1).to_bytes(width, "little")
             case FarPointer(selector, offset):
-                tail += _number(offset, size) + _number(selector, 2)
+                tail += _number(offset, size, position) + _number(selector, 2, position)
     escape = b"\x0f" if opcode.two_byte else b"\xf3" if opcode.encoding.startswith("F3 ") else b""
     if rm:
         rm = bytes([rm[0] | reg << 3]) + rm[1:]

@@ -183,7 +183,7 @@ def assemble(
     for where, error in result.problems:
         problems.add(where, error)
     if problems.found:
-        raise AssemblyError(tuple(problems.found))
+        raise AssemblyError(problems.in_order())
     named = [(item.label, item) for item in parser.items if item.label is not None]
     return Assembly(
         Linear(origin),

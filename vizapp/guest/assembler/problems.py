@@ -36,7 +36,7 @@ class LineError(Exception):
 
 @dataclass(slots=True)
 class Problems:
-    """All that is wrong with a source, in the order in which it was found, nothing twice."""
+    """All that is wrong with a source, nothing twice."""
 
     found: list[SourceProblem] = field(default_factory=list)
 
@@ -52,3 +52,10 @@ class Problems:
         problem = SourceProblem(origin.file, origin.number, error.column, message)
         if problem not in self.found:
             self.found.append(problem)
+
+    def in_order(self) -> tuple[SourceProblem, ...]:
+        """By place: files in the order of their first problem, then line and column."""
+        files = list(dict.fromkeys(problem.file for problem in self.found))
+        return tuple(
+            sorted(self.found, key=lambda problem: (files.index(problem.file), problem.line, problem.column))
+        )

@@ -204,7 +204,10 @@ class InstructionStatement:
                 short=short,
             )
         except EncodeError as error:
-            column = self.operands[0].column if self.operands else self.column
+            blamed = error.position or 0
+            column = (
+                self.operands[min(blamed, len(self.operands) - 1)].column if self.operands else self.column
+            )
             raise LineError(error.message, column) from None
 
 
