@@ -167,14 +167,14 @@ class CodeCache:
             return prepare(decode(raw, Linear(cpu.eip), bits))
         except DecodeError as error:
             if error.kind != "truncated":
-                raise _refusal(error, cpu, raw) from None
+                raise _refusal(error) from None
         if count < room:
             linear = cpu.segments[CS].base + cpu.eip + count & M32
             raw += self._mmu.fetch(linear, room - count, cpu.cpl == 3)
             try:
                 instruction = decode(raw, Linear(cpu.eip), bits)
             except DecodeError as error:
-                raise _refusal(error, cpu, raw) from None
+                raise _refusal(error) from None
             key = bytes((bits,)) + instruction.raw
             found = self._crossing.get(key)
             if found is None:
@@ -201,14 +201,9 @@ class CodeCache:
             self.unlink()
 
 
-def _refusal(error: DecodeError, cpu: Cpu, raw: bytes) -> Fault | Unimplemented:
+def _refusal(error: DecodeError) -> Fault | Unimplemented:
     """What the processor, or the product, makes of bytes that do not decode."""
     if error.kind == "unimplemented":
-        return Unimplemented(
-            Message(
-                N_("the {kind} instruction at {address} is not implemented; its bytes: {bytes}"),
-                {"kind": error.detail, "address": f"{cpu.eip:#010x}", "bytes": raw[:8].hex(" ")},
-            )
-        )
+        return Unimplemented(Message(N_("{kind} instructions are not implemented"), {"kind": error.detail}))
     # More than 15 bytes, or cut off by the limit of CS, is #GP; the rest is no instruction.
     return Fault(vectors.UD) if error.kind == "unknown" else Fault(vectors.GP, 0)
