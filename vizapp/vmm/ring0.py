@@ -58,6 +58,12 @@ def outb(pc: Pc, port: int, value: int) -> None:
     pc.cpu.ports.write(port, 1, value)
 
 
+def inb(pc: Pc, port: int) -> int:
+    """IN of a byte from a device of the machine."""
+    pc.meter.charge("mon_port")
+    return pc.cpu.ports.read(port, 1)
+
+
 def jump(pc: Pc, tables: HostTables, offset: int) -> None:
     """Leave the routine: the processor goes on at one of the exits of ``stubs``."""
     pc.cpu.eip = tables.code(offset)

@@ -64,6 +64,7 @@ GUEST_DOOR: Final = SAVE + len(_SAVE)
 NESTED_DOOR: Final = GUEST_DOOR + 4
 EXIT_ALL: Final = PAGE_SIZE + 0x80
 EXIT: Final = EXIT_ALL + len(_EXIT_ALL)
+EXIT_IRET: Final = EXIT + len(_EXIT) - 1
 NESTED_EXIT: Final = PAGE_SIZE + 0xC0
 IDLE: Final = PAGE_SIZE + 0xE0
 IDLE_DOOR: Final = IDLE + len(_IDLE)

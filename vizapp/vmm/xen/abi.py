@@ -9,7 +9,8 @@ from __future__ import annotations
 from vizapp.isa.addresses import Linear
 
 HYPERCALL_VECTOR = 0x82
-EVENT_CALLBACK_VECTOR = 0x100  # not a processor vector: the upcall is no interrupt
+HYPERCALL_BYTES = 2  # of INT 0x82
+SYSTEM_CALL_VECTOR = 0x80  # the one whose gate may lead straight into the guest kernel
 
 HYPERCALLS = {
     0: "set_trap_table", 1: "mmu_update", 2: "set_gdt", 3: "stack_switch", 4: "set_callbacks",
@@ -24,7 +25,7 @@ HYPERCALLS = {
 IRET = 23
 
 # Errors: negated errno of Linux, in EAX.
-EPERM, ESRCH, ENOENT, EFAULT, EBUSY, EEXIST, EINVAL, ENOSPC, ENOSYS = 1, 3, 2, 14, 16, 17, 22, 28, 38
+EPERM, ENOENT, ESRCH, EFAULT, EEXIST, EINVAL, ENOSPC, ENOSYS, ETIME = 1, 2, 3, 14, 17, 22, 28, 38, 62
 
 # Selectors of the reserved part of the GDT, from page 14 (entry 7168) on.
 FIRST_RESERVED_GDT_PAGE = 14
@@ -66,19 +67,24 @@ SHUTDOWN_REASONS = {0: "poweroff", 1: "reboot", 2: "suspend", 3: "crash"}
 
 EVTCHNOP_BIND_VIRQ, EVTCHNOP_CLOSE, EVTCHNOP_SEND, EVTCHNOP_STATUS = 1, 3, 4, 5
 EVTCHNOP_ALLOC_UNBOUND, EVTCHNOP_BIND_IPI, EVTCHNOP_UNMASK = 6, 7, 9
+EVTCHNSTAT = {"closed": 0, "unbound": 1, "interdomain": 2, "pirq": 3, "virq": 4, "ipi": 5}
 VIRQ_TIMER, VIRQ_DEBUG, VIRQ_CONSOLE = range(3)
 VIRQ_NAMES = {VIRQ_TIMER: "timer", VIRQ_DEBUG: "debug", VIRQ_CONSOLE: "console"}
+VIRQS = 24
 
 CALLBACKOP_REGISTER, CALLBACKOP_UNREGISTER = 0, 1
 CALLBACKTYPE_EVENT, CALLBACKTYPE_FAILSAFE = 0, 1
+CALLBACKF_MASK_EVENTS = 1
 
 VCPUOP_SET_PERIODIC_TIMER, VCPUOP_STOP_PERIODIC_TIMER = 6, 7
 VCPUOP_SET_SINGLESHOT_TIMER, VCPUOP_STOP_SINGLESHOT_TIMER = 8, 9
+VCPU_SSHOTTMR_FUTURE = 1  # refuse a time that has passed
 
 CONSOLEIO_WRITE, CONSOLEIO_READ = 0, 1
 
 MMU_NORMAL_PT_UPDATE, MMU_MACHPHYS_UPDATE, MMU_PT_UPDATE_PRESERVE_AD = 0, 1, 2
 MMU_UPDATE_SIZE = 16
+MMU_UPDATE_PREEMPTED = 1 << 31  # in the count: an earlier part of the request is already done
 MMUEXT_PIN_L1, MMUEXT_PIN_L2, MMUEXT_UNPIN, MMUEXT_NEW_BASEPTR = 0, 1, 4, 5
 MMUEXT_TLB_FLUSH_LOCAL, MMUEXT_INVLPG_LOCAL, MMUEXT_TLB_FLUSH_MULTI, MMUEXT_INVLPG_MULTI = 6, 7, 8, 9
 MMUEXT_TLB_FLUSH_ALL, MMUEXT_INVLPG_ALL, MMUEXT_FLUSH_CACHE, MMUEXT_SET_LDT = 10, 11, 12, 13

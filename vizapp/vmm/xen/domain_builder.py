@@ -71,6 +71,13 @@ def build(memory: PhysicalMemory, domain: Domain, image: Image, magic: bytes = a
         if needed == count:
             break
         count = needed
+    if base + mapped_end > abi.HYPERVISOR_START:
+        raise ScenarioError(
+            Message(
+                N_("{name} is linked at {base} and would reach into the hypervisor's part of linear memory"),
+                {"name": image.name, "base": f"{base:#010x}"},
+            )
+        )
     if mapped_end > domain.frames * PAGE_SIZE:
         raise ScenarioError(
             Message(
@@ -82,7 +89,7 @@ def build(memory: PhysicalMemory, domain: Domain, image: Image, magic: bytes = a
     for address, data in image.segments:
         place(address, data)
     if "hypercall_page" in image.symbols:
-        place((image.symbols["hypercall_page"] - base) & ~PAGE_MASK, abi.hypercall_page())
+        place(_hypercall_page(image, kernel_end), abi.hypercall_page())
     place(p2m, b"".join((domain.first_frame + pfn).to_bytes(4, "little") for pfn in range(domain.frames)))
     _lay_tables(memory, domain, base, tables, count, mapped_end)
 
@@ -109,6 +116,19 @@ def build(memory: PhysicalMemory, domain: Domain, image: Image, magic: bytes = a
         page_directory=domain.first_frame + (tables >> PAGE_SHIFT),
         tables=1 + count,
     )
+
+
+def _hypercall_page(image: Image, kernel_end: int) -> int:
+    """The offset at which the guest wants its hypercall page; ScenarioError if it is not one of its pages."""
+    offset = image.symbols["hypercall_page"] - image.virtual_base
+    if offset & PAGE_MASK or not 0 <= offset < kernel_end:
+        raise ScenarioError(
+            Message(
+                N_("hypercall_page of {name} is at {address}, which is no page of the image"),
+                {"name": image.name, "address": f"{image.symbols['hypercall_page']:#010x}"},
+            )
+        )
+    return offset
 
 
 def _lay_tables(memory: PhysicalMemory, domain: Domain, base: int, tables: int, count: int, end: int) -> None:

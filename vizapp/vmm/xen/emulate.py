@@ -5,26 +5,37 @@ Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vizapp.isa.registers import CR0_TS, GENERAL
+from vizapp.isa import registers as r
+from vizapp.isa.descriptors import unpack
 from vizapp.machine.cpu import Cpu
-from vizapp.machine.faults import Fault
+from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.ports import PortBus
 from vizapp.machine.segments import SegmentState
 from vizapp.messages import N_, Message
+from vizapp.vmm.instruction_fetch import fetch
+from vizapp.vmm.processor_view import general, set_general
+from vizapp.vmm.xen import abi, address_spaces
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
-    from vizapp.vmm.trap_frame import TrapFrame
-    from vizapp.vmm.xen.guest_access import DirectSpace
+    from vizapp.vmm.xen.hypervisor import Hypervisor
 
 # CLI and STI do nothing on purpose: a POPF that follows could not be trapped, and events would stay masked.
-IGNORED = frozenset({"cli", "sti", "wbinvd", "invd"})
-EMULATED = IGNORED | {"clts", "mov", "rdmsr", "wrmsr"}
+# The caches are the whole machine's.
+IGNORED: Final = frozenset({"cli", "sti", "wbinvd", "invd"})
+EMULATED: Final = IGNORED | {
+    "clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug",
+}  # fmt: skip
 
-_TABLES = N_("descriptor tables belong to the hypervisor; a ported kernel uses set_trap_table and set_gdt")
-REASONS = {
+_TABLES: Final = N_(
+    "descriptor tables belong to the hypervisor; a ported kernel uses set_trap_table and set_gdt"
+)
+_PORTS: Final = N_(
+    "ports belong to the hypervisor or to domain 0; a ported kernel uses console_io and event channels"
+)
+REASONS: Final = {
     "lgdt": _TABLES,
     "lidt": _TABLES,
     "lldt": _TABLES,
@@ -37,12 +48,13 @@ REASONS = {
         "the frame names a ring that the guest does not run in; a ported kernel uses the iret hypercall"
     ),
     "lmsw": N_("protection and paging belong to the hypervisor and stay on"),
-    "in": N_(
-        "ports belong to the hypervisor or to domain 0; a ported kernel uses console_io and event channels"
-    ),
+    "mov_to_control": N_("of the control registers a guest has CR0.TS, CR2 and CR3; the rest stays as it is"),
+    "in": _PORTS,
+    "out": _PORTS,
+    "ins": _PORTS,
+    "outs": _PORTS,
 }
-REASONS["out"] = REASONS["ins"] = REASONS["outs"] = REASONS["in"]
-NO_REASON = N_("the hypervisor gives a guest no such thing")
+NO_REASON: Final = N_("the hypervisor gives a guest no such thing")
 
 
 class Controls(NamedTuple):
@@ -54,42 +66,84 @@ class Controls(NamedTuple):
     cr4: int
 
 
-class Outcome(NamedTuple):
-    """What the emulation came to: the controls after it, or why the hypervisor cannot honour it."""
-
-    controls: Controls
-    refused: Message | None = None
-
-
-def why_not(mnemonic: str) -> Message:
+def why_not(operation: str) -> Message:
     """Why the hypervisor does not honour an instruction, and what a ported kernel does instead."""
-    return Message(REASONS.get(mnemonic, NO_REASON))
+    return Message(REASONS.get(operation, NO_REASON))
 
 
-def emulate(instruction: Instruction, frame: TrapFrame, space: DirectSpace, controls: Controls) -> Outcome:
-    """Run one privileged instruction on a virtual CPU of the domain and put its results into the frame.
+def controls(xen: Hypervisor) -> Controls:
+    """The control registers as the domain sees them."""
+    cpu = xen.pc.cpu
+    cr0 = cpu.cr0 & ~r.CR0_TS | (r.CR0_TS if xen.domain.task_switched else 0)
+    return Controls(cr0, xen.shared.read(abi.VCPU_CR2, 4), xen.domain.page_directory << 12, cpu.cr4)
 
-    The semantics are the machine's own; the hypervisor only decides which changes it allows: CR0.TS, CR2,
-    CR3 and nothing else.
-    """
-    mnemonic = instruction.mnemonic
-    if mnemonic not in EMULATED:
-        return Outcome(controls, why_not(mnemonic))
-    cpu = Cpu(space, PortBus())
-    for name, value in zip(GENERAL, frame.general(), strict=True):
-        setattr(cpu, name, value)
-    cpu.eip = frame.eip
-    cpu.eflags = frame.eflags
-    cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = controls
-    cpu.set_code_segment(SegmentState(frame.cs, *cpu.segments[1].descriptor), 0)
+
+def set_task_switched(xen: Hypervisor, on: bool) -> None:
+    """CR0.TS, the one bit of CR0 that a domain may set."""
+    xen.domain.task_switched = on
+    xen.pc.cpu.cr0 = xen.pc.cpu.cr0 & ~r.CR0_TS | (r.CR0_TS if on else 0)
+    xen.pc.meter.charge("mon_instruction")
+
+
+def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
+    """DR0 to DR7 of the domain, which are the processor's; 0 or a negative error."""
+    if index > 7 or index in (4, 5):
+        return -abi.EINVAL
+    if index < 4 and value > abi.GUEST_LIMIT:
+        return -abi.EPERM
+    xen.pc.cpu.debug[index] = value
+    xen.pc.meter.charge("mon_instruction")
+    return 0
+
+
+def virtual_cpu(xen: Hypervisor) -> Cpu:
+    """A processor with the guest's state, in the ring that the guest kernel would have without Xen."""
+    frame = xen.frame
+    cpu = Cpu(xen.space, PortBus(), identity=xen.pc.cpu.identity)
+    set_general(cpu, frame.general())
+    cpu.eip, cpu.eflags = frame.eip, frame.eflags
+    cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = controls(xen)
+    cpu.debug = list(xen.pc.cpu.debug)
+    raw = xen.tables.raw_descriptor(frame.cs >> 3)
+    code = unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
+    cpu.set_code_segment(SegmentState(frame.cs, *code), 0)
+    return cpu
+
+
+def trapped_instruction(cpu: Cpu) -> Instruction | None:
+    """The instruction at EIP; None when it cannot be had or means nothing."""
+    try:
+        return fetch(cpu)
+    except (Fault, Unimplemented):
+        return None
+
+
+def run(cpu: Cpu, instruction: Instruction) -> bool:
+    """Run it with the machine's own semantics; whether the hypervisor may let it."""
+    if instruction.opcode.operation not in EMULATED:
+        return False
+    cr0, cr4, debug = cpu.cr0, cpu.cr4, list(cpu.debug)
     try:
         cpu.execute(instruction)
-    except Fault:
-        return Outcome(controls, why_not(mnemonic))
-    after = Controls(cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4)
-    if (after.cr0 ^ controls.cr0) & ~CR0_TS:
-        return Outcome(controls, why_not("lmsw"))
-    # CR4 bits are the hypervisor's; a write is accepted and leaves them as they are.
-    frame.set_general(tuple(getattr(cpu, name) for name in GENERAL))
-    frame.eip = cpu.eip
-    return Outcome(after._replace(cr4=controls.cr4))
+    except (Fault, Unimplemented):
+        return False
+    breakpoints = all(value <= abi.GUEST_LIMIT for value in cpu.debug[:4])
+    return not (cpu.cr0 ^ cr0) & ~r.CR0_TS and cpu.cr4 == cr4 and (breakpoints or cpu.debug == debug)
+
+
+def commit(xen: Hypervisor, cpu: Cpu) -> None:
+    """Let the domain become what the instruction made of the virtual CPU.
+
+    Raises:
+        RefusedError: the page directory that it loads breaks the rules; nothing was changed.
+    """
+    before = controls(xen)
+    if cpu.cr3 != before.cr3:
+        address_spaces.switch(xen, cpu.cr3 >> 12)
+    if cpu.cr2 != before.cr2:
+        xen.shared.write(abi.VCPU_CR2, 4, cpu.cr2)
+    if cpu.cr0 != before.cr0:
+        set_task_switched(xen, bool(cpu.cr0 & r.CR0_TS))
+    xen.pc.cpu.debug[:] = cpu.debug
+    xen.frame.set_general(general(cpu))
+    xen.frame.eip = cpu.eip

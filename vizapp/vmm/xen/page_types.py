@@ -5,13 +5,18 @@ A frame has one type at a time, with a count of the uses of that type: a page di
 writable anywhere, and the guest can read its real tables but must ask for every change. A frame becomes a
 table by being validated: each of its entries takes a reference on what it points at.
 
+    L2 ── present entry ──▶ one use of a frame as L1
+    L1 ── writable entry ─▶ one use of a frame as writable
+     └─── read-only entry ▶ one reference, whatever the frame's type
+
 Source: Barham et al. (SOSP 2003), section 3.3.3 "Physical memory"; Xen 3.1, arch/x86/mm.c.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.isa.paging import PTE_FRAME, PTE_G, PTE_P, PTE_PS, PTE_W
@@ -23,11 +28,13 @@ if TYPE_CHECKING:
 
     from vizapp.machine.memory import PhysicalMemory
 
-ENTRIES = PAGE_SIZE // 4
-FIRST_XEN_SLOT = abi.HYPERVISOR_START >> 22
+ENTRIES: Final = PAGE_SIZE // 4
+FIRST_XEN_SLOT: Final = abi.HYPERVISOR_START >> 22
 # Page size and global bits: a superpage would map frames that nobody counted, a global entry would
 # outlive the address space of the guest that made it.
-FORBIDDEN_BITS = PTE_PS | PTE_G
+FORBIDDEN_BITS: Final = PTE_PS | PTE_G
+
+_PAGE: Final = Struct(f"<{ENTRIES}I")
 
 
 class PageType(StrEnum):
@@ -39,8 +46,14 @@ class PageType(StrEnum):
     L2 = "page-directory"
 
 
+TABLES: Final = (PageType.L1, PageType.L2)
+
+
 class FrameInfo(NamedTuple):
-    """Type of a frame, uses of that type, all references, and whether the guest pinned it."""
+    """Type of a frame, uses of that type, all references, and whether the guest pinned it.
+
+    A frame whose ``uses`` are 0 may take any type; ``type`` is then what it was last.
+    """
 
     type: PageType = PageType.NONE
     uses: int = 0
@@ -59,13 +72,22 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+def refuse_foreign(frame: int) -> RefusedError:
+    """The refusal of a frame that the guest named and does not own."""
+    return _refuse(N_("machine frame {frame} does not belong to the domain"), frame=frame)
+
+
 def _refuse(text: str, **parameters: int | str) -> RefusedError:
     shown = {k: f"{v:#x}" if isinstance(v, int) else v for k, v in parameters.items()}
     return RefusedError(Message(text, shown))
 
 
-def _free(count: int) -> None:
+def _free(name: str, count: int) -> None:
     """Nothing is paid while the machine boots."""
+
+
+def _nothing_remembered() -> None:
+    """Before the guest runs no translation is remembered."""
 
 
 class PageTypes:
@@ -77,7 +99,9 @@ class PageTypes:
         xen_slots: page-directory index to entry, written into the hypervisor's part of every directory.
 
     Attributes:
-        charge: called with the number of page-table entries that were examined or written.
+        charge: called with an input and a count for the entries that are examined and written.
+        flush: called when the TLB may still let the guest write to a frame that becomes a table; it must
+            lead to ``flushed``.
         frames: what is known of each frame that was ever in use.
     """
 
@@ -90,25 +114,32 @@ class PageTypes:
         self._memory = memory
         self._owns = owns
         self._xen_slots = dict(xen_slots)
-        self.charge: Callable[[int], None] = _free
+        self.charge: Callable[[str, int], None] = _free
+        self.flush: Callable[[], None] = _nothing_remembered
         self.frames: dict[int, FrameInfo] = {}
+        self._stale: frozenset[int] = frozenset()  # no longer writable, but the TLB may not know
 
     def info(self, frame: int) -> FrameInfo:
         """What is known of a frame."""
         return self.frames.get(frame, UNUSED)
 
-    def save(self) -> dict[int, FrameInfo]:
-        """The table as plain data."""
-        return dict(self.frames)
+    def flushed(self) -> None:
+        """The processor has forgotten every translation."""
+        self._stale = frozenset()
 
-    def load(self, saved: dict[int, FrameInfo]) -> None:
+    def save(self) -> Any:
+        """The table as plain data."""
+        return dict(self.frames), self._stale
+
+    def load(self, saved: Any) -> None:
         """Return to a saved table."""
-        self.frames = dict(saved)
+        frames, self._stale = saved
+        self.frames = dict(frames)
 
     def reference(self, frame: int) -> None:
-        """Take a reference on a frame of the domain."""
+        """Take a reference on a frame of the domain; RefusedError for another's."""
         if not self._owns(frame):
-            raise _refuse(N_("machine frame {frame} does not belong to the domain"), frame=frame)
+            raise refuse_foreign(frame)
         info = self.info(frame)
         self.frames[frame] = info._replace(references=info.references + 1)
 
@@ -131,25 +162,28 @@ class PageTypes:
                 N_("machine frame {frame} is in use as {type} and cannot become {wanted}"),
                 frame=frame, type=info.type.value, wanted=wanted.value,
             )  # fmt: skip
-        if not info.uses and wanted in (PageType.L1, PageType.L2):
-            try:
-                self._validate(frame, wanted)
-            except RefusedError:
-                self.release(frame)
-                raise
-        info = self.info(frame)
+        # Typed before its entries are read: one that leads back to the frame must find what it will be.
         self.frames[frame] = info._replace(type=wanted, uses=info.uses + 1)
+        if info.uses or wanted not in TABLES:
+            return
+        try:
+            self._validate(frame, wanted)
+        except RefusedError:
+            self.frames[frame] = self.info(frame)._replace(type=info.type, uses=0)
+            self.release(frame)
+            raise
+        if frame in self._stale:
+            self.flush()
 
     def give_back(self, frame: int) -> None:
         """End one use; the last use of a table releases what its entries held."""
         info = self.info(frame)
-        if info.uses == 1 and info.type in (PageType.L1, PageType.L2):
-            # Untyped first: a directory that refers to itself must not be released twice.
-            self.frames[frame] = info._replace(type=PageType.NONE, uses=0)
-            self._release_entries(frame, info.type, range(ENTRIES))
-        else:
-            uses = info.uses - 1
-            self.frames[frame] = info._replace(uses=uses, type=info.type if uses else PageType.NONE)
+        self.frames[frame] = info._replace(uses=info.uses - 1)
+        if info.uses == 1:
+            if info.type in TABLES:
+                self._release_entries(frame, info.type, ENTRIES)
+            else:
+                self._stale |= {frame}
         self.release(frame)
 
     def pin(self, frame: int, wanted: PageType) -> None:
@@ -166,46 +200,45 @@ class PageTypes:
         self.frames[frame] = self.info(frame)._replace(pinned=False)
         self.give_back(frame)
 
-    def write_entry(self, address: HostPhysical, value: int) -> int:
-        """Write a page-table entry at a machine address after checking it; returns the old value.
+    def write_entry(self, address: HostPhysical, value: int, kept: int = 0) -> None:
+        """Write a page-table entry at a machine address after checking it.
+
+        ``kept`` are bits that stay as they are: accessed and dirty, which the processor may have set since
+        the guest looked.
 
         Raises:
             RefusedError: the frame is no page table, or the entry would break the rules; nothing is written.
         """
         frame = address >> PAGE_SHIFT
-        info = self.info(frame)
         if not self._owns(frame):
-            raise _refuse(N_("machine frame {frame} does not belong to the domain"), frame=frame)
-        if info.type not in (PageType.L1, PageType.L2) or not info.uses:
-            # An ordinary frame: the guest could have written it by itself.
-            return self._replace(address, value)
-        slot = address >> 2 & ENTRIES - 1
-        if info.type is PageType.L2 and slot >= FIRST_XEN_SLOT:
-            raise _refuse(N_("page-directory slot {slot} belongs to the hypervisor"), slot=slot)
-        self._take_entry(info.type, value)
-        old = self._replace(address, value)
-        self._release_entry(info.type, old)
-        return old
-
-    def _replace(self, address: HostPhysical, value: int) -> int:
+            raise refuse_foreign(frame)
+        info = self.info(frame)
         old = self._memory.read(address, 4)
+        value |= old & kept
+        if info.uses and info.type in TABLES:
+            slot = address >> 2 & ENTRIES - 1
+            if info.type is PageType.L2 and slot >= FIRST_XEN_SLOT:
+                raise _refuse(N_("page-directory slot {slot} belongs to the hypervisor"), slot=slot)
+            self._take_entry(info.type, value)
+            self._release_entry(info.type, old)
+        # An ordinary frame the guest could have written by itself.
         self._memory.write(address, 4, value)
-        self.charge(1)
-        return old
+        self.charge("mon_pte_write", 1)
 
     def _validate(self, frame: int, wanted: PageType) -> None:
-        base = frame << PAGE_SHIFT
         last = FIRST_XEN_SLOT if wanted is PageType.L2 else ENTRIES
-        self.charge(last)
-        for slot in range(last):
+        self.charge("mon_memory_reference", last)
+        for slot, entry in enumerate(self._entries(frame)[:last]):
             try:
-                self._take_entry(wanted, self._memory.read(HostPhysical(base + slot * 4), 4))
+                self._take_entry(wanted, entry)
             except RefusedError:
-                self._release_entries(frame, wanted, range(slot))
+                self._release_entries(frame, wanted, slot)
                 raise
         if wanted is PageType.L2:
             for slot in range(FIRST_XEN_SLOT, ENTRIES):
-                self._memory.write(HostPhysical(base + slot * 4), 4, self._xen_slots.get(slot, 0))
+                address = HostPhysical((frame << PAGE_SHIFT) + slot * 4)
+                self._memory.write(address, 4, self._xen_slots.get(slot, 0))
+            self.charge("mon_pte_write", ENTRIES - FIRST_XEN_SLOT)
 
     def _take_entry(self, table: PageType, entry: int) -> None:
         if not entry & PTE_P:
@@ -229,8 +262,12 @@ class PageTypes:
         else:
             self.release(target)
 
-    def _release_entries(self, frame: int, table: PageType, slots: range) -> None:
-        base = frame << PAGE_SHIFT
-        for slot in slots:
-            if table is PageType.L1 or slot < FIRST_XEN_SLOT:
-                self._release_entry(table, self._memory.read(HostPhysical(base + slot * 4), 4))
+    def _release_entries(self, frame: int, table: PageType, end: int) -> None:
+        """Let go of what the entries before slot ``end`` hold."""
+        last = min(end, FIRST_XEN_SLOT) if table is PageType.L2 else end
+        self.charge("mon_memory_reference", last)
+        for entry in self._entries(frame)[:last]:
+            self._release_entry(table, entry)
+
+    def _entries(self, frame: int) -> tuple[int, ...]:
+        return _PAGE.unpack(self._memory.dump(HostPhysical(frame << PAGE_SHIFT), PAGE_SIZE))

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from vizapp.vmm.xen import abi
+from vizapp.vmm.xen.guest_access import GuestMemoryError
 from vizapp.vmm.xen.hypercalls import events, misc, mmu, scheduling, traps
+from vizapp.vmm.xen.page_types import RefusedError
 
 if TYPE_CHECKING:
+    from vizapp.vmm.xen.continuation import Continuation
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 
 class Handler(Protocol):
-    """A hypercall: the five arguments in, the guest's EAX out (a negative error as its 32-bit image)."""
+    """A hypercall: six arguments in, the guest's EAX out (an error is negative), or what is left to do."""
 
-    def __call__(self, xen: Hypervisor, a: tuple[int, ...]) -> int:
+    def __call__(self, xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
         """Do it; may raise ``RefusedError`` or ``GuestMemoryError``, which become -EINVAL and -EFAULT."""
         ...
 
 
-TABLE: dict[str, Handler] = {
+def call(xen: Hypervisor, number: int, arguments: tuple[int, ...]) -> int | Continuation:
+    """Make one hypercall: -ENOSYS for an unknown one, -EINVAL for a refused, -EFAULT for a wild pointer."""
+    name = abi.HYPERCALLS.get(number, "")
+    handler = TABLE.get(name)
+    if handler is None:
+        return -abi.ENOSYS
+    try:
+        return handler(xen, arguments)
+    except RefusedError as refusal:
+        xen.refused(name, refusal)
+        return -abi.EINVAL
+    except GuestMemoryError:
+        return -abi.EFAULT
+
+
+TABLE: Final[dict[str, Handler]] = {
     **traps.HYPERCALLS,
     **mmu.HYPERCALLS,
     **scheduling.HYPERCALLS,
     **events.HYPERCALLS,
     **misc.HYPERCALLS,
+    "multicall": lambda xen, a: misc.multicall(xen, a, call),
 }

@@ -1,75 +1,92 @@
-"""Event channels: the interrupts of a domain.
+"""event_channel_op: the interrupts of a domain.
 
-Source: Xen's public header event_channel.h.
+Source: Xen's public header event_channel.h; Xen 3.1, common/event_channel.c.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.vmm.xen import abi
-from vizapp.vmm.xen.domain import Channel
+from vizapp.vmm.xen import abi, event_channels, timekeeping
+from vizapp.vmm.xen.domain import TIMER, Channel
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
-
-_STATUS = {"unbound": 1, "interdomain": 2, "pirq": 3, "virq": 4, "ipi": 5}
-
-
-def _free_port(xen: Hypervisor) -> int | None:
-    # Port 0 is never given out, so that a guest can use it for "none".
-    return next((port for port in range(1, abi.EVENT_CHANNELS) if port not in xen.domain.channels), None)
-
-
-def _bind(xen: Hypervisor, channel: Channel, answer: int) -> int:
-    port = _free_port(xen)
-    if port is None:
-        return -abi.ENOSPC
-    xen.domain.channels[port] = channel
-    xen.copy_to_guest(answer, port.to_bytes(4, "little"))
-    return 0
 
 
 def event_channel_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
     """Bind, close, send, ask about or unmask a channel; the argument is a structure of 32-bit words."""
     command, argument = a[0], a[1]
-    channels = xen.domain.channels
-    first = int.from_bytes(xen.copy_from_guest(argument, 4), "little")
-    if command == abi.EVTCHNOP_BIND_VIRQ:
-        if first not in abi.VIRQ_NAMES:
-            return -abi.EINVAL
-        if Channel("virq", first) in channels.values():
-            return -abi.EEXIST
-        return _bind(xen, Channel("virq", first), argument + 8)
-    if command == abi.EVTCHNOP_BIND_IPI:
-        return _bind(xen, Channel("ipi", first), argument + 4) if first == 0 else -abi.ENOENT
-    if command == abi.EVTCHNOP_ALLOC_UNBOUND:
-        return _bind(xen, Channel("unbound", first >> 16), argument + 4)
+    if command in (abi.EVTCHNOP_BIND_VIRQ, abi.EVTCHNOP_BIND_IPI, abi.EVTCHNOP_ALLOC_UNBOUND):
+        return _bind(xen, command, argument)
     if command == abi.EVTCHNOP_STATUS:
-        port = int.from_bytes(xen.copy_from_guest(argument + 4, 4), "little")
-        channel = channels.get(port)
-        status = 0 if channel is None else _STATUS[channel.kind]
-        xen.copy_to_guest(argument + 8, status.to_bytes(4, "little"))
-        return 0
+        return _status(xen, argument)
     if command not in (abi.EVTCHNOP_CLOSE, abi.EVTCHNOP_SEND, abi.EVTCHNOP_UNMASK):
         return -abi.ENOSYS
-    if first not in channels:
+    port = _word(xen, argument)
+    channel = xen.domain.channels.get(port)
+    if channel is None:
         return -abi.EINVAL
     if command == abi.EVTCHNOP_CLOSE:
-        del channels[first]
-    elif command == abi.EVTCHNOP_SEND:
-        xen.send_event(first)
-    else:
-        xen.shared.set_bit(abi.SHARED_MASK, first, False)
-        if xen.shared.bit(abi.SHARED_PENDING, first):
-            xen.shared.select(first)
+        event_channels.close(xen, port)
+    elif command == abi.EVTCHNOP_UNMASK:
+        xen.shared.unmask_port(port)
+    elif channel.kind == "ipi":
+        event_channels.send(xen, port)
+    elif channel.kind != "unbound":  # nobody is there to hear what is sent through an unbound one
+        return -abi.EINVAL
     return 0
+
+
+def _bind(xen: Hypervisor, command: int, argument: int) -> int:
+    """Answer with a port: behind {virq, vcpu}, {vcpu} or {dom, remote_dom}."""
+    if command == abi.EVTCHNOP_BIND_VIRQ:
+        virq, vcpu, answer = _word(xen, argument), _word(xen, argument + 4), argument + 8
+        channel = Channel("virq", virq)
+        if virq >= abi.VIRQS:
+            return -abi.EINVAL
+        if vcpu:
+            return -abi.ENOENT
+        if channel in xen.domain.channels.values():
+            return -abi.EEXIST
+    elif command == abi.EVTCHNOP_BIND_IPI:
+        channel, answer = Channel("ipi"), argument + 4
+        if _word(xen, argument):
+            return -abi.ENOENT
+    else:
+        domains, answer = _word(xen, argument), argument + 4
+        if domains & 0xFFFF not in (abi.DOMID_SELF, xen.domain.id):
+            return -abi.ESRCH
+        channel = Channel("unbound", domains >> 16)
+    port = event_channels.bind(xen, channel)
+    if port is None:
+        return -abi.ENOSPC
+    if channel == TIMER:
+        timekeeping.listen(xen)
+    xen.space.copy_to(answer, port.to_bytes(4, "little"))
+    return 0
+
+
+def _status(xen: Hypervisor, argument: int) -> int:
+    """{dom, port} in; status, vcpu and what the port is bound to out."""
+    domain, port = _word(xen, argument) & 0xFFFF, _word(xen, argument + 4)
+    if domain not in (abi.DOMID_SELF, xen.domain.id):
+        return -abi.ESRCH
+    if port >= abi.EVENT_CHANNELS:
+        return -abi.EINVAL
+    channel = xen.domain.channels.get(port, Channel("closed"))
+    words = (abi.EVTCHNSTAT[channel.kind], 0, channel.detail)
+    xen.space.copy_to(argument + 8, b"".join(word.to_bytes(4, "little") for word in words))
+    return 0
+
+
+def _word(xen: Hypervisor, address: int) -> int:
+    return int.from_bytes(xen.space.copy_from(address, 4), "little")
 
 
 def event_channel_op_compat(xen: Hypervisor, a: tuple[int, ...]) -> int:
     """The older form: the command stands before the structure."""
-    command = int.from_bytes(xen.copy_from_guest(a[0], 4), "little")
-    return event_channel_op(xen, (command, a[0] + 4))
+    return event_channel_op(xen, (_word(xen, a[0]), a[0] + 4))
 
 
 HYPERCALLS = {

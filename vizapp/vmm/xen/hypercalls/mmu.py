@@ -1,64 +1,102 @@
 """Changing page tables, which the guest may read but not write: every entry is checked first.
 
-Source: Xen's public header xen.h (mmu_update, update_va_mapping, mmuext_op).
+Nothing here flushes the TLB unasked, except where that would let the guest write to a table.
+
+Source: Xen's public header xen.h (mmu_update, update_va_mapping, mmuext_op); Xen 3.1, arch/x86/mm.c.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from vizapp.isa.addresses import PAGE_SHIFT, HostPhysical, Linear
+from vizapp.isa.addresses import M32, PAGE_SHIFT, HostPhysical, Linear
 from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P
-from vizapp.vmm.xen import abi
+from vizapp.vmm.xen import abi, address_spaces
+from vizapp.vmm.xen.continuation import BATCH, Continuation
 from vizapp.vmm.xen.page_types import PageType, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
-_MOST_UPDATES = 1 << 16
+_PINS: Final = {abi.MMUEXT_PIN_L1: PageType.L1, abi.MMUEXT_PIN_L2: PageType.L2}
+_FLUSHES: Final = (abi.MMUEXT_TLB_FLUSH_LOCAL, abi.MMUEXT_TLB_FLUSH_MULTI, abi.MMUEXT_TLB_FLUSH_ALL)
+_INVALIDATIONS: Final = (abi.MMUEXT_INVLPG_LOCAL, abi.MMUEXT_INVLPG_MULTI, abi.MMUEXT_INVLPG_ALL)
 
 
-def _write(xen: Hypervisor, address: HostPhysical, value: int) -> None:
-    old = xen.types.write_entry(address, value)
-    if old & PTE_P:
-        # An old translation may still sit in the TLB while its frame finds another use.
-        xen.flush_needed = True
-
-
-def mmu_update(xen: Hypervisor, a: tuple[int, ...]) -> int:
+def mmu_update(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
     """Write ``count`` entries, each (machine address of the entry with a command in bits 1:0, value)."""
+    return _requests(xen, a, abi.MMU_UPDATE_SIZE, _update)
+
+
+def mmuext_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
+    """Pin and unpin tables, load a page directory, flush: ``count`` times (command, two arguments)."""
+    return _requests(xen, a, abi.MMUEXT_OP_SIZE, _extended)
+
+
+def _requests(
+    xen: Hypervisor, a: tuple[int, ...], size: int, serve: Callable[[Hypervisor, bytes], int]
+) -> int | Continuation:
+    """Serve a list of requests up to the first that fails, and count those done at ``done``, if given."""
     requests, count, done, domain = a[0], a[1], a[2], a[3]
-    if domain != abi.DOMID_SELF:
+    total = 0
+    if count & abi.MMU_UPDATE_PREEMPTED:
+        count &= ~abi.MMU_UPDATE_PREEMPTED
+        total = int.from_bytes(xen.space.copy_from(done, 4), "little") if done else 0
+    if domain not in (abi.DOMID_SELF, xen.domain.id):
         return -abi.ESRCH
-    if count > _MOST_UPDATES:
-        return -abi.EINVAL
-    result = 0
-    completed = 0
-    for index in range(count):
-        raw = xen.copy_from_guest(requests + index * abi.MMU_UPDATE_SIZE, abi.MMU_UPDATE_SIZE)
-        pointer = int.from_bytes(raw[0:8], "little")
-        value = int.from_bytes(raw[8:16], "little") & 0xFFFF_FFFF
-        command = pointer & 3
-        address = HostPhysical(pointer & ~3)
-        try:
-            if command == abi.MMU_NORMAL_PT_UPDATE:
-                _write(xen, address, value)
-            elif command == abi.MMU_PT_UPDATE_PRESERVE_AD:
-                _write(xen, address, value | xen.memory.read(address, 4) & (PTE_A | PTE_D))
-            elif command == abi.MMU_MACHPHYS_UPDATE:
-                xen.set_pseudo_physical(address >> PAGE_SHIFT, value)
-            else:
-                result = -abi.ENOSYS
-        except RefusedError as refused:
-            xen.note_refusal("mmu_update", refused)
-            result = -abi.EINVAL
-        if result:
-            break
-        completed += 1
+    result = served = 0
+    while served < min(count, BATCH) and not result:
+        request = xen.space.copy_from(requests + served * size & M32, size)
+        result = serve(xen, request)
+        served += not result
     if done:
-        xen.copy_to_guest(done, completed.to_bytes(4, "little"))
-    xen.flush_if_needed()
-    return result
+        xen.space.copy_to(done, (total + served & M32).to_bytes(4, "little"))
+    if result or served == count:
+        return result
+    rest = count - served | abi.MMU_UPDATE_PREEMPTED
+    return Continuation((requests + served * size & M32, rest, done, domain))
+
+
+def _update(xen: Hypervisor, request: bytes) -> int:
+    pointer = int.from_bytes(request[0:8], "little")
+    value = int.from_bytes(request[8:12], "little")
+    command, address = pointer & 3, HostPhysical(pointer & ~3)
+    try:
+        if command == abi.MMU_NORMAL_PT_UPDATE:
+            xen.types.write_entry(address, value)
+        elif command == abi.MMU_PT_UPDATE_PRESERVE_AD:
+            xen.types.write_entry(address, value, kept=PTE_A | PTE_D)
+        elif command == abi.MMU_MACHPHYS_UPDATE:
+            address_spaces.set_pseudo_physical(xen, address >> PAGE_SHIFT, value)
+        else:
+            return -abi.ENOSYS
+    except RefusedError as refusal:
+        xen.refused("mmu_update", refusal)
+        return -abi.EINVAL
+    return 0
+
+
+def _extended(xen: Hypervisor, request: bytes) -> int:
+    command, argument = int.from_bytes(request[0:4], "little"), int.from_bytes(request[4:8], "little")
+    try:
+        if command in _PINS:
+            xen.types.pin(argument, _PINS[command])
+        elif command == abi.MMUEXT_UNPIN:
+            xen.types.unpin(argument)
+        elif command == abi.MMUEXT_NEW_BASEPTR:
+            address_spaces.switch(xen, argument)
+        elif command in _FLUSHES:
+            address_spaces.flush(xen)
+        elif command in _INVALIDATIONS:
+            address_spaces.invalidate(xen, argument)
+        elif command != abi.MMUEXT_FLUSH_CACHE:
+            return -abi.ENOSYS
+    except RefusedError as refusal:
+        xen.refused(abi.MMUEXT_NAMES[command], refusal)
+        return -abi.EINVAL
+    return 0
 
 
 def update_va_mapping(xen: Hypervisor, a: tuple[int, ...]) -> int:
@@ -68,59 +106,16 @@ def update_va_mapping(xen: Hypervisor, a: tuple[int, ...]) -> int:
         return -abi.EINVAL
     directory = xen.domain.page_directory << PAGE_SHIFT
     entry = xen.memory.read(directory + (va >> 22) * 4, 4)
+    xen.pay_references(1)
     if not entry & PTE_P:
         return -abi.EINVAL
-    address = HostPhysical((entry & PTE_FRAME) + (va >> PAGE_SHIFT & 1023) * 4)
-    xen.types.write_entry(address, value)
+    xen.types.write_entry(HostPhysical((entry & PTE_FRAME) + (va >> PAGE_SHIFT & 1023) * 4), value)
     kind = flags & abi.UVMF_FLUSH_TYPE
     if kind == abi.UVMF_TLB_FLUSH:
-        xen.flush_tlb()
+        address_spaces.flush(xen)
     elif kind == abi.UVMF_INVLPG:
-        xen.invalidate(va)
+        address_spaces.invalidate(xen, va)
     return 0
-
-
-def _extended(xen: Hypervisor, command: int, argument: int) -> int:
-    if command == abi.MMUEXT_PIN_L1:
-        xen.types.pin(argument, PageType.L1)
-    elif command == abi.MMUEXT_PIN_L2:
-        xen.types.pin(argument, PageType.L2)
-    elif command == abi.MMUEXT_UNPIN:
-        xen.types.unpin(argument)
-    elif command == abi.MMUEXT_NEW_BASEPTR:
-        xen.switch_directory(argument)
-    elif command in (abi.MMUEXT_TLB_FLUSH_LOCAL, abi.MMUEXT_TLB_FLUSH_MULTI, abi.MMUEXT_TLB_FLUSH_ALL):
-        xen.flush_tlb()
-    elif command in (abi.MMUEXT_INVLPG_LOCAL, abi.MMUEXT_INVLPG_MULTI, abi.MMUEXT_INVLPG_ALL):
-        xen.invalidate(Linear(argument))
-    elif command != abi.MMUEXT_FLUSH_CACHE:
-        return -abi.ENOSYS
-    return 0
-
-
-def mmuext_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
-    """Pin and unpin tables, load a page directory, flush: ``count`` operations of 12 bytes."""
-    operations, count, done, domain = a[0], a[1], a[2], a[3]
-    if domain != abi.DOMID_SELF:
-        return -abi.ESRCH
-    if count > _MOST_UPDATES:
-        return -abi.EINVAL
-    result = 0
-    completed = 0
-    for index in range(count):
-        raw = xen.copy_from_guest(operations + index * abi.MMUEXT_OP_SIZE, abi.MMUEXT_OP_SIZE)
-        command = int.from_bytes(raw[0:4], "little")
-        try:
-            result = _extended(xen, command, int.from_bytes(raw[4:8], "little"))
-        except RefusedError as refused:
-            xen.note_refusal(abi.MMUEXT_NAMES.get(command, "mmuext_op"), refused)
-            result = -abi.EINVAL
-        if result:
-            break
-        completed += 1
-    if done:
-        xen.copy_to_guest(done, completed.to_bytes(4, "little"))
-    return result
 
 
 HYPERCALLS = {

@@ -1,75 +1,80 @@
 """Where the guest kernel wants to be entered: trap table, kernel stack, callbacks.
 
-Source: Xen's public headers xen.h (set_trap_table, stack_switch) and callback.h.
+Source: Xen's public headers xen.h (set_trap_table, stack_switch) and callback.h; Xen 3.1, arch/x86/traps.c.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizapp.isa.addresses import M32
 from vizapp.vmm.xen import abi
+from vizapp.vmm.xen.continuation import BATCH, Continuation
 from vizapp.vmm.xen.domain import Entry
+from vizapp.vmm.xen.entries import set_direct_gate, set_kernel_stack
+from vizapp.vmm.xen.selectors import deprivileged
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
-SYSTEM_CALL_VECTOR = 0x80
 
-
-def deprivileged(selector: int) -> int:
-    """A selector with an RPL of at least 1: no guest names ring 0."""
-    return selector if selector & 3 else selector | 1
-
-
-def set_trap_table(xen: Hypervisor, a: tuple[int, ...]) -> int:
+def set_trap_table(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
     """Register exception handlers: a list of (vector, flags, cs, address) that ends with address 0."""
     domain = xen.domain
     if a[0] == 0:
         domain.traps.clear()
-        xen.set_direct_gate(None)
+        set_direct_gate(xen, None)
         return 0
-    for index in range(256):
-        entry = xen.copy_from_guest(a[0] + index * abi.TRAP_INFO_SIZE, abi.TRAP_INFO_SIZE)
+    for index in range(BATCH):
+        entry = xen.space.copy_from(a[0] + index * abi.TRAP_INFO_SIZE & M32, abi.TRAP_INFO_SIZE)
         vector, flags = entry[0], entry[1]
         selector = int.from_bytes(entry[2:4], "little")
         address = int.from_bytes(entry[4:8], "little")
         if address == 0:
-            break
+            return 0
         domain.traps[vector] = Entry(deprivileged(selector), address, flags)
-        if vector == SYSTEM_CALL_VECTOR:
+        if vector == abi.SYSTEM_CALL_VECTOR:
             # Straight from ring 3 to the guest kernel: a system call never enters the hypervisor.
-            xen.set_direct_gate(domain.traps[vector])
-    return 0
+            set_direct_gate(xen, domain.traps[vector])
+    return Continuation((a[0] + BATCH * abi.TRAP_INFO_SIZE,))
 
 
 def stack_switch(xen: Hypervisor, a: tuple[int, ...]) -> int:
     """Set the stack for entries from ring 3: SS1:ESP1 of the hypervisor's TSS."""
-    xen.set_kernel_stack(deprivileged(a[0] & 0xFFFF), a[1])
+    set_kernel_stack(xen, deprivileged(a[0] & 0xFFFF), a[1])
     return 0
 
 
 def set_callbacks(xen: Hypervisor, a: tuple[int, ...]) -> int:
-    """Register the event callback and the failsafe callback."""
-    xen.domain.event_callback = Entry(deprivileged(a[0] & 0xFFFF), a[1])
-    xen.domain.failsafe_callback = Entry(deprivileged(a[2] & 0xFFFF), a[3])
+    """Register the event callback and the failsafe callback; an address of 0 is none."""
+    xen.domain.event_callback = _callback(a[0], a[1])
+    xen.domain.failsafe_callback = _callback(a[2], a[3])
     return 0
 
 
 def callback_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
-    """Register or unregister one callback: u16 type, u16 flags, then CS and EIP."""
-    raw = xen.copy_from_guest(a[1], 12)
-    kind = int.from_bytes(raw[0:2], "little")
-    entry = Entry(deprivileged(int.from_bytes(raw[4:6], "little")), int.from_bytes(raw[8:12], "little"))
-    if a[0] not in (abi.CALLBACKOP_REGISTER, abi.CALLBACKOP_UNREGISTER):
+    """Register one callback: u16 type, u16 flags, then CS and EIP."""
+    if a[0] == abi.CALLBACKOP_UNREGISTER:
+        return -abi.EINVAL  # of all callbacks only that for NMI could be taken back
+    if a[0] != abi.CALLBACKOP_REGISTER:
         return -abi.ENOSYS
-    registered = entry if a[0] == abi.CALLBACKOP_REGISTER else None
+    raw = xen.space.copy_from(a[1], 12)
+    kind, flags = int.from_bytes(raw[0:2], "little"), int.from_bytes(raw[2:4], "little")
+    callback = _callback(int.from_bytes(raw[4:8], "little"), int.from_bytes(raw[8:12], "little"), flags)
     if kind == abi.CALLBACKTYPE_EVENT:
-        xen.domain.event_callback = registered
+        xen.domain.event_callback = callback
     elif kind == abi.CALLBACKTYPE_FAILSAFE:
-        xen.domain.failsafe_callback = registered
+        xen.domain.failsafe_callback = callback
     else:
         return -abi.ENOSYS
     return 0
+
+
+def _callback(selector: int, address: int, flags: int = 0) -> Entry | None:
+    if not address:
+        return None
+    masks = abi.TI_MASK_EVENTS if flags & abi.CALLBACKF_MASK_EVENTS else 0
+    return Entry(deprivileged(selector & 0xFFFF), address, masks)
 
 
 HYPERCALLS = {

@@ -1,0 +1,118 @@
+"""The phases of an exception: emulated for the guest, handed to its handler, or the end of the domain.
+
+Source: Xen 3.1, arch/x86/traps.c, do_general_protection, do_page_fault and do_guest_trap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, Linear
+from vizapp.isa.descriptors import ERROR_EXT, ERROR_IDT, SELECTOR_RPL
+from vizapp.isa.registers import CS
+from vizapp.machine import events
+from vizapp.messages import N_, Message
+from vizapp.vmm.xen import abi, emulate
+from vizapp.vmm.xen.hypervisor import Trap
+from vizapp.vmm.xen.page_types import RefusedError
+from vizapp.vmm.xen.places import HYPERVISOR, KERNEL, PLACES
+from vizapp.vmm.xen.views import guest_read
+
+if TYPE_CHECKING:
+    from vizapp.vmm.xen.hypervisor import Hypervisor
+
+_INT_BYTES: Final = 2
+_SHOWN_BYTES: Final = 8
+
+
+def exception(xen: Hypervisor) -> str:
+    """An exception of the guest: what Xen makes of it."""
+    frame = xen.frame
+    vector, error, ring = frame.entry_vector, frame.error_code, frame.cs & SELECTOR_RPL
+    if vector == vectors.PF:
+        xen.fault_address = xen.pc.cpu.cr2
+    if vector == vectors.GP:
+        if error & (ERROR_IDT | ERROR_EXT) == ERROR_IDT:
+            _software_interrupt(xen, error >> 3, ring)
+            return "bounce"
+        if error == 0 and ring == 1:
+            return "emulate"
+    xen.trap = Trap(vector, error if vector in vectors.WITH_ERROR_CODE else None)
+    return "bounce"
+
+
+def _software_interrupt(xen: Hypervisor, vector: int, ring: int) -> None:
+    """INT n: every gate has DPL 0, so that it arrives as #GP, and the trap table says who may raise it."""
+    entry = xen.domain.traps.get(vector)
+    if entry is not None and entry.flags & abi.TI_DPL >= ring:
+        xen.frame.eip = xen.frame.eip + _INT_BYTES & M32
+        xen.trap = Trap(vector)
+    else:
+        xen.trap = Trap(vectors.GP, xen.frame.error_code)
+
+
+def emulate_privileged(xen: Hypervisor) -> str:
+    """A privileged instruction of the guest kernel: done for it, or handed back as its #GP."""
+    xen.pay("emulate")
+    xen.trap = Trap(vectors.GP, 0)
+    cpu = emulate.virtual_cpu(xen)
+    address = cpu.eip
+    instruction = emulate.trapped_instruction(cpu)
+    if instruction is None:
+        return "bounce"
+    operation = instruction.opcode.operation
+    try:
+        if not emulate.run(cpu, instruction):
+            xen.unhonoured = (address, operation, instruction.mnemonic)
+            return "bounce"
+        emulate.commit(xen, cpu)
+    except RefusedError as refusal:
+        xen.refused(instruction.mnemonic, refusal)
+        xen.unhonoured = (address, operation, instruction.mnemonic)
+        return "bounce"
+    xen.pc.count_emulated(Linear(cpu.segments[CS].base + address & M32))
+    payload: dict[str, int | str] = {
+        "mnemonic": instruction.mnemonic, "address": address, "bytes": instruction.raw.hex(" "),
+    }  # fmt: skip
+    xen.pc.emit(events.INSTRUCTION_EMULATED, instruction.mnemonic, payload, KERNEL, HYPERVISOR)
+    return "events"
+
+
+def bounce_trap(xen: Hypervisor) -> str | None:
+    """Hand an exception to the handler that the guest registered, or end the domain for want of one."""
+    frame = xen.frame
+    vector, error = xen.trap
+    entry = xen.domain.traps.get(vector)
+    if entry is None:
+        _no_handler(xen, vector)
+        return None
+    xen.pay("bounce")
+    if vector == vectors.PF and error is not None:
+        xen.shared.write(abi.VCPU_CR2, 4, xen.fault_address)
+    address, source = frame.eip, PLACES[frame.cs & SELECTOR_RPL]
+    if not xen.push(entry, error, mask=bool(entry.flags & abi.TI_MASK_EVENTS)):
+        return None
+    payload: dict[str, int | str] = {"vector": vector, "address": address, "handler": entry.offset}
+    if error is not None:
+        payload["error"] = error
+    if vector == vectors.PF:
+        payload["cr2"] = xen.fault_address
+    kind = events.FAULT_REFLECTED if vector in vectors.NAMES else events.SYSTEM_CALL_REFLECTED
+    xen.pc.emit(kind, vectors.name(vector), payload, source, KERNEL)
+    return "events"
+
+
+def _no_handler(xen: Hypervisor, vector: int) -> None:
+    """The domain's last sentence: which instruction Xen cannot honour and why, or which exception it was."""
+    eip = xen.frame.eip
+    raw = next((code for n in range(_SHOWN_BYTES, 0, -1) if (code := guest_read(xen, Linear(eip), n))), b"")
+    here = {"address": f"{eip:#010x}", "bytes": raw.hex(" ") or "?"}
+    if vector == vectors.GP and xen.unhonoured is not None and xen.unhonoured[0] == eip:
+        _, operation, mnemonic = xen.unhonoured
+        text = N_("{mnemonic} at {address} ({bytes}): Xen cannot honour it, for {reason}")
+        reason = emulate.why_not(operation)
+        xen.crash(Message(text, {**here, "mnemonic": mnemonic.upper(), "reason": reason}))
+    else:
+        text = N_("{exception} at {address} ({bytes}), and the guest has registered no handler for it")
+        xen.crash(Message(text, {**here, "exception": vectors.name(vector)}))

@@ -1,0 +1,227 @@
+"""The hypervisor's phases: entered by traps, interrupts and hypercalls of its domain, left by IRET.
+
+    entered ─┬─ hypercall ─(continue)─┐
+             ├─ exception ─┬─ emulate ┤
+             │             └─ bounce  ┼─ events ─▶ resume ─▶ (the guest runs)
+             └─ interrupt ────────────┘  ▲ └─▶ idle ─▶ (HLT) ─▶ woken ─┐
+                                         └─────────────────────────────┘
+    trap out of ring 0 ─▶ nested ─┬▶ (back into the idle loop)
+                                  └▶ failsafe ─▶ events        its own IRET to the guest has faulted
+
+Source: Xen 3.1, arch/x86/x86_32/entry.S; Barham et al. (SOSP 2003), section 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32, HostPhysical
+from vizapp.isa.descriptors import SELECTOR_RPL
+from vizapp.isa.registers import EFLAGS_IF
+from vizapp.machine import events
+from vizapp.messages import N_, Message
+from vizapp.vmm import ring0, stubs
+from vizapp.vmm.physical_timer import VECTORS
+from vizapp.vmm.trap_frame import TrapFrame
+from vizapp.vmm.xen import abi, exceptions, timekeeping
+from vizapp.vmm.xen.bounce import BadFrameError, pop_frame
+from vizapp.vmm.xen.continuation import Continuation
+from vizapp.vmm.xen.domain import TIMER
+from vizapp.vmm.xen.hypercalls import call
+from vizapp.vmm.xen.places import HYPERVISOR, KERNEL, PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizapp.vmm.xen.hypervisor import Hypervisor
+
+_ARGUMENTS: Final = ("ebx", "ecx", "edx", "esi", "edi", "ebp")
+
+
+def entered(xen: Hypervisor) -> str:
+    """What brought us here: dispatch on the vector that the entry stub pushed."""
+    xen.pay("entry")
+    vector = xen.frame.entry_vector
+    if vector == abi.HYPERCALL_VECTOR:
+        return "hypercall"
+    return "interrupt" if vector in VECTORS else "exception"
+
+
+def hypercall(xen: Hypervisor) -> str | None:
+    """Number in EAX, arguments in EBX ECX EDX ESI EDI EBP."""
+    xen.pay("hypercall")
+    return serve(xen)
+
+
+def serve(xen: Hypervisor) -> str | None:
+    """Do what the hypercall asks for, or a part of it."""
+    frame = xen.frame
+    saved = frame.read()
+    number = saved.eax
+    arguments = (saved.ebx, saved.ecx, saved.edx, saved.esi, saved.edi, saved.ebp)
+    if number == abi.IRET:
+        return _return_from_trap(xen)
+    result = call(xen, number, arguments)
+    if isinstance(result, Continuation):
+        for name, value in zip(_ARGUMENTS, result.arguments, strict=False):
+            setattr(frame, name, value & M32)
+        if not _interrupt_waits(xen):
+            return "continue"
+        frame.eip = frame.eip - abi.HYPERCALL_BYTES & M32
+        return "events"
+    frame.eax = result & M32
+    _tell(xen, number, arguments, result & M32)
+    return "events"
+
+
+def _return_from_trap(xen: Hypervisor) -> str | None:
+    before = xen.frame.read()
+    arguments = (before.ebx, before.ecx, before.edx, before.esi, before.edi)
+    xen.pay("bounce")
+    try:
+        xen.pay_references(pop_frame(xen.frame, xen.space, xen.shared))
+    except BadFrameError as bad:
+        xen.crash(bad.reason)
+        return None
+    _tell(xen, abi.IRET, arguments, xen.frame.eax)
+    return "events"
+
+
+def _tell(xen: Hypervisor, number: int, arguments: tuple[int, ...], result: int) -> None:
+    name = abi.HYPERCALLS.get(number, f"hypercall_{number}")
+    payload: dict[str, int | str] = {"name": name, "number": number, "result": result}
+    payload.update(zip(_ARGUMENTS[:5], arguments, strict=False))
+    xen.pc.emit(events.HYPERCALL_MADE, name, payload, KERNEL, HYPERVISOR)
+
+
+def _interrupt_waits(xen: Hypervisor) -> bool:
+    """Whether the machine wants to interrupt, which it cannot while the hypervisor runs."""
+    xen.pay_references(1)
+    xen.pc.board.advance()
+    return xen.pc.pic.intr
+
+
+def interrupt(xen: Hypervisor) -> str:
+    """The machine's timer."""
+    _take_interrupt(xen)
+    return "events"
+
+
+def _take_interrupt(xen: Hypervisor) -> None:
+    xen.pay("interrupt")
+    xen.timer.acknowledge()
+    timekeeping.expire(xen)
+
+
+def look_for_events(xen: Hypervisor) -> str | None:
+    """On the way out: sleep if the domain blocked, enter its callback if an event is due, or return."""
+    domain, shared = xen.domain, xen.shared
+    if domain.shutdown is not None:
+        xen.shut_down(domain.shutdown)
+        return None
+    if domain.blocked and not shared.pending:
+        return "idle"
+    domain.blocked = False
+    if shared.pending and not shared.masked:
+        return _upcall(xen)
+    return "resume"
+
+
+def _upcall(xen: Hypervisor) -> str | None:
+    callback = xen.domain.event_callback
+    if callback is None:
+        xen.crash(Message(N_("an event is due, and the guest has registered no event callback")))
+        return None
+    source = PLACES[xen.frame.cs & SELECTOR_RPL]
+    xen.pay("upcall")
+    if not xen.push(callback, None, mask=True):
+        return None
+    xen.pc.emit(events.UPCALL_DELIVERED, "event", {"handler": callback.offset}, source, KERNEL)
+    return "resume"
+
+
+def resume(xen: Hypervisor) -> None:
+    """Leave through the exit stub, whose IRET checks where the guest wants to continue."""
+    # Real interrupts stay on in every guest; what it may switch off is the upcall.
+    xen.frame.eflags |= EFLAGS_IF
+    xen.unhonoured = None
+    xen.pay("exit")
+    ring0.jump(xen.pc, xen.tables, stubs.EXIT_ALL if xen.reload else stubs.EXIT)
+    xen.reload = False
+
+
+def idle(xen: Hypervisor) -> None:
+    """Nothing to run: STI, HLT, until the physical timer interrupts."""
+    xen.pay("idle")
+    ports = [port for port, channel in xen.domain.channels.items() if channel == TIMER]
+    if timekeeping.next_deadline(xen) is None or not any(xen.shared.can_ring(port) for port in ports):
+        xen.end(Message(N_("the domain waits for an event, and none can come")))
+        return
+    timekeeping.program(xen)
+    xen.pc.emit(events.VIRTUAL_CPU_HALTED, "sched_op block", {}, HYPERVISOR, HYPERVISOR)
+    ring0.jump(xen.pc, xen.tables, stubs.IDLE)
+
+
+def woken(xen: Hypervisor) -> str:
+    """The idle loop has ended; the trap frame is the guest's again."""
+    return "events"
+
+
+def nested(xen: Hypervisor) -> str | None:
+    """A trap out of ring 0: an interrupt while idling, or the processor refused the guest's selectors."""
+    below = TrapFrame(xen.memory, HostPhysical(xen.frame.address - xen.tables.frame_linear + xen.pc.cpu.esp))
+    trap = below.read()
+    if trap.entry_vector in VECTORS:
+        _take_interrupt(xen)
+        ring0.jump(xen.pc, xen.tables, stubs.NESTED_EXIT)
+        return None
+    if not xen.tables.code(stubs.EXIT_ALL) <= trap.eip <= xen.tables.code(stubs.EXIT_IRET):
+        fault = {"exception": vectors.name(trap.entry_vector), "address": f"{trap.eip:#010x}"}
+        xen.crash(Message(N_("the hypervisor itself raised {exception} at {address}"), {**fault}))
+        return None
+    if trap.eip == xen.tables.code(stubs.EXIT_IRET):
+        # The exit had restored the registers already, and the trap was pushed over where they had been.
+        for name in (*_ARGUMENTS, "eax"):
+            setattr(xen.frame, name, getattr(trap, name))
+    xen.pc.cpu.esp = xen.tables.frame_linear
+    return "failsafe"
+
+
+def failsafe(xen: Hypervisor) -> str | None:
+    """Where the guest wanted to continue cannot be: its failsafe callback gets to know what it wanted."""
+    frame, callback = xen.frame, xen.domain.failsafe_callback
+    selectors = {"cs": f"{frame.cs:#06x}", "ss": f"{frame.ss:#06x}"}
+    if callback is None:
+        text = N_("the guest cannot continue with the selectors {cs} and {ss}, and has no failsafe callback")
+        xen.crash(Message(text, {**selectors}))
+        return None
+    if (frame.cs, frame.eip) == (callback.selector, callback.offset):
+        xen.crash(
+            Message(N_("the guest's failsafe callback itself cannot be entered at {cs}"), {**selectors})
+        )
+        return None
+    xen.pay("bounce")
+    segments = (frame.ds, frame.es, frame.fs, frame.gs)
+    if not xen.push(callback, None, mask=bool(callback.flags & abi.TI_MASK_EVENTS), segments=segments):
+        return None
+    frame.ds = frame.es = frame.fs = frame.gs = 0
+    xen.reload = True
+    return "events"
+
+
+PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
+    "entered": entered,
+    "hypercall": hypercall,
+    "continue": serve,
+    "exception": exceptions.exception,
+    "emulate": exceptions.emulate_privileged,
+    "bounce": exceptions.bounce_trap,
+    "interrupt": interrupt,
+    "events": look_for_events,
+    "resume": resume,
+    "idle": idle,
+    "woken": woken,
+    "nested": nested,
+    "failsafe": failsafe,
+}
