@@ -246,3 +246,12 @@ def opened():
 def batch():
     events = make_events()
     return EventBatch(0, len(events), events)
+
+
+def pytest_collection_modifyitems(items):
+    """The offscreen platform warns of a hint that it cannot pass on; that says nothing about the window."""
+    for item in items:
+        if "tests/ui" in item.path.as_posix():
+            item.add_marker(pytest.mark.qt_log_ignore("does not support propagateSizeHints", extend=True))
+            if {"qtbot", "qapp"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker("gui")

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from conftest import DEPRIVILEGED, make_events, make_frame
@@ -22,8 +24,8 @@ def test_blocks_follow_each_other_and_cover_the_whole_time(model):
     blocks = model.blocks(0, last, last)
     assert blocks[0].start == 0
     assert blocks[-1].end == last
-    assert all(one.end == other.start for one, other in zip(blocks, blocks[1:], strict=False))
-    assert all(one.lane != other.lane for one, other in zip(blocks, blocks[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(blocks))
+    assert all(one.lane != other.lane for one, other in pairwise(blocks))
 
 
 def test_a_block_is_the_stay_between_two_events(model):

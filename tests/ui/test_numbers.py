@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from vizapp.ui.numbers import compact, decimal, grouped, percent, ticks, times
@@ -36,5 +38,5 @@ def test_ticks_are_round_and_inside(high):
     assert marks[0] == 0
     assert marks[-1] <= high
     assert 2 <= len(marks) <= 7
-    steps = {round(b - a, 6) for a, b in zip(marks, marks[1:], strict=False)}
+    steps = {round(b - a, 6) for a, b in pairwise(marks)}
     assert len(steps) == 1

@@ -89,9 +89,10 @@ def test_a_vm_exit_leaves_one_ring_system_and_lands_in_the_other():
     assert exit_.pointAtPercent(0.5).y() < first.center.y() < entry.pointAtPercent(0.5).y()
 
 
-@pytest.mark.parametrize(
-    ("source", "target"), [(KERNEL, MONITOR), (MONITOR, KERNEL), (USER, MONITOR), (KERNEL, USER)]
-)
+PASSAGES = [(KERNEL, MONITOR), (MONITOR, KERNEL), (USER, MONITOR), (KERNEL, USER)]
+
+
+@pytest.mark.parametrize(("source", "target"), PASSAGES)
 def test_the_callout_is_clear_of_words_and_path(source, target):
     layout = lay_out(DEPRIVILEGED)
     path = layout.path(source, target)

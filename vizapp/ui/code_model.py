@@ -135,6 +135,14 @@ def _rows_of(line: CodeLine) -> list[CodeRow]:
 
 def shown_text(line: CodeLine) -> str:
     """The source where there is one, else the disassembly; of a macro's call the instruction that it made."""
-    source = " ".join(line.source.split())
-    first = source.partition(" ")[0]
-    return line.text if not source or first.isupper() else source
+    return line.text if not line.source or is_macro(line) else " ".join(line.source.split())
+
+
+def shown_comment(line: CodeLine) -> str:
+    """The comment; where there is none, the macro that made the instruction."""
+    return line.comment or (" ".join(line.source.split()) if is_macro(line) else "")
+
+
+def is_macro(line: CodeLine) -> bool:
+    """Whether the source is a call of a macro: those of the guests are written in capitals."""
+    return line.source.strip().partition(" ")[0].isupper()

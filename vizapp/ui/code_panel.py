@@ -20,7 +20,7 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QStyledItemDelegate, QVBoxLayout, QWidget
 
 from vizapp.messages import N_
-from vizapp.ui.code_model import ROW_ROLE, CodeModel, CodeRow
+from vizapp.ui.code_model import ROW_ROLE, CodeModel, CodeRow, shown_comment
 from vizapp.ui.marks import MARKS, paint_mark
 from vizapp.ui.panel import Panel
 
@@ -110,7 +110,7 @@ class CodeDelegate(QStyledItemDelegate):
         painter.setPen(look.color("accent" if line.changed_by_port else "text"))
         used = self._text(painter, area, row.text)
         rest = area.adjusted(used + px(14), 0, 0, 0)
-        comment = line.comment or (line.source.strip() if row.text == line.text else "")
+        comment = shown_comment(line)
         if comment and rest.width() > px(60):
             painter.setFont(look.font("small"))
             painter.setPen(look.color("text_muted"))

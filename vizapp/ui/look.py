@@ -175,6 +175,7 @@ class Appearance:
         for font in sorted((assets / "fonts").glob("*.ttf")):
             QFontDatabase.addApplicationFont(str(font))
         self.look = Look(load_theme(self._themes, theme), assets / "icons")
+        self._apply()
 
     def change(
         self, *, theme: str | None = None, scale: float | None = None, motion: bool | None = None
@@ -187,11 +188,12 @@ class Appearance:
             look = replace(look, scale=scale)
         if motion is not None:
             look = replace(look, motion=motion)
-        self.look = look
-        self.apply()
+        if look != self.look:
+            self.look = look
+            self._apply()
         return look
 
-    def apply(self) -> None:
+    def _apply(self) -> None:
         """Set style, palette, font and style sheet of the application."""
         application = self._application
         application.setStyle("Fusion")

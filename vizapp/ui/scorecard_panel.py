@@ -157,7 +157,7 @@ class ScorecardPanel(Panel):
             return Verdict(name, verdict, "✗", 1.0, "bad")
         verdict = self.say(N_("none uncontrolled"))
         if card.refused:
-            verdict = self.say(N_("{count} refused, 0 let through"), count=grouped(card.refused))
+            verdict = self.say(N_("{count} refused, 0 passed"), count=grouped(card.refused))
         return Verdict(name, verdict, "✓", 1.0, "good")
 
     def _efficiency(self, card: Scorecard) -> Verdict:

@@ -231,10 +231,10 @@ class FlowItem(QGraphicsItem):
         self.setZValue(2)
 
     def label_size(self) -> QSizeF:
-        """Room for a counter of eight digits."""
+        """Room for a counter of six digits."""
         metrics = QFontMetricsF(self._look.font("label"))
         return QSizeF(
-            metrics.horizontalAdvance("88 888 888") + self._look.px(8), metrics.height() + self._look.px(4)
+            metrics.horizontalAdvance("888 888") + self._look.px(8), metrics.height() + self._look.px(4)
         )
 
     def set_flow(self, count: int, rate: float) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF
-from PySide6.QtGui import QPainterPath
+from PySide6.QtGui import QPainterPath, QTransform
 
 from vizapp.machine.places import VMM
 from vizapp.messages import N_, Message
@@ -280,6 +280,15 @@ class StageLayout:
         control = middle + away * (reach / length) * 1.6
         path.quadTo(control, end)
         return path
+
+    def flow_path(self, source: Place, target: Place) -> QPainterPath:
+        """The way of many passages: inwards on the right, outwards mirrored on the left."""
+        first, last = self.system(source.world), self.system(target.world)
+        if first is None or first is not last or target.ring <= source.ring:
+            return self.path(source, target)
+        inwards = self.path(target, source)
+        mirror = QTransform().translate(2 * first.center.x(), 0).scale(-1, 1)
+        return mirror.map(inwards).toReversed()
 
     def _between(
         self, path: QPainterPath, start: QPointF, end: QPointF, first: RingSystem, last: RingSystem

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
+from vizapp.machine.events import DIVERGED, MACHINE_STOPPED, VM_STOPPED
 from vizapp.messages import N_
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel, RunState
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 STEP_DURATION, QUICK_DURATION = 480, 260  # ms of a movement: stepped by hand, or one soon after another
+ENDS = frozenset({DIVERGED, MACHINE_STOPPED, VM_STOPPED})  # their cause stands in the sentence
 _RATE_MEMORY = (
     0.8  # share of the former rate that is kept at each batch, so that widths breathe and do not jump
 )
@@ -175,9 +177,9 @@ class StagePanel(Panel):
 
     def _callout(self, frame: Frame, event: Event) -> Callout:
         title = self.say(EVENT_TITLES.get(event.kind, event.kind))
-        headline = f"{title}: {event.cause}" if event.cause else title
+        headline = title if not event.cause or event.kind in ENDS else f"{title}: {event.cause}"
         cost = ""
-        if frame.event_cycles is not None:
+        if frame.event_cycles:
             cost = self.say(N_("{cycles} cycles"), cycles=grouped(frame.event_cycles))
         return Callout(headline, cost, f"ring{event.target.ring}")
 

@@ -101,6 +101,11 @@ class StageView(QGraphicsView):
         self._draw_flows()
 
     @property
+    def flows(self) -> dict[Passage, tuple[int, float]]:
+        """What flows now; empty while movements are shown."""
+        return self._flow_values
+
+    @property
     def moving(self) -> bool:
         """Whether a movement is being shown."""
         return self._animation.state() == QVariantAnimation.State.Running
@@ -213,7 +218,7 @@ class StageView(QGraphicsView):
 
     def _flow(self, layout: StageLayout, passage: Passage) -> FlowItem:
         source, target = passage
-        path = layout.path(source, target)
+        path = layout.flow_path(source, target)
         item = FlowItem(self._look, path, f"ring{target.ring}", layout.area)
         if layout.systems[0].radius >= self._look.px(84):
             others = [flow.label for flow in self._flows.values()]

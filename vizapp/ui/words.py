@@ -21,11 +21,12 @@ EVENT_TITLES = {
     events.PAGE_SHADOWED: N_("page shadowed"),
     events.SHADOW_FLUSHED: N_("shadow flushed"),
     events.VIRTUAL_CPU_HALTED: N_("virtual CPU halted"),
-    events.VM_STOPPED: N_("virtual machine stopped"),
+    events.VM_STOPPED: N_("guest stopped"),
     events.HYPERCALL_MADE: N_("hypercall"),
+    events.REQUEST_REFUSED: N_("request refused"),
     events.EVENT_SENT: N_("event sent"),
     events.UPCALL_DELIVERED: N_("upcall"),
-    events.DIVERGED: N_("diverged from the bare machine"),
+    events.DIVERGED: N_("diverged"),
 }
 
 PURPOSE_TITLES = {
