@@ -202,6 +202,16 @@ def test_what_is_not_in_the_language_is_refused(bad):
         source(bad, EBX, EAX)
 
 
+def read_twice(dst, src):
+    dst = src + src  # noqa: F841
+
+
+def test_an_operand_in_memory_is_read_once():
+    with pytest.raises(SpecificationError, match="reads memory twice"):
+        source(read_twice, EBX, IN_MEMORY)
+    source(read_twice, EBX, EAX)
+
+
 def test_a_wrong_number_of_operands_is_refused():
     with pytest.raises(SpecificationError, match="does not take 1 operands"):
         source(INSTRUCTIONS["add"], EBX)

@@ -73,7 +73,7 @@ def effective_address(memory: MemoryShape, number: str) -> ast.expr:
     return expression(f"({whole}) & {MASKS[memory.address_size]:#x}")
 
 
-class Place(Protocol):
+class Location(Protocol):
     """Where an operand is."""
 
     def prelude(self) -> list[ast.stmt]:
@@ -89,7 +89,7 @@ class Place(Protocol):
         ...
 
 
-class RegisterPlace:
+class RegisterLocation:
     """A general register."""
 
     def __init__(self, register: RegisterShape) -> None:
@@ -108,7 +108,7 @@ class RegisterPlace:
         return write_register(self._register, value)
 
 
-class MemoryPlace:
+class MemoryLocation:
     """An operand in memory. One that is read and written is read as what will be written."""
 
     def __init__(self, memory: MemoryShape, position: int, *, modified: bool) -> None:
@@ -136,7 +136,7 @@ class MemoryPlace:
         return expression(text, OFFSET=offset, **parts)
 
 
-class ValuePlace:
+class ValueLocation:
     """An operand that is only read: a constant, a branch target, an address."""
 
     def __init__(self, value: ast.expr) -> None:
@@ -155,16 +155,16 @@ class ValuePlace:
         raise TypeError("a constant operand cannot be written")
 
 
-def place(operand: OperandShape, position: int, *, address: bool, modified: bool) -> Place:
+def locate(operand: OperandShape, position: int, *, address: bool, modified: bool) -> Location:
     """Where the operand at ``position`` is; ``address``: its offset alone is wanted."""
     match operand:
         case RegisterShape():
-            return RegisterPlace(operand)
+            return RegisterLocation(operand)
         case MemoryShape() if address:
-            return ValuePlace(effective_address(operand, number_name(position)))
+            return ValueLocation(effective_address(operand, number_name(position)))
         case MemoryShape():
-            return MemoryPlace(operand, position, modified=modified)
+            return MemoryLocation(operand, position, modified=modified)
         case ImmediateShape():
-            return ValuePlace(expression(number_name(position)))
+            return ValueLocation(expression(number_name(position)))
         case RelativeShape(size):
-            return ValuePlace(expression(f"cpu.eip + {number_name(position)} & {MASKS[size]:#x}"))
+            return ValueLocation(expression(f"cpu.eip + {number_name(position)} & {MASKS[size]:#x}"))

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 
 from vizapp.isa.registers import CS, EAX, EBP, ECX, EDI, EDX, EFLAGS_DF, ESI
 from vizapp.isa.vectors import GP
-from vizapp.machine.engine.access import MASKS, REGISTER_NAMES, Place, read_register, write_register
+from vizapp.machine.engine.access import MASKS, REGISTER_NAMES, Location, read_register, write_register
 from vizapp.machine.engine.shapes import LENGTH, MemoryShape, RegisterShape, Shape
 from vizapp.machine.engine.specification import Source
 from vizapp.machine.engine.trees import HERE, Rewriter, constant, expression, statements
@@ -48,7 +48,7 @@ class Expander(Rewriter):
     Args:
         source: the specification.
         shape: of the instruction.
-        places: the operands by parameter name.
+        locations: the operands by parameter name.
         size: the instruction's width in bytes.
         runtime: the names that the generated function finds as globals.
         condition: what ``CONDITION`` stands for.
@@ -59,7 +59,7 @@ class Expander(Rewriter):
         self,
         source: Source,
         shape: Shape,
-        places: Mapping[str, Place],
+        locations: Mapping[str, Location],
         *,
         size: int,
         runtime: Container[str],
@@ -67,7 +67,7 @@ class Expander(Rewriter):
         iteration: Source | None = None,
     ) -> None:
         self._source = source
-        self._places = places
+        self._locations = locations
         self._size = size
         self._runtime = runtime
         self._condition = condition
@@ -107,7 +107,7 @@ class Expander(Rewriter):
 
     def statements(self) -> list[ast.stmt]:
         """The whole instruction."""
-        body = [statement for where in self._places.values() for statement in where.prelude()]
+        body = [statement for where in self._locations.values() for statement in where.prelude()]
         body += self.visit_all(self._source.body)
         if not (body and isinstance(body[-1], ast.Return | ast.Raise)):
             body += statements(f"cpu.eip = {NEXT}")
@@ -126,8 +126,8 @@ class Expander(Rewriter):
     def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's protocol
         """A word, an operand, a local, or a constant of the specification's module."""
         name = node.id
-        if name in self._places:
-            return self._places[name].read()
+        if name in self._locations:
+            return self._locations[name].read()
         if name in self._locals or name in self._runtime:
             return node
         if name in self._numbers:
@@ -174,8 +174,8 @@ class Expander(Rewriter):
         """Write an operand, a register or a local."""
         value = self._value(node.value)
         match node.targets:
-            case [ast.Name(id=name)] if name in self._places:
-                return self._places[name].write(value)
+            case [ast.Name(id=name)] if name in self._locations:
+                return self._locations[name].write(value)
             case [ast.Attribute(value=ast.Name(id="cpu"), attr="sp")]:
                 return statements(SET_STACK_POINTER, VALUE=value)
             case [ast.Attribute(value=ast.Name(id="cpu"), attr=attribute)]:

@@ -22,10 +22,10 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from vizapp.machine.engine.access import place
+from vizapp.machine.engine.access import locate
 from vizapp.machine.engine.commitment import check_commitment
 from vizapp.machine.engine.expansion import Expander, SpecificationError
-from vizapp.machine.engine.shapes import Numbers, Shape, number_names, width
+from vizapp.machine.engine.shapes import MemoryShape, Numbers, Shape, number_names, width
 from vizapp.machine.engine.specification import source_of
 from vizapp.machine.engine.trees import HERE
 from vizapp.machine.faults import Fault
@@ -79,16 +79,17 @@ def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
         source = operation = source_of(meaning)
     if operation.parameters and len(operation.parameters) != len(shape.operands):
         raise SpecificationError(f"{operation.name} does not take {len(shape.operands)} operands")
-    places = {
-        parameter.name: place(operand, position, address=parameter.address, modified=parameter.modified)
-        for position, (parameter, operand) in enumerate(
-            zip(operation.parameters, shape.operands, strict=False)
+    locations = {}
+    for position, (parameter, operand) in enumerate(zip(operation.parameters, shape.operands, strict=False)):
+        if isinstance(operand, MemoryShape) and parameter.reads > 1 and not parameter.address:
+            raise SpecificationError(f"{operation.name} reads memory twice: {parameter.name}")
+        locations[parameter.name] = locate(
+            operand, position, address=parameter.address, modified=parameter.modified
         )
-    }
     body = Expander(
         source,
         shape,
-        places,
+        locations,
         size=operation.size or width(shape),
         runtime=RUNTIME,
         condition=condition,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +15,18 @@ from vizapp.machine.engine.trees import parse
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
-    """An operand: ``address``: its offset alone is wanted; ``modified``: it is both read and written."""
+    """An operand.
+
+    Attributes:
+        name: in the specification.
+        address: its offset alone is wanted.
+        reads: how often it is read.
+        modified: whether it is both read and written.
+    """
 
     name: str
     address: bool
+    reads: int
     modified: bool
 
 
@@ -64,16 +73,17 @@ def source_of(function: Callable[..., object]) -> Source:
     module = inspect.getmodule(function)
     assert module is not None
     tree = _functions(module)[function.__name__]
-    read: set[str] = set()
-    written: set[str] = set()
+    read: Counter[str] = Counter()
+    written: Counter[str] = Counter()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
-            (written if isinstance(node.ctx, ast.Store) else read).add(node.id)
+            (written if isinstance(node.ctx, ast.Store) else read)[node.id] += 1
     parameters = tuple(
         Parameter(
             argument.arg,
             address=isinstance(argument.annotation, ast.Name) and argument.annotation.id == "Address",
-            modified=argument.arg in read & written,
+            reads=read[argument.arg],
+            modified=argument.arg in read and argument.arg in written,
         )
         for argument in tree.args.args
     )
