@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vizapp.machine.image import Image, SourceLine
 
 LONGEST_INSTRUCTION = 15
-_DATA = frozenset(("db", "dw", "dd", "times", "align"))
 Side: TypeAlias = Literal["both", "native", "ported"]
 Place: TypeAlias = "tuple[str, int]"
 
@@ -77,21 +76,16 @@ def _made(image: Image) -> Iterator[_Made]:
 
 
 def _instructions(image: Image, line: SourceLine) -> Iterator[tuple[str, str]]:
-    """What the bytes of a line are as code; nothing for a line that a directive makes data of."""
-    words = line.text.partition(";")[0].replace(":", ": ").split()
-    directive = next((word for word in words[:2] if not word.endswith(":")), "")
-    if directive.lower() in _DATA:
-        return
-    code = _bytes_of(image, line)
+    """What the bytes of a line are as code; nothing for data."""
+    code = _bytes_of(image, line) if line.code else b""
     while code:
         try:
             instruction = decode(code[:LONGEST_INSTRUCTION], Linear(line.address), image.bits)
-        except DecodeError:
-            yield ("db", f"{code[0]:02x}")
-            code = code[1:]
-        else:
-            yield (instruction.mnemonic, instruction.opcode.privilege)
-            code = code[instruction.length :]
+        except DecodeError:  # an instruction that the source spells but the product does not do
+            yield ("db", code.hex())
+            return
+        yield (instruction.mnemonic, instruction.opcode.privilege)
+        code = code[instruction.length :]
 
 
 def _bytes_of(image: Image, line: SourceLine) -> bytes:

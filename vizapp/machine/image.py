@@ -9,13 +9,17 @@ from vizapp.isa.addresses import GuestPhysical, Linear
 
 
 class SourceLine(NamedTuple):
-    """A source line that made bytes: ``address`` is linear, ``length`` in bytes, ``number`` from 1."""
+    """A source line that made bytes: ``address`` is linear, ``length`` in bytes, ``number`` from 1.
+
+    ``code`` tells instructions from data.
+    """
 
     address: Linear
     length: int
     file: str
     number: int
     text: str
+    code: bool = True
 
 
 @dataclass(frozen=True, slots=True)

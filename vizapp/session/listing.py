@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 BLOCK = 16  # lines by which the window moves
 MARGIN = 8  # lines shown before the block and after it
 LONGEST = 15  # bytes of an instruction
-_DATA = re.compile(
-    r"^\s*(?:[\w.$@]+:?\s+)?(?:times\s+\S+\s+)?(?:d[bwdq]|resb|resw|resd|align|incbin)\b", re.I
-)
 _LABEL = re.compile(r"^\s*([\w.$@]+):")
 
 
@@ -183,7 +180,7 @@ class Listing:
     def _read_image(self) -> list[_Row]:
         rows: list[_Row] = []
         for source in self._image.lines:
-            if not source.length or _DATA.match(source.text):
+            if not source.code:
                 continue
             data = self._bytes(int(source.address), source.length)
             address, first = int(source.address), True

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from vizapp.errors import AssemblyError
 from vizapp.guest.assembler.parser import Item, Parser, is_keyword
 from vizapp.guest.assembler.preprocessor import Include, Preprocessor
 from vizapp.guest.assembler.problems import LineError, Origin, Problems
-from vizapp.guest.assembler.statements import MAX_BYTES, count_of
+from vizapp.guest.assembler.statements import MAX_BYTES, InstructionStatement, count_of
 from vizapp.guest.assembler.values import SECTION, Value
 from vizapp.isa.addresses import Linear
 from vizapp.machine.image import SourceLine
@@ -75,12 +76,21 @@ class _Scope:
         raise LineError(message, column)
 
 
+class _Span(NamedTuple):
+    """The bytes from ``start`` to ``end`` that a line made; whether they are instructions."""
+
+    start: int
+    end: int
+    origin: Origin
+    code: bool
+
+
 @dataclass(slots=True)
 class _Pass:
     """One pass: the bytes, what went wrong, and whether any name changed its value."""
 
     data: bytearray
-    spans: list[tuple[int, int, Origin]]
+    spans: list[_Span]
     problems: list[tuple[Origin, LineError]]
     unsettled: Item | None = None
 
@@ -108,7 +118,8 @@ def _run_pass(items: list[Item], scope: _Scope, origin: int, number: int) -> _Pa
             result.problems.append((item.origin, LineError(large, item.column)))
             break
         if len(data) > start:
-            result.spans.append((start, len(data), item.origin))
+            code = isinstance(item.statement, InstructionStatement)
+            result.spans.append(_Span(start, len(data), item.origin, code))
     return result
 
 
@@ -195,16 +206,19 @@ def assemble(
     )
 
 
-def _source_lines(spans: list[tuple[int, int, Origin]], origin: int) -> tuple[SourceLine, ...]:
-    merged: list[tuple[int, int, Origin]] = []
-    for start, end, where in spans:
+def _source_lines(spans: list[_Span], origin: int) -> tuple[SourceLine, ...]:
+    """The spans by line: what one line made in one piece is one entry, code and data apart."""
+    merged: list[_Span] = []
+    for span in spans:
         if merged:
-            first, last, previous = merged[-1]
-            if last == start and (previous.file, previous.number) == (where.file, where.number):
-                merged[-1] = (first, end, previous)
+            last = merged[-1]
+            here, there = last.origin, span.origin
+            same_line = (here.file, here.number) == (there.file, there.number)
+            if last.end == span.start and last.code == span.code and same_line:
+                merged[-1] = last._replace(end=span.end)
                 continue
-        merged.append((start, end, where))
+        merged.append(span)
     return tuple(
-        SourceLine(Linear(origin + start), end - start, where.file, where.number, where.text)
-        for start, end, where in merged
+        SourceLine(Linear(origin + start), end - start, where.file, where.number, where.text, code)
+        for start, end, where, code in merged
     )
