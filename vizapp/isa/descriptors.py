@@ -14,6 +14,7 @@ gate                      31                              16 15 14 13 12 11    8
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from vizapp.isa.addresses import M32
@@ -140,6 +141,11 @@ class Descriptor(NamedTuple):
         return bool(self.access & AR_DB)
 
 
+# A kernel has few descriptors and the processor reads them at every change of ring.
+_REMEMBERED = 4096
+
+
+@lru_cache(_REMEMBERED)
 def unpack(low: int, high: int) -> Descriptor:
     """The segment descriptor in two little-endian double words of a table."""
     base = low >> 16 | (high & 0xFF) << 16 | high & 0xFF00_0000
@@ -195,6 +201,7 @@ class Gate(NamedTuple):
         return 4 if self.type & 8 else 2
 
 
+@lru_cache(_REMEMBERED)
 def unpack_gate(low: int, high: int) -> Gate:
     """The gate in two double words; of a 16-bit gate only 16 bits of the offset count."""
     kind = high >> 8 & 0x1F  # with S, so that a code or data descriptor is never taken for a gate

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
 from vizapp.isa.decode import MAX_LENGTH, DecodeError, decode
+from vizapp.isa.descriptors import AR_DB
 from vizapp.isa.instruction import Instruction, Memory
 from vizapp.isa.registers import CS
 from vizapp.machine.execute import executor
@@ -75,7 +76,7 @@ class CodeCache:
         self.marks: Mapping[Linear, str] = {}
         self._memory = memory
         self._mmu = mmu
-        self._contexts: dict[tuple[int, int, int, bool], dict[int, Decoded]] = {}
+        self._contexts: dict[tuple[int, int, int, int], dict[int, Decoded]] = {}
         self._linked: set[int] = set()
         self._frames: dict[int, dict[int, Decoded]] = {}
         self._covered: dict[int, bytearray] = {}
@@ -86,7 +87,7 @@ class CodeCache:
     def select(self, cpu: Cpu) -> None:
         """The ring or the code segment changed."""
         code = cpu.segments[CS]
-        key = (cpu.cpl, code.base, code.limit, code.big)
+        key = (cpu.cpl, code.base, code.limit, code.access & AR_DB)
         hot = self._contexts.get(key)
         if hot is None:
             hot = self._contexts[key] = {}

@@ -61,6 +61,7 @@ class Hardware:
         self.cpu.mode_changed = self._mode_changed
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
+        self._control = (0, 0, 0)  # CR0, CR3 and CR4 as the MMU has them
         self._place_of: Callable[[Cpu], Place] = bare_place
         self._mode_changed()
 
@@ -159,7 +160,10 @@ class Hardware:
 
     def _mode_changed(self) -> None:
         cpu, mmu = self.cpu, self.mmu
-        mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4)
+        control = (cpu.cr0, cpu.cr3, cpu.cr4)
+        if control != self._control:
+            self._control = control
+            mmu.configure(*control)
         mmu.ring = cpu.cpl
         cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
         self.code.select(cpu)

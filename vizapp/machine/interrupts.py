@@ -144,8 +144,8 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Ga
     if offset + d.DESCRIPTOR_BYTES - 1 > limit:
         raise Fault(vectors.GP, gate_error)
     address = base + offset & M32
-    low = cpu.implicit.read(address, 4, False)
-    gate = d.unpack_gate(low, cpu.implicit.read(address + 4 & M32, 4, False))
+    both = cpu.implicit.read(address, d.DESCRIPTOR_BYTES, False)
+    gate = d.unpack_gate(both & M32, both >> 32)
     if gate.type not in _GATES or (software and gate.dpl < cpu.cpl):
         raise Fault(vectors.GP, gate_error)
     if not gate.present:
@@ -191,13 +191,21 @@ def push_frame(
     Returns the new ESP. #SS(``room_error``) when the segment has no room, found before anything is stored.
     """
     mask = M32 if stack.big else 0xFFFF
-    offsets = [esp - size * count & mask for count in range(1, len(values) + 1)]
-    if not all(stack.allows(offset, size, write=True) for offset in offsets):
-        raise Fault(vectors.SS, room_error)
     value_mask = (1 << 8 * size) - 1
-    for offset, value in zip(offsets, values, strict=True):
-        memory.write(stack.base + offset & M32, size, value & value_mask, user)
-    return esp & ~mask & M32 | offsets[-1]
+    total = size * len(values)
+    top = esp - total & mask
+    if top + total - 1 <= mask and stack.allows(top, total, write=True):
+        whole = 0
+        for value in values:
+            whole = whole << 8 * size | value & value_mask
+        memory.write(stack.base + top & M32, total, whole, user)
+    else:  # the frame goes round the end of the stack segment, or does not fit
+        offsets = [esp - size * count & mask for count in range(1, len(values) + 1)]
+        if not all(stack.allows(offset, size, write=True) for offset in offsets):
+            raise Fault(vectors.SS, room_error)
+        for offset, value in zip(offsets, values, strict=True):
+            memory.write(stack.base + offset & M32, size, value & value_mask, user)
+    return esp & ~mask & M32 | top
 
 
 def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:

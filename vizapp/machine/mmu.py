@@ -39,8 +39,8 @@ from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
 FastMap: TypeAlias = "dict[int, bytearray]"
 RINGS = 4
 # Accesses that the processor makes for itself (descriptor tables, TSS, stacks of inner rings) belong to
-# no ring: they have the supervisor's rights and are neither mapped nor shown to ``on_fill``.
-NO_RING = -1
+# no ring: they have the supervisor's rights, maps of their own, and are not shown to ``on_fill``.
+NO_RING = RINGS
 
 
 class PhysicalReader(Protocol):
@@ -80,7 +80,7 @@ class Mmu:
 
     Attributes:
         ring: the CPL, whose maps explicit accesses fill.
-        readable, writable: the fast maps, indexed by ring.
+        readable, writable: the fast maps, indexed by ring or ``NO_RING``.
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
         on_unmapped: called with a page number, or None for all, when translations cease to hold.
@@ -90,8 +90,8 @@ class Mmu:
         self.memory = memory
         self.tlb = Tlb()
         self.ring = 0
-        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS))
-        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS))
+        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
+        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
         self._meter = meter
@@ -174,11 +174,10 @@ class Mmu:
     def translate(self, linear: int, write: bool, user: bool, ring: int) -> int:
         """The frame that an access reaches, or the page fault that it raises.
 
-        Sets A and D in the tables, remembers the translation and, for a ring, fills its fast map.
+        Sets A and D in the tables, remembers the translation and fills the fast map of ``ring``.
         """
         frame = self._frame(linear, write, user) if self._paging else linear >> PAGE_SHIFT
-        if ring != NO_RING:
-            self._fill(linear >> PAGE_SHIFT, frame, write, ring)
+        self._fill(linear >> PAGE_SHIFT, frame, write, ring)
         return frame
 
     def probe(self, linear: int) -> int | None:
@@ -263,7 +262,7 @@ class Mmu:
         fast = (self.writable if write else self.readable)[ring]
         if page in fast:
             return
-        if self.on_fill is not None:
+        if self.on_fill is not None and ring != NO_RING:
             self.on_fill(page << PAGE_SHIFT, frame, write)
         if frame >= self.memory.frames:
             return
@@ -301,11 +300,22 @@ class ImplicitAccess:
 
     def __init__(self, mmu: Mmu) -> None:
         self._mmu = mmu
+        self._readable = mmu.readable[NO_RING]
+        self._writable = mmu.writable[NO_RING]
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """As ``Mmu.read``."""
+        offset = linear & PAGE_MASK
+        page = self._readable.get(linear >> PAGE_SHIFT)
+        if page is not None and not user and offset + size <= PAGE_SIZE:
+            return int.from_bytes(page[offset : offset + size], "little")
         return self._mmu.read_as(linear, size, user, NO_RING)
 
     def write(self, linear: int, size: int, value: int, user: bool) -> None:
         """As ``Mmu.write``."""
-        self._mmu.write_as(linear, size, value, user, NO_RING)
+        offset = linear & PAGE_MASK
+        page = self._writable.get(linear >> PAGE_SHIFT)
+        if page is not None and not user and offset + size <= PAGE_SIZE:
+            page[offset : offset + size] = value.to_bytes(size, "little")
+        else:
+            self._mmu.write_as(linear, size, value, user, NO_RING)

@@ -7,7 +7,8 @@ checks is that of the MOV instruction's pseudocode in Vol. 2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
@@ -17,6 +18,10 @@ from vizapp.machine.faults import Fault
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
+
+
+_CONFORMING: Final = d.AR_S | d.TYPE_CODE | d.TYPE_CONFORMING
+_REMEMBERED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ class SegmentState:
         """D/B."""
         return bool(self.access & d.AR_DB)
 
+    @property
+    def is_conforming(self) -> bool:
+        """A code segment that keeps its caller's CPL."""
+        return self.access & _CONFORMING == _CONFORMING
+
     def holds(self, offset: int, size: int) -> bool:
         """Whether ``size`` bytes from ``offset`` on are within the limit."""
         last = offset + size - 1
@@ -71,6 +81,9 @@ class SegmentState:
 
     def allows(self, offset: int, size: int, *, write: bool) -> bool:
         """Whether a data access is within the limit and the segment's rights."""
+        top = self.writable_to if write else self.readable_to
+        if top >= 0:
+            return offset + size - 1 <= top
         descriptor = self.descriptor
         right = descriptor.is_writable if write else descriptor.is_readable
         return self.usable and right and self.holds(offset, size)
@@ -114,8 +127,8 @@ def find_descriptor(cpu: Cpu, selector: int) -> DescriptorAt | None:
     if index + d.DESCRIPTOR_BYTES - 1 > limit:
         return None
     address = base + index & M32
-    low = cpu.implicit.read(address, 4, False)
-    return DescriptorAt(address, low, cpu.implicit.read(address + 4 & M32, 4, False))
+    both = cpu.implicit.read(address, d.DESCRIPTOR_BYTES, False)
+    return DescriptorAt(address, both & M32, both >> 32)
 
 
 def read_descriptor(cpu: Cpu, selector: int, vector: int = vectors.GP, external: int = 0) -> DescriptorAt:
@@ -133,6 +146,7 @@ def mark_accessed(cpu: Cpu, found: DescriptorAt) -> None:
         cpu.implicit.write(found.address + 5 & M32, 1, rights, False)
 
 
+@lru_cache(_REMEMBERED)
 def state_of(selector: int, descriptor: d.Descriptor) -> SegmentState:
     """A segment register loaded with a code or data descriptor, which is accessed from now on."""
     return SegmentState(selector, descriptor.base, descriptor.limit, descriptor.access | d.TYPE_ACCESSED)

@@ -283,5 +283,5 @@ def _drop_inner_segments(cpu: Cpu, cpl: int) -> None:
     """Data segments that the outer ring could not have loaded become null."""
     for index in (r.ES, r.DS, r.FS, r.GS):
         state = cpu.segments[index]
-        if state.usable and state.dpl < cpl and not state.descriptor.is_conforming:
+        if state.usable and state.dpl < cpl and not state.is_conforming:
             cpu.set_segment(index, SegmentState(0))
