@@ -48,6 +48,7 @@ def test_the_exits_restore_what_the_entry_saved():
     assert listing(stubs.EXIT_ALL, 13) == [*other, *data, *pops]
     assert listing(stubs.EXIT, 11) == [*data, *pops]
     assert listing(stubs.NESTED_EXIT, 9) == pops
+    assert listing(stubs.EXIT_16, 14) == [*other, *data, "lss esp, ptr [esp - 8]", *pops]
     assert listing(stubs.IDLE, 4) == ["sti", "hlt", "cli", "ud2"]
 
 
@@ -60,5 +61,6 @@ def test_the_frame_is_as_long_as_what_is_pushed():
 def test_no_part_overlaps_another():
     code = stubs.code_pages()
     assert len(code) == stubs.CODE_PAGES * 4096
-    assert stubs.IDLE_DOOR + 2 <= stubs.PAGE_SIZE + 0x100
+    assert stubs.EXIT + 19 <= stubs.NESTED_EXIT
+    assert stubs.IDLE_DOOR + 2 <= stubs.EXIT_16
     assert code[stubs.IDLE_DOOR : stubs.IDLE_DOOR + 2] == bytes.fromhex("0f0b")

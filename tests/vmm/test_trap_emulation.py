@@ -107,6 +107,14 @@ def test_single_stepping_traps_behind_emulated_instructions_too():
     like_native("push dword 0x102; popf; int 0x40")
 
 
+def test_a_16_bit_stack_keeps_the_upper_half_of_esp():
+    # IRET leaves it as it was in ring 0, which the guest must not see.
+    like_native(
+        "mov byte [gdt + 0x36], 0; mov ax, 0x30; mov ss, ax; mov esp, 0x12348000; nop; mov eax, esp;"
+        " mov ecx, cr0; mov ebx, esp; push eax; mov edx, esp"
+    )
+
+
 def test_time_stamps_are_refused_to_ring_3_when_the_guest_says_so():
     run = like_native("mov eax, 4; mov cr4, eax; USER; rdtsc")
     assert run.monitor.guest_view().cpl == 0

@@ -56,6 +56,7 @@ CODE_SELECTOR: Final = 0xE008
 DATA_SELECTOR: Final = 0xE010
 TSS_SELECTOR: Final = 0xE040
 LDT_SELECTOR: Final = 0xE048
+STACK_16_SELECTOR: Final = 0xE050  # the ring-0 stack, for the way back to a 16-bit one
 
 _SUPERVISOR: Final = PTE_P | PTE_A
 _WRITABLE: Final = _SUPERVISOR | PTE_W | PTE_D
@@ -136,6 +137,15 @@ class HostTables:
         self._memory.load(
             HostPhysical(self.physical(IDT) + vector * DESCRIPTOR_BYTES), to_bytes(pack_gate(gate))
         )
+
+    def set_exit_stack(self, esp: int) -> None:
+        """Prepare ``stubs.EXIT_16`` for a guest with this ESP, whose upper half it will then have."""
+        pointer = esp & 0xFFFF_0000 | self.frame_linear & 0xFFFF
+        base = self.frame_linear - pointer & M32
+        self.set_descriptor(STACK_16_SELECTOR >> 3, segment(base, M32, DATA_READ_WRITE))
+        below = self.frame.address + stubs.STACK_POINTER
+        self._memory.write(below, 4, pointer)
+        self._memory.write(below + 4, 4, STACK_16_SELECTOR)
 
     def set_ldt_limit(self, limit: int) -> None:
         """Give the physical LDT descriptor a limit in bytes - 1."""

@@ -7,12 +7,16 @@ EIP to one of the exits, whose instructions the processor executes like any othe
 
     gate ──▶ slot v: push / mov vector ──▶ save ──▶ GUEST_DOOR     out of a guest ring
                                               └──▶ NESTED_DOOR    out of ring 0: the monitor was idling
-    EXIT_ALL, EXIT ──▶ IRET to the guest      NESTED_EXIT ──▶ IRET into the idle loop
+    EXIT_ALL, EXIT, EXIT_16 ──▶ IRET to the guest      NESTED_EXIT ──▶ IRET into the idle loop
     IDLE: sti; hlt; cli ──▶ IDLE_DOOR         an interrupt ended the wait
 
 Any monitor that runs in ring 0 below deprivileged guests can use these pages: load them with ``code_pages``
 at a linear address of its choice, point its gates at ``entry`` and register doors at ``base + GUEST_DOOR``
 and so on. A door's own bytes are UD2, so that code which reached one without its door being there would stop.
+
+IRET to a stack segment of 16 bits restores SP alone and leaves the upper half of ESP as it was in ring 0. So
+that it is the guest's own already, ``EXIT_16`` first changes to a stack pointer that the monitor has left below
+the frame: the same place, through a segment whose base makes up for the guest's upper half.
 """
 
 from __future__ import annotations
@@ -48,13 +52,12 @@ _EXIT_ALL: Final = bytes.fromhex(
     "8e 64 24 3c"  # mov fs, [esp + fs]
     "8e 6c 24 40"  # mov gs, [esp + gs]
 )
-_EXIT: Final = (
-    bytes.fromhex(
-        "8e 5c 24 38"  # mov ds, [esp + ds]
-        "8e 44 24 34"  # mov es, [esp + es]
-    )
-    + _POP_REGISTERS
+_EXIT_DATA: Final = bytes.fromhex(
+    "8e 5c 24 38"  # mov ds, [esp + ds]
+    "8e 44 24 34"  # mov es, [esp + es]
 )
+_EXIT: Final = _EXIT_DATA + _POP_REGISTERS
+_CHANGE_STACK: Final = bytes.fromhex("0f b2 64 24 f8")  # lss esp, [esp + STACK_POINTER]
 _IDLE: Final = bytes.fromhex("fb f4 fa")  # sti; hlt; cli
 
 # Offsets from the base of the code pages.
@@ -68,6 +71,8 @@ EXIT_IRET: Final = EXIT + len(_EXIT) - 1
 NESTED_EXIT: Final = PAGE_SIZE + 0xC0
 IDLE: Final = PAGE_SIZE + 0xE0
 IDLE_DOOR: Final = IDLE + len(_IDLE)
+EXIT_16: Final = PAGE_SIZE + 0x100
+STACK_POINTER: Final = -8  # where EXIT_16 finds its SS:ESP, from the base of the frame
 
 
 def entry(base: Linear, vector: int) -> Linear:
@@ -86,6 +91,7 @@ def code_pages() -> bytes:
     _put(code, EXIT_ALL, _EXIT_ALL + _EXIT)
     _put(code, NESTED_EXIT, _POP_REGISTERS)
     _put(code, IDLE, _IDLE + _DOOR)
+    _put(code, EXIT_16, _EXIT_ALL + _EXIT_DATA + _CHANGE_STACK + _POP_REGISTERS)
     return bytes(code)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import HostPhysical, Linear
+from vizapp.isa.addresses import Linear
 from vizapp.isa.decode import decode
 from vizapp.isa.paging import PF_U, PF_W
 from vizapp.isa.registers import CR4_TSD, CS, EFLAGS_IF, EFLAGS_TF
@@ -28,12 +28,12 @@ from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.meter import Purpose
 from vizapp.machine.pc import DR6_BS
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0, stubs
+from vizapp.vmm import ring0
 from vizapp.vmm.instruction_fetch import fetch
 from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
 from vizapp.vmm.trap_and_emulate.account import emulated
+from vizapp.vmm.trap_and_emulate.idle import halt, nested, wait
 from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
-from vizapp.vmm.trap_frame import TrapFrame
 
 if TYPE_CHECKING:
     from vizapp.vmm.trap_and_emulate.vm import Vm
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 # Faults that may be of the monitor's own making (a deprivileged ring, a truncated segment, an empty shadow):
 # what the instruction would have done in its own ring has to be found out by doing it there.
 _TO_EMULATE: Final = frozenset({vectors.GP, vectors.SS, vectors.NP, vectors.TS})
-
-# As of the bare machine: a timer whose edges come and go without an interrupt will not wake the guest.
-_WAKING_EVENTS: Final = 4
 
 
 def arrive(vm: Vm) -> str:
@@ -60,7 +57,9 @@ def arrive(vm: Vm) -> str:
     if vector in _TO_EMULATE:
         return "decode"
     if vector == vectors.DB:
-        vm.virtual.cpu.debug[6] = vm.pc.cpu.debug[6]
+        # DR6 says that it was a single step; the processor never clears it.
+        vm.virtual.cpu.debug[6] |= vm.pc.cpu.debug[6] & DR6_BS
+        vm.pc.cpu.debug[6] &= ~DR6_BS
     error = frame.error_code if vector in vectors.WITH_ERROR_CODE else None
     return vm.reflect(Fault(vector, error))
 
@@ -92,9 +91,8 @@ def fill_shadow(vm: Vm) -> str:
     if not vm.shadow.has_room(linear):
         _flush(vm, "no page table is free")
     known = vm.shadow.entry(linear)
+    # No INVLPG even where there was an entry: the fault itself made the processor forget the page.
     entry = vm.shadow.fill(linear, found, frame, write=write)
-    if known:
-        ring0.invlpg(vm.pc, linear)
     vm.emit(
         events.PAGE_SHADOWED,
         "write" if write else "read",
@@ -217,48 +215,6 @@ def inject(vm: Vm) -> str | None:
     return "resume"
 
 
-def halt(vm: Vm) -> str | None:
-    """The virtual CPU executed HLT."""
-    if not vm.virtual.cpu.eflags & EFLAGS_IF:
-        vm.stop("halted", Message(N_("the guest halted with interrupts disabled")))
-        return None
-    vm.waits = 0
-    vm.emit(events.VIRTUAL_CPU_HALTED, "hlt", {"address": vm.virtual.cpu.eip})
-    return "wait"
-
-
-def wait(vm: Vm) -> str | None:
-    """Nothing to run until a virtual device acts: let the processor idle until the physical timer says so."""
-    vm.devices.advance()
-    if vm.devices.interrupt_pending:
-        return "inject"
-    deadline = vm.devices.next_event()
-    vm.waits += 1
-    if deadline is None or vm.waits > _WAKING_EVENTS:
-        vm.stop("halted", Message(N_("the guest halted, and no interrupt that could wake it is coming")))
-        return None
-    vm.timer.arm(deadline)
-    ring0.jump(vm.pc, vm.tables, stubs.IDLE)
-    return None
-
-
-def nested(vm: Vm) -> None:
-    """An interrupt while the monitor idles: end it and go back into the idle loop, which then looks again."""
-    cpu = vm.pc.cpu
-    below = vm.tables.frame_linear - cpu.esp
-    frame = TrapFrame(vm.pc.memory, HostPhysical(vm.tables.frame.address - below))
-    if frame.entry_vector not in VECTORS:
-        message = Message(
-            N_("the monitor itself raised {fault} at {address:#010x}"),
-            {"fault": vectors.name(frame.entry_vector), "address": frame.eip},
-        )
-        vm.stop("crashed", message)
-        return
-    if frame.entry_vector == TIMER_VECTOR:
-        vm.timer.acknowledge()
-    ring0.jump(vm.pc, vm.tables, stubs.NESTED_EXIT)
-
-
 def resume(vm: Vm) -> str | None:
     """Back to the guest, unless an interrupt is due for it first or it is where the processor cannot go."""
     cpu = vm.virtual.cpu
@@ -275,9 +231,9 @@ def resume(vm: Vm) -> str | None:
     cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | cpu.cr4 & CR4_TSD
     if cr4 != vm.pc.cpu.cr4:
         ring0.load_cr4(vm.pc, cr4)
-    reload = vm.virtual.commit(vm.tables.frame)
+    exit_stub = vm.virtual.commit(vm.tables.frame)
     vm.held = False
-    ring0.jump(vm.pc, vm.tables, stubs.EXIT_ALL if reload else stubs.EXIT)
+    ring0.jump(vm.pc, vm.tables, exit_stub)
     return None
 
 

@@ -8,7 +8,7 @@ from vizapp.isa.addresses import PAGE_SHIFT, Linear
 from vizapp.isa.registers import CR4_VIRTUALIZABLE
 from vizapp.machine.cpu import Cpu
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0, stubs
+from vizapp.vmm import ring0
 from vizapp.vmm.base import Options
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.guest_memory import GuestMemory
@@ -57,10 +57,10 @@ class TrapAndEmulate:
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
-        vm.virtual.commit(vm.tables.frame)
+        exit_stub = vm.virtual.commit(vm.tables.frame)
         vm.mmu.flush_requested = False
         vm.held = False
-        ring0.jump(pc, vm.tables, stubs.EXIT_ALL)
+        ring0.jump(pc, vm.tables, exit_stub)
         return monitor
 
 

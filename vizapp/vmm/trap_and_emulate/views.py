@@ -67,6 +67,12 @@ def guest_view(vm: Vm) -> CpuView:
         eflags=real.eflags & ~VIRTUAL_FLAGS | cpu.eflags & VIRTUAL_FLAGS,
         selectors=selectors,
         cpl=cpl,
+        limits=tuple(
+            virtual.limits[index]
+            if selector == vm.virtual.selectors[index]
+            else vm.virtual.loaded(selector).limit
+            for index, selector in enumerate(real.selectors)
+        ),
     )
 
 

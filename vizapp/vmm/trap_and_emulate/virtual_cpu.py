@@ -44,7 +44,7 @@ from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.faults import Fault
 from vizapp.machine.segments import SegmentState, TableRegister, state_of
-from vizapp.vmm import deprivilege
+from vizapp.vmm import deprivilege, stubs
 from vizapp.vmm.host_tables import FIRST_RESERVED, GDT, LDT
 from vizapp.vmm.processor_view import set_general
 
@@ -111,15 +111,15 @@ class VirtualCpu:
             real = held[CS] & SELECTOR_RPL
             # Virtual rings 0 and 1 share a ring; the guest cannot move between them without a trap.
             cpl = real if real > 1 else min(cpu.cpl, 1)
-            cpu.set_code_segment(self._loaded(held[CS] & ~SELECTOR_RPL | cpl), cpl)
+            cpu.set_code_segment(self.loaded(held[CS] & ~SELECTOR_RPL | cpl), cpl)
         for index, selector in enumerate(held):
             if index != CS and selector != self.selectors[index]:
                 if index == SS:
                     selector = selector & ~SELECTOR_RPL | cpu.cpl
-                cpu.set_segment(index, self._loaded(selector))
+                cpu.set_segment(index, self.loaded(selector))
 
-    def commit(self, frame: TrapFrame) -> bool:
-        """Put the guest's state into the frame; whether FS or GS have to be loaded on the way out."""
+    def commit(self, frame: TrapFrame) -> int:
+        """Put the guest's state into the frame; the exit of ``stubs`` that it needs."""
         cpu = self.cpu
         self.refresh()
         placed = [self._place(index, state) for index, state in enumerate(cpu.segments)]
@@ -141,7 +141,11 @@ class VirtualCpu:
         )  # fmt: skip
         self.selectors, self._descriptors = selectors, descriptors
         self._shadowed_at = cpu.eip if cpu.shadow else -1
-        return reload
+        if not cpu.segments[SS].big:
+            self._charge("mon_memory_reference", 4)
+            self._tables.set_exit_stack(cpu.esp)
+            return stubs.EXIT_16
+        return stubs.EXIT_ALL if reload else stubs.EXIT
 
     @property
     def reachable(self) -> bool:
@@ -178,8 +182,8 @@ class VirtualCpu:
         self.gdt.load(gdt)
         self.ldt.load(ldt)
 
-    def _loaded(self, selector: int) -> SegmentState:
-        """What the guest got by loading a selector directly: the descriptor that its shadow was made from."""
+    def loaded(self, selector: int) -> SegmentState:
+        """What the guest has after loading a selector by itself: what its shadow was made from."""
         if is_null(selector):
             return SegmentState(selector)
         table = self.ldt if selector & SELECTOR_LDT else self.gdt
