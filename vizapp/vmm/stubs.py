@@ -15,7 +15,7 @@ at a linear address of its choice, point its gates at ``entry`` and register doo
 and so on. A door's own bytes are UD2, so that code which reached one without its door being there would stop.
 
 IRET to a stack segment of 16 bits restores SP alone and leaves the upper half of ESP as it was in ring 0. So
-that it is the guest's own already, ``EXIT_16`` first changes to a stack pointer that the monitor has left below
+that it is the guest's own already, ``EXIT_16`` first changes to a stack pointer that the monitor left below
 the frame: the same place, through a segment whose base makes up for the guest's upper half.
 """
 
