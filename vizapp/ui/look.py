@@ -175,6 +175,7 @@ class Appearance:
         for font in sorted((assets / "fonts").glob("*.ttf")):
             QFontDatabase.addApplicationFont(str(font))
         self.look = Look(load_theme(self._themes, theme), assets / "icons")
+        application.setStyle("Fusion")
         self._apply()
 
     def change(
@@ -194,9 +195,8 @@ class Appearance:
         return look
 
     def _apply(self) -> None:
-        """Set style, palette, font and style sheet of the application."""
+        """Set palette, font and style sheet of the application; each makes every widget think anew."""
         application = self._application
-        application.setStyle("Fusion")
         application.styleHints().setColorScheme(
             Qt.ColorScheme.Dark if self.look.theme.dark else Qt.ColorScheme.Light
         )
