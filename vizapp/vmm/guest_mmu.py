@@ -95,6 +95,10 @@ class GuestMmu:
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian."""
+        if (linear & PAGE_MASK) + size <= PAGE_SIZE:
+            frame = self.translate(linear, False, user).frame
+            self._charge("mon_memory_reference", 1)
+            return self.memory.read(frame << PAGE_SHIFT | linear & PAGE_MASK, size)
         value = 0
         for shift, address, length in self._pieces(linear, size, write=False, user=user):
             value |= self.memory.read(address, length) << shift

@@ -15,7 +15,7 @@ slot's selector.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE, Linear
 from vizapp.isa.descriptors import (
@@ -150,7 +150,7 @@ class VirtualCpu:
     @property
     def reachable(self) -> bool:
         """Whether IRET can go to EIP: it lies within what the processor has of the guest's code segment."""
-        return self.cpu.eip <= deprivilege.segment(self.cpu.segments[CS].descriptor, self._tables.base).limit
+        return self.cpu.eip <= _deprivileged(self.cpu.segments[CS], self._tables.base).limit
 
     def refresh(self) -> None:
         """Bring the shadows of the guest's descriptor tables in step with its memory."""
@@ -197,7 +197,7 @@ class VirtualCpu:
         """(selector, descriptor) with which the processor holds a segment register of the guest."""
         if not state.usable:
             return state.selector, b""
-        wanted = _deprivileged(state, self._tables.base)
+        wanted = _deprivileged(state, self._tables.base).raw
         selector = state.selector
         if index in (CS, SS):
             selector = deprivilege.selector(selector, self.cpu.cpl)
@@ -238,7 +238,15 @@ class VirtualCpu:
                 shadow.note_accessed(index)
 
 
+class _Held(NamedTuple):
+    """A descriptor as the processor holds it: its eight bytes and its limit."""
+
+    raw: bytes
+    limit: int
+
+
 @lru_cache
-def _deprivileged(state: SegmentState, top: Linear) -> bytes:
-    """The descriptor with which the processor holds a segment register's hidden part."""
-    return to_bytes(pack(deprivilege.segment(state.descriptor, top)))
+def _deprivileged(state: SegmentState, top: Linear) -> _Held:
+    """What becomes of a segment register's hidden part."""
+    descriptor = deprivilege.segment(state.descriptor, top)
+    return _Held(to_bytes(pack(descriptor)), descriptor.limit)
