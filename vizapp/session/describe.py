@@ -9,6 +9,7 @@ from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import effect, hexadecimal
 from vizapp.session.describe_events import describe_event, principal
+from vizapp.session.describe_phases import describe_monitor
 from vizapp.session.describe_silent import silent_failure
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stoppe
         return sentence if event is None else _join(sentence, describe_event(event, step))
     if event is not None:
         return describe_event(event, step)
-    return _not_guest(step)
+    return _not_retired(step)
 
 
 def lesson(step: LastStep | None) -> str:
@@ -67,25 +68,17 @@ def _join(first: Message, second: Message) -> Message:
     return Message(_BOTH, {"first": first, "second": second})
 
 
-def _not_guest(step: LastStep) -> Message:
-    """A step without an event that was not the guest's: the monitor's code, or a wait."""
+def _not_retired(step: LastStep) -> Message:
+    """A step without an event in which no instruction of the guest was completed."""
     before = step.before
-    if before.phase:
+    if not before.place.is_guest or before.phase:
+        return describe_monitor(step)
+    if before.instruction is not None and before.instruction.repeat:
         return Message(
-            N_("The VMM works at ring {ring}: {phase}. The guest waits."),
-            {"ring": before.place.ring, "phase": before.phase.replace("_", " ").replace("-", " ")},
+            N_("{text}: one iteration done, ECX is now {ecx}."),
+            {"text": before.text, "ecx": hexadecimal(step.after.guest["ecx"])},
         )
-    if before.place.is_guest:
-        if before.instruction is not None and before.instruction.repeat:
-            return Message(
-                N_("{text}: one iteration done, ECX is now {ecx}."),
-                {"text": before.text, "ecx": hexadecimal(step.after.guest["ecx"])},
-            )
-        return Message(N_("The processor waits for an interrupt."))
-    return Message(
-        N_("The VMM's own code runs at ring {ring}: it saves or restores the guest's registers."),
-        {"ring": before.place.ring},
-    )
+    return Message(N_("The processor waits for an interrupt."))
 
 
 def _instruction(step: LastStep, technique: str) -> Message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa.instruction import Memory
+from vizapp.isa.instruction import Memory, Register, SegmentRegister
 from vizapp.isa.registers import GENERAL
 from vizapp.messages import N_, Message
 from vizapp.session.moment import LastStep
@@ -121,7 +121,7 @@ def effect(step: LastStep, instruction: Instruction) -> Message:
     if mnemonic[0] == "j":
         return _jump(step, instruction)
     text = step.before.text
-    if mnemonic in _STRING:
+    if mnemonic in _STRING and instruction.repeat:
         return Message(
             N_("{text}: ECX is {ecx}, ESI {esi}, EDI {edi}."),
             {"text": text, **{name: hexadecimal(step.after.guest[name]) for name in ("ecx", "esi", "edi")}},
@@ -138,6 +138,21 @@ def effect(step: LastStep, instruction: Instruction) -> Message:
     if changed:
         values = ", ".join(f"{name.upper()} {hexadecimal(value)}" for name, value in changed)
         return Message(N_("{text} changes {registers}."), {"text": text, "registers": values})
-    if instruction.operands and isinstance(instruction.operands[0], Memory):
-        return Message(N_("{text} writes to memory."), {"text": text})
+    match instruction.operands[:1]:
+        case (Memory(),):
+            return Message(N_("{text} writes to memory."), {"text": text})
+        case (SegmentRegister(),):
+            return Message(
+                N_("{text} loads a segment register by the descriptor table that the processor uses."),
+                {"text": text},
+            )
+        case (Register(index=index, size=4),):
+            return Message(
+                N_("{text}: {register} keeps the value {value}."),
+                {
+                    "text": text,
+                    "register": GENERAL[index].upper(),
+                    "value": hexadecimal(step.after.guest[GENERAL[index]]),
+                },
+            )
     return Message(N_("{text} executes."), {"text": text})

@@ -8,6 +8,8 @@ from vizapp.isa import vectors
 from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import hexadecimal
+from vizapp.session.describe_hypercalls import describe_hypercall
+from vizapp.session.notes import HYPERCALL_VECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +36,18 @@ _PAGE_FAULT = N_(
     "{cause}. The monitor must find out whether the guest's own tables have one (a hidden fault) or not "
     "(a true fault)."
 )
+_FETCH_FAULT = N_(
+    "The processor cannot even fetch the next instruction, at {address}: the page tables that it uses "
+    "have no such entry, {cause}. The monitor must find out whether the guest's own tables have one (a "
+    "hidden fault) or not (a true fault)."
+)
 _NATIVE_FAULT = N_(
     "{text} raises {cause} at ring {ring}. The processor saves where it was and enters the guest kernel's "
     "handler at ring {target}."
+)
+_NATIVE_PRIVILEGED = N_(
+    "{text} is privileged: at ring {ring} the processor refuses it with {cause} before any effect, saves "
+    "where it was and enters the guest kernel's handler at ring {target}."
 )
 _NATIVE_PAGE_FAULT = N_(
     "{text} touches {address}, which is not mapped for that access: {cause}. The processor enters the "
@@ -46,20 +57,25 @@ _NATIVE_PAGE_FAULT = N_(
 
 def _exception(event: Event, step: LastStep) -> Message:
     instruction = step.before.instruction
+    wanted = int(event.payload.get("cr2", 0))
     parameters: dict[str, Parameter] = {
         "text": step.before.text or Message(N_("The instruction")),
         "cause": event.cause,
         "ring": event.source.ring,
         "target": event.target.ring,
-        "address": hexadecimal(int(event.payload.get("address", 0) or 0)),
+        "address": hexadecimal(wanted),
     }
     vector = event.payload.get("vector")
+    privileged = instruction is not None and instruction.opcode.privilege == "privileged"
     if event.target.is_guest:
+        if vector == vectors.GP and privileged:
+            return Message(_NATIVE_PRIVILEGED, parameters)
         return Message(_NATIVE_PAGE_FAULT if vector == vectors.PF else _NATIVE_FAULT, parameters)
     if vector == vectors.PF:
-        return Message(_PAGE_FAULT, parameters)
+        fetching = wanted == step.before.guest["eip"]
+        return Message(_FETCH_FAULT if fetching else _PAGE_FAULT, parameters)
     if vector == vectors.GP and instruction is not None:
-        if instruction.opcode.privilege == "privileged":
+        if privileged:
             return Message(_PRIVILEGED, parameters)
         if instruction.opcode.privilege == "sensitive" and event.source.ring > 0:
             return Message(_SENSITIVE, parameters)
@@ -80,6 +96,14 @@ def _software_interrupt(event: Event, step: LastStep) -> Message:
                 "the kernel's stack and goes on at ring {target}."
             ),
             parameters,
+        )
+    if event.payload.get("vector") == HYPERCALL_VECTOR and event.source.ring == 1:
+        return Message(
+            N_(
+                "{text}: a hypercall. The gate lets rings 0 and 1 in, but no application, and it leads "
+                "into the VMM at ring {target}; EAX says which hypercall, {number}."
+            ),
+            {**parameters, "number": step.before.guest["eax"]},
         )
     return Message(
         N_(
@@ -201,13 +225,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
         )
     ),
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
-    ev.HYPERCALL_MADE: _cause(
-        N_(
-            "The ported kernel asks the hypervisor by name: hypercall {cause}. One deliberate trap with "
-            "its arguments in registers, in place of instructions that would have to be caught and "
-            "guessed at."
-        )
-    ),
+    ev.HYPERCALL_MADE: lambda event, step: describe_hypercall(event),
     ev.EVENT_SENT: _cause(
         N_(
             "An event channel becomes pending: Xen's replacement for an interrupt line, a bit in a page "

@@ -22,6 +22,8 @@ class Moment:
         text: the same disassembled.
         top: the doubleword on top of the guest's stack; None where it cannot be read.
         phase: the monitor's phase that is about to run, or an empty string.
+        own_eip: where the processor itself is, in the monitor's code or in the guest's.
+        own_text: the monitor's instruction there; empty while the guest or a phase runs.
     """
 
     position: int
@@ -33,6 +35,8 @@ class Moment:
     instruction: Instruction | None
     text: str
     top: int | None
+    own_eip: int
+    own_text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,17 +46,20 @@ class Observer:
         code = self.code(guest.eip)
         if code is not None:
             text, instruction = self._disassemble(guest.eip, code, self._bits)
+        phase = pc.phase or self._phase_behind_door()
         top = self.read(guest.general[ESP], 4)
         moment = Moment(
             position=pc.position,
             place=pc.meter.place,
-            phase=pc.phase or "",
+            phase=phase,
             instructions=pc.instructions,
             guest=register_values(guest),
             processor=register_values(processor),
             instruction=instruction,
             text=text,
             top=None if top is None else int.from_bytes(top, "little"),
+            own_eip=pc.cpu.eip,
+            own_text="" if pc.meter.place.is_guest or phase else self._own_text(pc.cpu.eip),
         )
         real = self._live_limit() if pc.meter.place.is_guest else self._limit(processor, self._physical)
         same = guest == processor
@@ -74,6 +77,21 @@ class Observer:
         if whole is not None:
             return whole
         return self.read(linear, min(LONGEST, PAGE_MASK + 1 - (linear & PAGE_MASK)))
+
+    def _phase_behind_door(self) -> str:
+        """The phase that begins when the processor fetches where it stands now."""
+        cpu = self._pc.cpu
+        address = self._monitor.processor_translate(Linear(cpu.eip))
+        door = None if address is None else self._pc.doors.get(address)
+        return "" if door is None or door.ring != cpu.cpl else door.phase
+
+    def _own_text(self, linear: int) -> str:
+        """The processor's own next instruction."""
+        for count in (LONGEST, 1):
+            code = self._physical(linear, count)
+            if code is not None:
+                return self._disassemble(linear, code, 32)[0]
+        return ""
 
     def _live_limit(self) -> int | None:
         segment = self._pc.cpu.segments[DS]

@@ -1,0 +1,97 @@
+"""What a monitor does in each of its phases and in its own machine code, while the guest waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizapp.messages import N_, Message
+from vizapp.session.describe_effects import hexadecimal
+
+if TYPE_CHECKING:
+    from vizapp.messages import Parameter
+    from vizapp.session.moment import LastStep
+
+# What each phase has done, by its name; techniques that do the same thing call it the same.
+_PHASES = {
+    "arrive": N_(
+        "The VMM has read the trap frame that its entry code left on the ring-0 stack: which vector, from "
+        "which ring, at which guest instruction. Now it decides whose trap this is."
+    ),
+    "entered": N_("Xen has looked at the vector that its entry code pushed, and dispatches on it."),
+    "walk": N_(
+        "The VMM has walked the guest's own page tables in memory, as the processor would have done had "
+        "they been the real ones, to judge the page fault."
+    ),
+    "decode": N_(
+        "The VMM has fetched the bytes of the instruction that trapped and decoded them: the processor "
+        "says only where it stopped, not what it was asked for."
+    ),
+    "emulate": N_("The VMM has carried out the instruction on the virtual CPU."),
+    "flush_shadow": N_("The VMM has forgotten the shadow entries that are no longer true."),
+    "fill_shadow": N_("The VMM has filled the shadow table."),
+    "reflect": N_("The VMM has delivered the fault to the guest kernel, through the guest's own IDT."),
+    "interrupt": N_(
+        "The VMM has acknowledged the physical interrupt. The device is its own; the guest has only "
+        "virtual ones."
+    ),
+    "inject": N_("The VMM has interrupted the virtual CPU, through the guest's own IDT."),
+    "halt": N_("The VMM has noted that the virtual CPU has nothing to run."),
+    "wait": N_("The VMM has looked for the next moment at which a virtual device will act."),
+    "nested": N_("The VMM was interrupted while it was idle, and has taken the interrupt."),
+    "resume": N_(
+        "The VMM is done: it has looked for interrupts that are due and put the virtual CPU's state into "
+        "the trap frame. Its exit code will restore the registers, and IRET will leave ring 0."
+    ),
+    "hypercall": N_("Xen has taken the number of the hypercall from EAX and checked it."),
+    "continue": N_("Xen has served the hypercall, and will put its result in EAX."),
+    "exception": N_("Xen has found out what to make of the guest's exception."),
+    "bounce": N_(
+        "Xen has built a frame on the guest kernel's stack and will continue at the handler that the "
+        "guest registered."
+    ),
+    "events": N_("On the way out Xen has looked whether the domain sleeps, or an event is due for it."),
+    "idle": N_("Xen has found no domain that can run: it stops the processor until the timer is due."),
+    "woken": N_("Xen's idle loop has ended: the domain can run again."),
+    "failsafe": N_("The guest wanted to continue where it cannot, and Xen enters its failsafe callback."),
+}
+_OTHER_PHASE = N_("The VMM works at ring {ring}: {phase}. The guest waits.")
+
+
+def describe_monitor(step: LastStep) -> Message:
+    """A step of the monitor that made no event: a phase, or an instruction of its own."""
+    before = step.before
+    if before.phase:
+        known = _PHASES.get(before.phase)
+        if known is not None:
+            return Message(known)
+        words = before.phase.replace("_", " ").replace("-", " ")
+        return Message(_OTHER_PHASE, {"ring": before.place.ring, "phase": words})
+    return _own_code(step)
+
+
+def _own_code(step: LastStep) -> Message:
+    before = step.before
+    parameters: dict[str, Parameter] = {"text": before.own_text, "ring": before.place.ring}
+    match before.own_text.split(" ")[0]:
+        case "push" | "pushal" | "pushad":
+            return Message(
+                N_(
+                    "{text}: the VMM's entry code saves what the guest had in the registers, on the "
+                    "ring-0 stack."
+                ),
+                parameters,
+            )
+        case "pop" | "popal" | "popad":
+            return Message(
+                N_("{text}: the VMM's exit code gives the guest its registers back, from the ring-0 stack."),
+                parameters,
+            )
+        case "hlt" | "sti":
+            return Message(N_("{text}: the VMM has no guest to run and waits for an interrupt."), parameters)
+        case "":
+            return Message(N_("The VMM's own code runs at ring {ring}."), parameters)
+        case _:
+            return Message(
+                N_("{text}: the VMM's own code at ring {ring}, at {address}; the guest waits."),
+                {**parameters, "address": hexadecimal(before.own_eip)},
+            )
