@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizapp.cli.output import Output
     from vizapp.experiment.execution import Run
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES = (".png", ".svg")
 TEXTS = (".csv", ".json")
 
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, out: Output) -> int:
     if suffix in PICTURES:
         from vizapp.cli.picture import draw_comparison
 
-        draw_comparison(options, runs, out)
+        draw_comparison(options, out)
     elif suffix == ".csv":
         Path(options.output).write_text(as_csv(runs), encoding="utf-8")
     elif suffix == ".json":

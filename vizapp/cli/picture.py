@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizapp.cli.run import bounds_from, scenario_from, until_from
 from vizapp.errors import ScenarioError, VizappError
+from vizapp.experiment.compare import race
+from vizapp.experiment.execution import find
 from vizapp.messages import N_, Message
+from vizapp.session.protocol import Seek
 
 if TYPE_CHECKING:
-    pass
+    import argparse
+    from collections.abc import Sequence
 
-SUFFIXES = (".png", ".svg", ".gif")
+    from vizapp.cli.output import Output
+    from vizapp.session.protocol import Command
+    from vizapp.session.scenario import Scenario
+
+SUFFIXES = (".png", ".svg")
 SMALLEST, LARGEST = 320, 8000
 
 
@@ -45,5 +55,53 @@ def size_from(text: str) -> tuple[int, int]:
 
 
 def run(options: argparse.Namespace, out: Output) -> int:
-    """Run the guest to the event or its end and draw the view."""
-    raise NotImplementedError
+    """Run the guest and draw the view, at the event of ``--until`` or where the window would open."""
+    size = size_from(options.size)
+    _check_suffix(options.output, SUFFIXES)
+    scenario = scenario_from(options)
+    until = until_from(options)
+    opening = None
+    if until is not None:
+        opening = (Seek(find(scenario, until, bounds_from(options))),)
+    _draw(options, options.view, scenario, out, size, options.theme, opening)
+    return 0
+
+
+def draw_comparison(options: argparse.Namespace, out: Output) -> None:
+    """Draw the compare view of ``vizapp compare -o``."""
+    options.technique, options.preset = "native", None
+    _draw(options, "compare", scenario_from(options), out, (1440, 900), "light", None)
+
+
+def _draw(
+    options: argparse.Namespace,
+    view: str,
+    scenario: Scenario,
+    out: Output,
+    size: tuple[int, int],
+    theme: str,
+    opening: Sequence[Command] | None,
+) -> None:
+    try:
+        from vizapp.ui.picture import render
+        from vizapp.ui.player import OPENING
+    except ImportError as error:
+        raise without_qt(error) from None
+    with out.progress(options.output):
+        render(
+            view,
+            scenario,
+            race(options.guest, scenario),
+            Path(options.output),
+            size=size,
+            theme=theme,
+            language=out.language,
+            opening=OPENING if opening is None else opening,
+        )
+
+
+def _check_suffix(file: str, known: Sequence[str]) -> None:
+    if Path(file).suffix.lower() not in known:
+        raise ScenarioError(
+            Message(N_("{file} ends with none of {known}"), {"file": file, "known": ", ".join(known)})
+        )

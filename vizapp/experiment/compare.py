@@ -14,6 +14,8 @@ from vizapp.vmm.registry import TECHNIQUES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vizapp.session.scenario import Scenario
+
 YARDSTICK = "native"
 
 
@@ -44,15 +46,12 @@ def compare(
     Raises:
         VizappError: as ``make_scenario``.
     """
-    names = techniques_for(guest, techniques)
-    if "build" in choices and choices["build"] is None:
-        del choices["build"]
     # Every name and file is checked before the first long run.
     scenarios = [
         make_scenario(
             guest, technique_name=name, virtualizable=virtualizable and name != YARDSTICK, **choices
         )
-        for name in names
+        for name in techniques_for(guest, techniques)
     ]
     runs: list[Run] = []
     for scenario in scenarios:
@@ -60,6 +59,21 @@ def compare(
             started(scenario.technique)
         runs.append(execute(scenario, bounds=bounds, score=True))
     return with_overhead(runs)
+
+
+def race(guest: str, like: Scenario) -> list[Scenario]:
+    """The scenarios that run beside one for its overhead graph: the same choices under each technique."""
+    return [
+        make_scenario(
+            guest,
+            technique_name=name,
+            processor=like.processor,
+            virtualizable=name != YARDSTICK,
+            memory=like.memory,
+            overrides=like.overrides,
+        )
+        for name in techniques_for(guest)
+    ]
 
 
 def with_overhead(runs: Sequence[Run]) -> list[Run]:

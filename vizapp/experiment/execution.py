@@ -143,6 +143,13 @@ def execute(
     return Run(report, session.events().events)
 
 
+def find(scenario: Scenario, until: Until, bounds: Bounds = UNBOUNDED) -> int:
+    """The position (in steps) at which an event has just happened, or where the run ends without it."""
+    session = Session(scenario)
+    _drive(session, until, bounds)
+    return session.timeline.cursor
+
+
 def _limit(bounds: Bounds, instructions: int) -> str:
     if bounds.instructions is not None and instructions >= bounds.instructions:
         return f"the bound of {bounds.instructions} instructions"

@@ -62,7 +62,7 @@ class ToEvent(_Model):
 
 
 class Move(_OneOf):
-    """One movement of the cursor: to a label of the guest, an event, an instruction, so far, or to the end."""
+    """One movement of the cursor: to a label of the guest, an event, an instruction, some steps, the end."""
 
     label: str | None = None
     event: ToEvent | None = None
