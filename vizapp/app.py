@@ -77,7 +77,7 @@ def make_window(application: QApplication, settings: QSettings, player: Player) 
 
 def make_scenario(selection: Selection) -> Scenario:
     """The scenario that a selection stands for; bad names and sources are VizappErrors."""
-    build = technique(selection.technique).build
+    build = selection.build or technique(selection.technique).build
     yardstick = _image(selection.guest, "native") if build != "native" else None
     return Scenario(
         image=_image(selection.guest, build),

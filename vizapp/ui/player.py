@@ -53,12 +53,13 @@ _RACE_DELAY = 150  # ms after the first frame: that one has the processor for it
 
 
 class Selection(NamedTuple):
-    """What is looked at: a guest under a technique on a processor."""
+    """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits."""
 
     guest: str = "minikernel"
     technique: str = "trap-and-emulate"
     processor: str = "pentium-4-672"
     virtualizable: bool = True
+    build: str | None = None
 
 
 class Player(QObject):
@@ -74,6 +75,7 @@ class Player(QObject):
         race_opened, race_frame, race_events: the same of a racing technique (str, object).
         race_failed: a technique that cannot run this guest, and why (str, Message).
         run_changed: RunState.
+        steered: a person, and not a lesson, moves the cursor or the run (no argument).
         failed: a command could not be done (Message).
         died: the active session's process is gone (Message).
     """
@@ -89,6 +91,7 @@ class Player(QObject):
     race_events = Signal(str, object)
     race_failed = Signal(str, object)
     run_changed = Signal(object)
+    steered = Signal()
     failed = Signal(object)
     died = Signal(object)
 
@@ -103,6 +106,7 @@ class Player(QObject):
         self._make_scenario = make_scenario
         self._make_bridge = make_bridge
         self.selection = Selection()
+        self.scenario: Scenario | None = None
         self.run_state = RunState()
         self.breakpoints: frozenset[int] = frozenset()
         self._bridge: Bridge | None = None
@@ -126,8 +130,10 @@ class Player(QObject):
         self.selection = selection
         self.breakpoints = frozenset()
         self.selected.emit(selection)
+        self.scenario = None
         try:
-            bridge = self._make_bridge(self._make_scenario(selection), True)
+            self.scenario = self._make_scenario(selection)
+            bridge = self._make_bridge(self.scenario, True)
         except VizappError as error:
             self.died.emit(error.message)
             return
@@ -184,50 +190,72 @@ class Player(QObject):
 
     # What a person wants.
 
+    def move(self, command: Command) -> None:
+        """Send a move, or keep it until the one under way is answered: keys repeat faster than far seeks."""
+        self.steered.emit()
+        self._send_move(command)
+
+    def _send_move(self, command: Command) -> None:
+        if self._bridge is None:
+            return
+        if self.run_state.running:
+            self._set_running(False)
+        self._opening = []
+        if not self._awaiting:
+            self._command(command)
+            return
+        match self._queued, command:
+            case Step(count=already), Step(count=more):
+                self._queued = Step(already + more)
+            case Back(count=already), Back(count=more):
+                self._queued = Back(already + more)
+            case _:
+                self._queued = command
+
     def step(self) -> None:
         """One step forward."""
-        self._move(Step())
+        self.move(Step())
 
     def back(self) -> None:
         """One step back."""
-        self._move(Back())
+        self.move(Back())
 
     def over(self) -> None:
         """Past the instruction at the cursor and all that it causes."""
-        self._move(Over())
+        self.move(Over())
 
     def next_trap(self) -> None:
         """To the next passage into ring 0."""
-        self._move(NextEvent(TRAP_KINDS))
+        self.move(NextEvent(TRAP_KINDS))
 
     def previous_trap(self) -> None:
         """Back to the last passage into ring 0."""
-        self._move(PreviousEvent(TRAP_KINDS))
+        self.move(PreviousEvent(TRAP_KINDS))
 
     def next_event(self) -> None:
         """To the next event of any kind."""
-        self._move(NextEvent())
+        self.move(NextEvent())
 
     def previous_event(self) -> None:
         """Back to the last event of any kind."""
-        self._move(PreviousEvent())
+        self.move(PreviousEvent())
 
     def to_start(self) -> None:
         """To the first instruction."""
-        self._move(Seek(0))
+        self.move(Seek(0))
 
     def to_end(self) -> None:
         """To the end of what is recorded."""
         if self._frame is not None:
-            self._move(Seek(self._frame.last_position))
+            self.move(Seek(self._frame.last_position))
 
     def seek(self, position: int) -> None:
         """To a position."""
-        self._move(Seek(position))
+        self.move(Seek(position))
 
     def seek_instruction(self, instruction: int) -> None:
         """To where a guest instruction is about to execute."""
-        self._move(SeekInstruction(instruction))
+        self.move(SeekInstruction(instruction))
 
     def toggle_run(self) -> None:
         """Run, or pause."""
@@ -240,6 +268,7 @@ class Player(QObject):
         """Run from the cursor on at the speed set."""
         if self._bridge is None or self.run_state.running:
             return
+        self.steered.emit()
         self._set_running(True)
         if self._awaiting:
             self._queued = Run(self.run_state.speed)
@@ -249,6 +278,7 @@ class Player(QObject):
     def pause(self) -> None:
         """Stop running."""
         if self._bridge is not None and self.run_state.running:
+            self.steered.emit()
             self._queued = None
             self._set_running(False)
             self._command(Pause())
@@ -269,7 +299,7 @@ class Player(QObject):
 
     def score(self) -> None:
         """Check equivalence by replay for what is recorded."""
-        self._move(Score())
+        self.move(Score())
 
     def join(self) -> None:
         """Wait for the processes of sessions that were closed; before the program ends."""
@@ -277,30 +307,28 @@ class Player(QObject):
             bridge.join()
         self._ending = []
 
+    # What a lesson wants.
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is due, so that the newest frame is not the one that a command will lead to."""
+        return self._awaiting or self._queued is not None or self.run_state.running
+
+    def perform(self, command: Command) -> None:
+        """Send a command that a lesson, and not a person, wants."""
+        if isinstance(command, Run):
+            if self._bridge is not None:
+                self._set_running(True)
+                self._command(command)
+        else:
+            self._send_move(command)
+
     # Inside.
 
     def _end(self, bridge: Bridge) -> None:
         bridge.close()
         self._ending = [other for other in self._ending if not other.ended]
         self._ending.append(bridge)
-
-    def _move(self, command: Command) -> None:
-        """Send a move, or keep it until the one under way is answered: keys repeat faster than far seeks."""
-        if self._bridge is None:
-            return
-        if self.run_state.running:
-            self._set_running(False)
-        self._opening = []
-        if not self._awaiting:
-            self._command(command)
-            return
-        match self._queued, command:
-            case Step(count=already), Step(count=more):
-                self._queued = Step(already + more)
-            case Back(count=already), Back(count=more):
-                self._queued = Back(already + more)
-            case _:
-                self._queued = command
 
     def _command(self, command: Command) -> None:
         if self._bridge is not None:
