@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.goldens import nasm_forms
 from tests.oracle import bare_machine
 from vizapp.guest.library import GUESTS, guest_directory
 
@@ -50,6 +51,7 @@ def results() -> dict[str, str]:
 
 def main() -> None:
     """Make all goldens anew."""
+    nasm_forms.main()
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         for guest in GUESTS.values():

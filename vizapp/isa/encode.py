@@ -224,9 +224,9 @@ def encode(
 
 def _check_addresses(request: Request) -> None:
     mask = (1 << 8 * request.address_size) - 1
-    for operand in request.operands:
+    for position, operand in enumerate(request.operands):
         if isinstance(operand, Memory) and not is_encodable(operand, request.address_size):
-            raise EncodeError(Message(N_("these registers do not make an address")))
+            raise EncodeError(Message(N_("these registers do not make an address")), position)
     request.operands = tuple(
         replace(operand, displacement=operand.displacement & mask) if isinstance(operand, Memory) else operand
         for operand in request.operands

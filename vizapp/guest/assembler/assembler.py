@@ -118,7 +118,7 @@ def _run_pass(items: list[Item], scope: _Scope, origin: int, number: int) -> _Pa
             result.problems.append((item.origin, LineError(large, item.column)))
             break
         if len(data) > start:
-            code = isinstance(item.statement, InstructionStatement)
+            code = isinstance(getattr(item.statement, "fill", item.statement), InstructionStatement)
             result.spans.append(_Span(start, len(data), item.origin, code))
     return result
 

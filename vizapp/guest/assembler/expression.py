@@ -116,31 +116,37 @@ _LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"+", "-"}),
     frozenset({"*", "/", "//", "%", "%%"}),
 )
+_BINDING = {name: level for level, names in enumerate(_LEVELS) for name in names}
 _MAX_DEPTH = 100
 
 
-def parse_expression(reader: Reader, level: int = 0, depth: int = 0) -> Expression:
+def parse_expression(reader: Reader, depth: int = 0) -> Expression:
     """Parse the longest expression that comes next.
 
     Raises:
         LineError: no expression begins here, or it is not complete.
     """
+    test = _parse_binary(reader, 0, depth)
+    column = reader.column
+    if not reader.accept("?"):
+        return test
+    then = parse_expression(reader, depth + 1)
+    reader.expect(":")
+    return _conditional(test, then, parse_expression(reader, depth + 1), column)
+
+
+def _parse_binary(reader: Reader, loosest: int, depth: int) -> Expression:
+    """Operands and the operators between them that bind no looser than ``loosest``."""
     if depth > _MAX_DEPTH:
         raise LineError(Message(N_("this expression is nested too deeply")), reader.column)
-    if level == len(_LEVELS):
-        return _unary(reader, depth)
-    left = parse_expression(reader, level + 1, depth)
+    left = _unary(reader, depth)
     while True:
         token = reader.peek()
-        if token is None or token.kind != "operator" or token.text not in _LEVELS[level]:
-            break
+        level = _BINDING.get(token.text, -1) if token is not None and token.kind == "operator" else -1
+        if token is None or level < loosest:
+            return left
         reader.position += 1
-        left = _binary(token, left, parse_expression(reader, level + 1, depth))
-    if level == 0 and reader.accept("?"):
-        middle = parse_expression(reader, 0, depth + 1)
-        reader.expect(":")
-        left = _conditional(left, middle, parse_expression(reader, 0, depth + 1), reader.column)
-    return left
+        left = _binary(token, left, _parse_binary(reader, level + 1, depth))
 
 
 def _conditional(test: Expression, then: Expression, otherwise: Expression, column: int) -> Expression:
@@ -237,7 +243,7 @@ def _primary(reader: Reader, depth: int) -> Expression:
             name = reader.qualified(text)
             return lambda scope: scope.lookup(name, column)
         case "operator" if text == "(":
-            inner = parse_expression(reader, 0, depth + 1)
+            inner = parse_expression(reader, depth + 1)
             reader.expect(")")
             return inner
     raise LineError(unexpected(token), column)

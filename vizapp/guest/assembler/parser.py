@@ -117,7 +117,9 @@ class Parser:
         is_constant = reader.peek() is not None and _text(reader.peek()) == "equ"
         if token.text.startswith(".") and not token.text.startswith("..") and not self._local_to:
             raise LineError(Message(N_("{name} has no label before it"), {"name": token.text}), token.column)
-        if not token.text.startswith("."):
+        if (
+            not token.text.startswith(".") and not is_constant
+        ):  # a constant leaves .local labels where they are
             self._local_to = name
         known = self.labels.get(name)
         if known is not None:

@@ -23,7 +23,7 @@ from vizapp.guest.assembler.macros import (
 from vizapp.guest.assembler.problems import LineError, Origin, Problems
 from vizapp.messages import N_, Message
 
-MAX_LINES = 200_000
+MAX_LINES = 100_000
 MAX_DEPTH = 64
 MAX_REPEAT = 65_536
 
@@ -268,7 +268,7 @@ class Preprocessor:
         except LineError as error:
             self._problems.add(collection.origin, error)
             return
-        lines = (line for _ in range(count) for line in collection.lines)
+        lines = (line for _ in range(count if collection.lines else 0) for line in collection.lines)
         self._push(_Frame("rep", lines, frame.call))
 
     def _define_macro(self, collection: _Collection) -> None:

@@ -6,6 +6,9 @@ start:
 .loop:  dec     ecx
         jnz     .loop
         call    other.inner
+INSIDE  equ     .loop + 1
+        jmp     .loop
+        dd      INSIDE
         mov     eax, start
         mov     ebx, [start.loop]
         mov     ecx, end - start
