@@ -46,6 +46,8 @@ class Panel(QWidget):
         seek_requested: move the cursor to a position.
         breakpoint_toggled: an address.
         lesson_requested: a lesson's name.
+        open_requested: another guest or technique (Selection).
+        command_requested: any move of the cursor (a command of the session's protocol).
     """
 
     name: ClassVar[str] = ""
@@ -55,6 +57,8 @@ class Panel(QWidget):
     seek_requested = Signal(int)
     breakpoint_toggled = Signal(int)
     lesson_requested = Signal(str)
+    open_requested = Signal(object)
+    command_requested = Signal(object)
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -124,6 +124,8 @@ class Window(QMainWindow):
             panel.seek_requested.connect(player.seek)
             panel.breakpoint_toggled.connect(player.toggle_breakpoint)
             panel.lesson_requested.connect(self.lesson_requested)
+            panel.open_requested.connect(player.open)
+            panel.command_requested.connect(player.move)
         transport = steps.panel(TransportPanel)
         transport.wished.connect(self.obey)
         transport.speed_wished.connect(player.set_speed)
