@@ -61,6 +61,11 @@ def test_it_comes_by_a_physical_interrupt_to_the_monitor():
     assert {event.payload["vector"] for event in physical} == {TIMER_VECTOR}
 
 
+def test_nobody_is_woken_for_the_timer_s_falling_edge():
+    run = ticking("sti; more: cmp dword [0x120000], 10; jb more; cli").run()
+    assert len(run.kinds(events.INTERRUPT_DELIVERED)) <= len(injected(run)) + 1
+
+
 def test_ticks_come_in_their_own_time():
     run = ticking("sti; more: cmp dword [0x120000], 20; jb more; cli").run()
     cycles = [event.cycle for event in injected(run)]

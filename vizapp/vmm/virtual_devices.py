@@ -38,8 +38,15 @@ class VirtualDevices(Board):
         self.devices = Devices(self.pic, self.pit, self.uart, self.screen, self)
 
     def next_event(self) -> int | None:
-        """The cycle at which a device will next act by itself, None if none ever will."""
-        return self.clock.deadline()
+        """The cycle at which a device will next raise its interrupt line by itself, None if none ever will.
+
+        Everything that is due must have happened. A timer's falling edge interrupts nobody, so nobody is woken
+        for it: the line is seen to have fallen when it rises.
+        """
+        due = self.clock.deadline()
+        if due is None or not self.pit.output:
+            return due
+        return self.pit.next_event(due)
 
     @property
     def interrupt_pending(self) -> bool:

@@ -53,6 +53,11 @@ class Pit:
         self._out = True  # that output then
         clock.register(self)
 
+    @property
+    def output(self) -> bool:
+        """The level of channel 0's output, as it was last driven."""
+        return self._out
+
     def read_port(self, port: int) -> int:
         """IN from 40h-43h or 61h; the control register cannot be read."""
         self.advance(self._clock.now())
