@@ -40,8 +40,8 @@ class VirtualDevices(Board):
     def next_event(self) -> int | None:
         """The cycle at which a device will next raise its interrupt line by itself, None if none ever will.
 
-        Everything that is due must have happened. A timer's falling edge interrupts nobody, so nobody is woken
-        for it: the line is seen to have fallen when it rises.
+        What is due must have happened. A timer's falling edge interrupts nobody, so nobody is woken for it:
+        the line is seen to have fallen when it rises.
         """
         due = self.clock.deadline()
         if due is None or not self.pit.output:
