@@ -254,3 +254,31 @@ def test_a_reader_that_leaves_is_no_error() -> None:
                           cwd=Path(__file__).parents[2], env={**os.environ})  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
+
+
+PORT_WRITER = """
+_start: mov al, 0x2A
+        out 0x80, al
+        mov al, 0x2B
+        out 0x80, al
+        mov al, 7
+        out 0xF4, al
+        hlt
+"""
+
+
+@pytest.mark.parametrize("technique", ["native", "trap-and-emulate"])
+def test_ports_are_logged_into_files_and_one_ends_the_run(tmp_path: Path, technique: str) -> None:
+    source, log = tmp_path / "ports.asm", tmp_path / "post.bin"
+    source.write_text(PORT_WRITER)
+    words = ["run", str(source), "--technique", technique, "--exit-port", "0xF4", "--port-log", f"0x80={log}"]
+    assert main(words) == 7
+    assert log.read_bytes() == b"\x2a\x2b"
+
+
+def test_the_report_says_that_the_exit_port_ended_the_run(capsys: Capture, tmp_path: Path) -> None:
+    source = tmp_path / "ports.asm"
+    source.write_text(PORT_WRITER)
+    assert main(["run", str(source), "--exit-port", "0xF4", "--json"]) == 7
+    assert json.loads(capsys.readouterr().out)["stopped"]["reason"] == "exit-port"
+    assert "0x10000" in refused(capsys, "run", str(source), "--exit-port", "0x10000")

@@ -40,7 +40,13 @@ PURPOSES = {
 }
 
 
-def scenario_from(options: argparse.Namespace, *, serial_input: bytes = b"") -> Scenario:
+def scenario_from(
+    options: argparse.Namespace,
+    *,
+    serial_input: bytes = b"",
+    exit_port: int | None = None,
+    log_ports: tuple[int, ...] = (),
+) -> Scenario:
     """The scenario that the options of a command describe."""
     return make_scenario(
         options.guest,
@@ -57,6 +63,8 @@ def scenario_from(options: argparse.Namespace, *, serial_input: bytes = b"") -> 
         entry=options.entry,
         bits=options.bits,
         serial_input=serial_input,
+        exit_port=exit_port,
+        log_ports=log_ports,
     )
 
 
@@ -83,17 +91,24 @@ def bounds_from(options: argparse.Namespace) -> Bounds:
 
 
 def run(options: argparse.Namespace, out: Output) -> int:
-    """Run one scenario and tell about it."""
+    """Run one scenario and tell about it; a run that the exit port ended gives the status written there."""
     typed = (
         b"" if sys.stdin is None or sys.stdin.isatty() or options.serial is None else sys.stdin.buffer.read()
     )
-    scenario = scenario_from(options, serial_input=typed)
+    _check_ports(options)
+    scenario = scenario_from(
+        options,
+        serial_input=typed,
+        exit_port=options.exit_port,
+        log_ports=tuple(port for port, _ in options.port_log),
+    )
     with ExitStack() as files:
         registers = None
         if options.registers:
             registers = files.enter_context(Path(options.registers).open("w", encoding="utf-8"))
         # A file that cannot be written should cost no run.
-        for path in (options.trace, None if options.serial == "-" else options.serial):
+        serial = None if options.serial == "-" else options.serial
+        for path in (options.trace, serial, *(path for _, path in options.port_log)):
             if path:
                 files.enter_context(Path(path).open("w", encoding="utf-8"))
 
@@ -113,8 +128,21 @@ def run(options: argparse.Namespace, out: Output) -> int:
         out.json(result.report)
     else:
         _print(out, result)
+    if result.exit_status is not None:
+        return result.exit_status & 0xFF  # a process has no wider one
     clean = result.stopped not in CRASHED
     return 0 if clean or not options.expect_clean else 1
+
+
+def _check_ports(options: argparse.Namespace) -> None:
+    for name, ports in (
+        ("--exit-port", [options.exit_port]),
+        ("--port-log", [p for p, _ in options.port_log]),
+    ):
+        for port in ports:
+            if port is not None and not 0 <= port <= 0xFFFF:
+                sentence = N_("{option}: a port is 0 to 0xffff, not {port}")
+                raise ScenarioError(Message(sentence, {"option": name, "port": f"{port:#x}"}))
 
 
 def _architectural(pc: Pc) -> dict[str, int]:
@@ -129,6 +157,8 @@ def _write_files(options: argparse.Namespace, scenario: Scenario, result: Run) -
         sys.stdout.flush()
     elif options.serial:
         Path(options.serial).write_text(result.serial, encoding="utf-8")
+    for port, path in options.port_log:
+        Path(path).write_bytes(result.port_logs[port])
     if not options.trace:
         return
     path = Path(options.trace)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vizapp.errors import ScenarioError
 from vizapp.machine.events import CLI_NAMES
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
+from vizapp.session.port_taps import EXIT_PORT
 from vizapp.session.session import Session
 
 if TYPE_CHECKING:
@@ -78,11 +79,15 @@ class Run:
 
     ``overhead`` is cycles over the bare machine's for the same guest: None where there is nothing to
     compare with, and for a run that is not equivalent. ``report`` is the JSON of ``vizapp run``.
+    ``port_logs`` is what the guest wrote to each logged port, ``exit_status`` what it wrote to the exit port
+    if that ended the run.
     """
 
     report: dict[str, Any]
     recorded: tuple[Event, ...]
     overhead: float | None = None
+    port_logs: dict[int, bytes] = field(default_factory=dict)
+    exit_status: int | None = None
 
     @property
     def technique(self) -> str:
@@ -140,7 +145,10 @@ def execute(
         report["stopped"] = {"reason": "until", "detail": reached}
     elif report["stopped"]["reason"] == "limit":
         report["stopped"]["detail"] = _limit(bounds, report["instructions"]["guest"])
-    return Run(report, session.events().events)
+    stopped = session.frame().stopped
+    status = stopped.detail.parameters["status"] if stopped and stopped.reason == EXIT_PORT else None
+    assert status is None or isinstance(status, int)
+    return Run(report, session.events().events, port_logs=session.port_logs, exit_status=status)
 
 
 def find(scenario: Scenario, until: Until, bounds: Bounds = UNBOUNDED) -> int:
