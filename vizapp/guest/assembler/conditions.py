@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from vizapp.guest.assembler.defines import Defines
@@ -75,7 +75,7 @@ class Tester:
     """Answers a conditional directive's test."""
 
     defines: Defines
-    macros: Mapping[str, object]
+    macros: Container[str]
     constants: Mapping[str, int]
 
     def holds(self, test: str, tokens: list[Token], column: int) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vizapp.guest.assembler.defines import retokenized
-from vizapp.guest.assembler.lexer import Token
+from vizapp.guest.assembler.lexer import Token, tokenize
 from vizapp.guest.assembler.problems import LineError, Origin
 from vizapp.isa.names import CONDITION_CODES
 from vizapp.messages import N_, Message
@@ -73,6 +73,79 @@ class Call:
                 return True
             call = call.outer
         return False
+
+
+@dataclass(slots=True)
+class Collection:
+    """The lines between %macro or %rep and its end, while they are read."""
+
+    ends: str
+    begins: tuple[str, ...]
+    header: list[Token]
+    origin: Origin
+    column: int
+    lines: list[RawLine] = field(default_factory=list)
+    depth: int = 1
+
+    def take(self, raw: RawLine, directive: str) -> bool:
+        """Keep the next line; True if it was the end. Blocks of the same kind nest."""
+        if directive in self.begins:
+            self.depth += 1
+        elif directive == self.ends or (self.ends == "%endmacro" and directive == "%endm"):
+            self.depth -= 1
+            if self.depth == 0:
+                return True
+        self.lines.append(raw)
+        return False
+
+
+@dataclass(slots=True)
+class MacroTable:
+    """The multi-line macros in force; forms that differ in their numbers of parameters stand side by side."""
+
+    forms: dict[str, list[Macro]] = field(default_factory=dict)
+    folded: dict[str, str] = field(default_factory=dict)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.forms
+
+    def find(self, token: Token) -> list[Macro] | None:
+        """The forms of the macro that a token names, if it names one."""
+        if token.kind != "name":
+            return None
+        return self.forms.get(token.text) or self.forms.get(self.folded.get(token.text.lower(), ""))
+
+    def define(self, macro: Macro, fold: bool) -> bool:
+        """Add a form, found in any case of its name if ``fold``; False if there is one like it."""
+        forms = self.forms.setdefault(macro.name, [])
+        if any((form.least, form.most) == (macro.least, macro.most) for form in forms):
+            return False
+        forms.append(macro)
+        if fold:
+            self.folded[macro.name.lower()] = macro.name
+        return True
+
+    def remove(self, name: str) -> None:
+        """Forget all forms of a name."""
+        self.forms.pop(name, None)
+
+
+def split_lines(source: str, file: str) -> list[RawLine]:
+    """The lines of a text; one that ends in a backslash goes on in the next."""
+    result = []
+    pending, first = "", 0
+    for number, text in enumerate(source.split("\n"), 1):
+        text = text.removesuffix("\r")
+        if not pending:
+            first = number
+        if text.endswith("\\"):
+            pending += text[:-1] + " "
+            continue
+        whole, pending = pending + text, ""
+        result.append(RawLine(tokenize(whole), file, first, whole))
+    if pending:
+        result.append(RawLine(tokenize(pending), file, first, pending))
+    return result
 
 
 def split_parameters(tokens: list[Token]) -> list[list[Token]]:

@@ -12,11 +12,13 @@ from vizapp.guest.assembler.directives import DefineDirectives, macro_name
 from vizapp.guest.assembler.lexer import Token, string_bytes, tokenize
 from vizapp.guest.assembler.macros import (
     Call,
+    Collection,
     Line,
-    Macro,
+    MacroTable,
     RawLine,
     fill_parameters,
     parse_macro,
+    split_lines,
     split_parameters,
     substitute,
 )
@@ -39,37 +41,6 @@ class _Frame:
     lines: Iterable[RawLine]
     call: Call | None
     conditions: ConditionStack = field(default_factory=ConditionStack)
-
-
-@dataclass(slots=True)
-class _Collection:
-    """The lines between %macro or %rep and its end, while they are read."""
-
-    ends: str
-    begins: tuple[str, ...]
-    header: list[Token]
-    origin: Origin
-    column: int
-    lines: list[RawLine] = field(default_factory=list)
-    depth: int = 1
-
-
-def split_lines(source: str, file: str) -> list[RawLine]:
-    """The lines of a text; one that ends in a backslash goes on in the next."""
-    result = []
-    pending, first = "", 0
-    for number, text in enumerate(source.split("\n"), 1):
-        text = text.removesuffix("\r")
-        if not pending:
-            first = number
-        if text.endswith("\\"):
-            pending += text[:-1] + " "
-            continue
-        whole, pending = pending + text, ""
-        result.append(RawLine(tokenize(whole), file, first, whole))
-    if pending:
-        result.append(RawLine(tokenize(pending), file, first, pending))
-    return result
 
 
 class Preprocessor:
@@ -95,12 +66,11 @@ class Preprocessor:
         self._problems = problems
         self._is_reserved = is_reserved
         self._defines = Defines()
-        self._macros: dict[str, list[Macro]] = {}
-        self._folded_macros: dict[str, str] = {}
+        self._macros = MacroTable()
         self._take = take
         self._tester = Tester(self._defines, self._macros, constants)
         self._frames: list[_Frame] = []
-        self._collection: _Collection | None = None
+        self._collection: Collection | None = None
         self._serial = 0
         self._lines_read = 0
         single = self._single = DefineDirectives(self._defines, constants)
@@ -233,7 +203,7 @@ class Preprocessor:
 
     def _collect(self, directive: Token, tokens: list[Token], line: Line) -> None:
         is_repeat = directive.text.lower() == "%rep"
-        self._collection = _Collection(
+        self._collection = Collection(
             "%endrep" if is_repeat else "%endmacro",
             ("%rep",) if is_repeat else ("%macro", "%imacro"),
             [directive, *tokens],
@@ -244,20 +214,15 @@ class Preprocessor:
     def _continue_collection(self, raw: RawLine, directive: str, frame: _Frame) -> None:
         collection = self._collection
         assert collection is not None
-        if directive in collection.begins:
-            collection.depth += 1
-        elif directive == collection.ends or (collection.ends == "%endmacro" and directive == "%endm"):
-            collection.depth -= 1
-            if collection.depth == 0:
-                self._collection = None
-                if collection.ends == "%endrep":
-                    self._repeat(collection, frame)
-                else:
-                    self._define_macro(collection)
-                return
-        collection.lines.append(raw)
+        if not collection.take(raw, directive):
+            return
+        self._collection = None
+        if collection.ends == "%endrep":
+            self._repeat(collection, frame)
+        else:
+            self._define_macro(collection)
 
-    def _repeat(self, collection: _Collection, frame: _Frame) -> None:
+    def _repeat(self, collection: Collection, frame: _Frame) -> None:
         try:
             count = self._single.constant(collection.header[1:], collection.column)
             if count > MAX_REPEAT:
@@ -271,7 +236,7 @@ class Preprocessor:
         lines = (line for _ in range(count if collection.lines else 0) for line in collection.lines)
         self._push(_Frame("rep", lines, frame.call))
 
-    def _define_macro(self, collection: _Collection) -> None:
+    def _define_macro(self, collection: Collection) -> None:
         directive, *header = collection.header
         try:
             macro = parse_macro(
@@ -283,16 +248,12 @@ class Preprocessor:
         except LineError as error:
             self._problems.add(collection.origin, error)
             return
-        forms = self._macros.setdefault(macro.name, [])
-        if any((form.least, form.most) == (macro.least, macro.most) for form in forms):
+        if not self._macros.define(macro, fold=directive.text.lower() == "%imacro"):
             twice = Message(N_("macro {name} is already defined"), {"name": macro.name})
             self._problems.add(collection.origin, LineError(twice, collection.column))
-        forms.append(macro)
-        if directive.text.lower() == "%imacro":
-            self._folded_macros[macro.name.lower()] = macro.name
 
     def _unmacro(self, directive: Token, tokens: list[Token], line: Line) -> None:
-        self._macros.pop(macro_name(tokens, directive), None)
+        self._macros.remove(macro_name(tokens, directive))
 
     def _rotate(self, directive: Token, tokens: list[Token], line: Line) -> None:
         call = self._frames[-1].call
@@ -318,11 +279,11 @@ class Preprocessor:
         if not tokens:
             return
         start = 0
-        if len(tokens) > 1 and tokens[0].kind == "name" and self._forms(tokens[0]) is None:
+        if len(tokens) > 1 and tokens[0].kind == "name" and self._macros.find(tokens[0]) is None:
             # a label may stand before a macro's name
             start = 2 if tokens[1].is_operator(":") else 1
         name = tokens[start] if start < len(tokens) else None
-        forms = self._forms(name) if name is not None else None
+        forms = self._macros.find(name) if name is not None else None
         if name is None or forms is None or (start == 1 and self._is_reserved(tokens[0].text)):
             self._take(Line(tokens, origin))
             return
@@ -347,12 +308,6 @@ class Preprocessor:
         self._serial += 1
         call = Call(macro, fill_parameters(macro, parameters), self._serial, name.column, origin, outer)
         self._push(_Frame("macro", iter(macro.body), call))
-
-    def _forms(self, token: Token | None) -> list[Macro] | None:
-        if token is None or token.kind != "name":
-            return None
-        found = self._macros.get(token.text)
-        return found or self._macros.get(self._folded_macros.get(token.text.lower(), ""))
 
 
 class _StopError(Exception):
