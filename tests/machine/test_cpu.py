@@ -134,6 +134,16 @@ def test_a_write_beside_decoded_code_keeps_it():
     assert bench.pc.code.hot[CODE] is before
 
 
+@pytest.mark.parametrize("paging", [False, True])
+def test_data_and_code_in_one_page_are_told_apart_each_time(paging):
+    bench = Bench("again: mov eax, 1\nmov [0x10100], eax\ninc byte [0x10001]\njmp again")
+    if paging:
+        bench.turn_on_paging()
+    bench.step(4 * 5 + 1)
+    assert bench.cpu.eax == 6
+    assert bench.memory.read(0x10100, 4) == 5
+
+
 def test_an_instruction_that_overwrites_itself_ends_as_it_began():
     bench = Bench("mov dword [0x10000], 0x90909090\nnop")
     bench.step()

@@ -92,6 +92,9 @@ class Mmu:
         self.ring = 0
         self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
         self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
+        # Pages that a ring may write, as frames, because stores to decoded code must be seen.
+        self._guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
+        self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self._guarded)
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
         self._meter = meter
@@ -162,6 +165,10 @@ class Mmu:
     def write_as(self, linear: int, size: int, value: int, user: bool, ring: int) -> None:
         """As ``write``, on behalf of a ring or of ``NO_RING``."""
         offset = linear & PAGE_MASK
+        guarded = self._guarded[ring].get(linear >> PAGE_SHIFT)
+        if guarded is not None and offset + size <= PAGE_SIZE:
+            self.memory.write(guarded << PAGE_SHIFT | offset, size, value)
+            return
         first = self.translate(linear, True, user, ring)
         if offset + size <= PAGE_SIZE:
             self.memory.write(first << PAGE_SHIFT | offset, size, value)
@@ -192,7 +199,7 @@ class Mmu:
 
     def drop_maps(self) -> None:
         """Forget the fast maps; nothing but time is lost."""
-        for fast in (*self.readable, *self.writable):
+        for fast in self._maps:
             fast.clear()
 
     def protect_code(self, frame: int) -> None:
@@ -268,14 +275,16 @@ class Mmu:
             return
         if not write:
             fast[page] = self.memory.page(frame)
-        elif frame not in self.memory.code_frames:
+        elif frame in self.memory.code_frames:
+            self._guarded[ring][page] = frame
+        else:
             fast[page] = self.memory.writable_page(frame)
 
     def _unmap(self, page: int | None) -> None:
         if page is None:
             self.drop_maps()
         else:
-            for fast in (*self.readable, *self.writable):
+            for fast in self._maps:
                 fast.pop(page, None)
         for call in self.on_unmapped:
             call(page)
