@@ -33,6 +33,7 @@ class Hardware:
     Attributes:
         position: steps done. An event's position is that of the step that made it.
         instructions: guest instructions retired; a repeated one counts once.
+        emulated: those of them that a monitor has done in the guest's stead.
         listener: told of each event.
         read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
             timer's.
@@ -42,6 +43,7 @@ class Hardware:
         self.hertz = hertz
         self.position = 0
         self.instructions = 0
+        self.emulated = 0
         self.listener: Callable[[Event], None] | None = None
         self.read_time: Callable[[str, int], int] | None = None
         self.meter = Meter(prices)
@@ -136,6 +138,7 @@ class Hardware:
     def count_emulated(self, linear: Linear | None = None) -> None:
         """A monitor has done a guest instruction, the one at ``linear``, in the guest's stead."""
         self.instructions += 1
+        self.emulated += 1
         if linear is not None and linear in self.marks:
             self.pass_mark(linear)
 

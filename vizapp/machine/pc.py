@@ -115,6 +115,7 @@ class Pc(Hardware):
         return {
             "position": self.position,
             "instructions": self.instructions,
+            "emulated": self.emulated,
             "stopped": self.stopped,
             "phase": self.phase,
             "arrival": self._arrival,
@@ -129,6 +130,7 @@ class Pc(Hardware):
     def load(self, saved: Mapping[str, Any]) -> None:
         """Become the machine that ``save`` saw."""
         self.position, self.instructions = saved["position"], saved["instructions"]
+        self.emulated = saved["emulated"]
         self.stopped, self.phase, self._arrival = saved["stopped"], saved["phase"], saved["arrival"]
         self.memory.restore(saved["memory"])
         if self.monitor is not None:

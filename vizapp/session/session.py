@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vizapp.guest.port import ported_lines
-from vizapp.machine import events as ev
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
@@ -233,12 +232,11 @@ class Session:
         """Popek and Goldberg's three properties at the cursor."""
         position = self.timeline.cursor
         pc = self.machine.pc
-        emulated = self.store.counts(position).get(ev.INSTRUCTION_EMULATED, 0)
         return replace(
             self._known_equivalence(),
             refused=self._auditor.refused(position),
             let_through=self._auditor.let_through(position),
-            efficiency=Efficiency(max(0, pc.instructions - emulated), 0, emulated),
+            efficiency=Efficiency(pc.instructions - pc.emulated, 0, pc.emulated),
         )
 
     def _known_equivalence(self) -> Scorecard:
