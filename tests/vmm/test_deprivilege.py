@@ -1,6 +1,6 @@
 """What the guest can reach through a deprivileged descriptor, judged by the machine's own limit check."""
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vizapp.isa.addresses import M32, HostPhysical, Linear
@@ -42,6 +42,7 @@ def reaches(descriptor: Descriptor, offset: int) -> bool:
     return SegmentState(8, *descriptor).holds(offset, 1)
 
 
+@settings(deadline=None)
 @given(descriptors(), addresses)
 @example(Descriptor(0, M32, DATA | AR_G | AR_DB), TOP)
 @example(Descriptor(TOP - 1, 0xFFFFF, DATA), 1)
@@ -55,6 +56,7 @@ def test_no_offset_reaches_the_monitor(descriptor, offset):
         assert linear < TOP or (descriptor.is_code and linear == 0xFFFF_F000)
 
 
+@settings(deadline=None)
 @given(descriptors(), addresses)
 def test_nothing_is_reached_that_the_guest_did_not_ask_for(descriptor, offset):
     shadow = segment(descriptor, TOP)
@@ -63,6 +65,7 @@ def test_nothing_is_reached_that_the_guest_did_not_ask_for(descriptor, offset):
         assert shadow.base == descriptor.base
 
 
+@settings(deadline=None)
 @given(descriptors())
 def test_a_segment_below_the_monitor_keeps_its_limit(descriptor):
     upward = not (descriptor.is_data and descriptor.type & TYPE_EXPAND_DOWN)
@@ -70,6 +73,7 @@ def test_a_segment_below_the_monitor_keeps_its_limit(descriptor):
         assert segment(descriptor, TOP)[:2] == descriptor[:2]
 
 
+@settings(deadline=None)
 @given(descriptors())
 def test_ring_0_becomes_ring_1_and_other_rings_stay(descriptor):
     shadow = segment(descriptor, TOP)
@@ -79,6 +83,7 @@ def test_ring_0_becomes_ring_1_and_other_rings_stay(descriptor):
     assert shadow.big or not descriptor.big
 
 
+@settings(deadline=None)
 @given(descriptors())
 def test_a_table_can_hold_what_comes_out(descriptor):
     shadow = segment(descriptor, TOP)

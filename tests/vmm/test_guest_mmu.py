@@ -1,7 +1,7 @@
 """The guest's paging, judged by the machine's own MMU on the same tables, and the memory behind it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vizapp.isa.addresses import PAGE_SIZE, GuestPhysical
@@ -33,6 +33,7 @@ def guest_mmu(memory: GuestMemory, cr0: int) -> GuestMmu:
     return mmu
 
 
+@settings(deadline=None)
 @given(entries, entries, st.booleans(), st.booleans(), st.booleans())
 def test_translates_faults_and_marks_as_the_processor_does(directory, table, protect, write, user):
     cr0 = CR0_PE | CR0_PG | (CR0_WP if protect else 0)
