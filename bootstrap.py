@@ -73,7 +73,9 @@ def install_packages(packages: list[str], purpose: str) -> None:
     """Install Debian packages as root; otherwise say in one sentence which command does."""
     command = ["apt-get", "install", "-y", "--no-install-recommends", *sorted(set(packages))]
     if not on_debian():
-        fail(f"{purpose} needs what Debian calls {' '.join(sorted(set(packages)))}; install these and try again")
+        fail(
+            f"{purpose} needs what Debian calls {' '.join(sorted(set(packages)))}; install them and try again"
+        )
     if os.geteuid() != 0:
         fail(f"{purpose} needs system packages; run: sudo {' '.join(command)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -104,7 +106,9 @@ def make_environment(environment: Path) -> None:
     command = (sys.executable, "-m", "venv", environment)
     if subprocess.call([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         shutil.rmtree(environment, ignore_errors=True)
-        install_packages([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"], "the virtual environment")
+        install_packages(
+            [f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"], "the virtual environment"
+        )
         call(*command)
 
 
@@ -189,7 +193,17 @@ def test_without_qt() -> None:
          "pytest", "pytest-timeout", "hypothesis"],
         "without-qt",
     )  # fmt: skip
-    call(interpreter(WITHOUT_QT), "-m", "pytest", "-q", "-c", "tests/without-qt.ini", "--rootdir", ".", "tests/without_qt")
+    call(
+        interpreter(WITHOUT_QT),
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        "tests/without-qt.ini",
+        "--rootdir",
+        ".",
+        "tests/without_qt",
+    )
 
 
 def oracle(arguments: list[str]) -> None:

@@ -25,7 +25,9 @@ def extracted() -> Catalog:
     """Every marked sentence of the program, with the files that it stands in."""
     catalogue = Catalog(project="vizapp", charset="utf-8")
     keywords = {"N_": None, "plural": (1, 2)}
-    found = extract_from_dir(ROOT / "vizapp", method_map=[("**.py", "python")], keywords=keywords, comment_tags=())
+    found = extract_from_dir(
+        ROOT / "vizapp", method_map=[("**.py", "python")], keywords=keywords, comment_tags=()
+    )
     for filename, _line, message, _comments, _context in found:
         catalogue.add(message, locations=[(filename, 0)])
     return catalogue

@@ -13,7 +13,9 @@ import vizapp
 from vizapp.cli.main import main
 
 if importlib.util.find_spec("PySide6") is not None:
-    pytest.skip("this environment has Qt; bootstrap.py runs these in one that has not", allow_module_level=True)
+    pytest.skip(
+        "this environment has Qt; bootstrap.py runs these in one that has not", allow_module_level=True
+    )
 
 MODULES = [
     module.name
@@ -37,7 +39,7 @@ def test_a_guest_runs_and_reports(capsys: pytest.CaptureFixture[str]) -> None:
 def test_techniques_compare(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "syscall", "--iterations", "3", "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
-    assert [run["technique"] for run in runs][0] == "native"
+    assert runs[0]["technique"] == "native"
     assert runs[0]["overhead"] == 1.0
 
 
