@@ -8,10 +8,11 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from vizapp.errors import AssemblyError
+from vizapp.guest.assembler.instructions import InstructionStatement
 from vizapp.guest.assembler.parser import Item, Parser, is_keyword
 from vizapp.guest.assembler.preprocessor import Include, Preprocessor
 from vizapp.guest.assembler.problems import LineError, Origin, Problems
-from vizapp.guest.assembler.statements import MAX_BYTES, InstructionStatement, count_of
+from vizapp.guest.assembler.statements import MAX_BYTES, count_of
 from vizapp.guest.assembler.values import SECTION, Value
 from vizapp.isa.addresses import Linear
 from vizapp.machine.image import SourceLine

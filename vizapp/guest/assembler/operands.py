@@ -111,10 +111,8 @@ class SourceOperand:
         else:
             base, index, scale = _registers32(registers, value.scaled, self.no_split, self.column)
         displacement_size = None
-        if registers:
-            displacement_size = (
-                address_size if moves or self.inner_size in (2, 4) else self.inner_size or None
-            )
+        if registers and (moves or self.inner_size):
+            displacement_size = 1 if self.inner_size == 1 and not moves else address_size
         limit = 1 << 8 * address_size
         if not -limit <= value.number < limit:
             raise LineError(
@@ -168,10 +166,8 @@ def _registers32(
         else:
             raise _not_an_address(column)
     if base is None and index is not None and not no_split and scale in (2, 3, 5, 9):
-        base, scale = (
-            index,
-            scale - 1,
-        )  # [eax*2] is shorter as [eax+eax]: the scaled form has no short displacement
+        # [eax*2] is shorter as [eax+eax]: without a base the displacement takes four bytes
+        base, scale = index, scale - 1
     if base is None and scale == 1:
         base, index = index, None
     if index == ESP and scale == 1:

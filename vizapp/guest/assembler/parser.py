@@ -8,11 +8,12 @@ from difflib import get_close_matches
 
 from vizapp.guest.assembler.conditions import ConstantScope, constant
 from vizapp.guest.assembler.expression import Expression, Reader, parse_expression, unexpected
+from vizapp.guest.assembler.instructions import InstructionStatement
 from vizapp.guest.assembler.lexer import Token, string_bytes
 from vizapp.guest.assembler.macros import Line
 from vizapp.guest.assembler.operands import RESERVED, SEGMENT_REGISTERS, parse_operand
 from vizapp.guest.assembler.problems import LineError, Origin, Problems
-from vizapp.guest.assembler.statements import Align, Data, InstructionStatement, Reserve, Statement
+from vizapp.guest.assembler.statements import Align, Data, Reserve, Statement
 from vizapp.guest.assembler.values import Value
 from vizapp.isa.names import NAMES
 from vizapp.messages import N_, Message
