@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from vizapp.messages import N_, Message
-from vizapp.ui.widgets import label, named
+from vizapp.ui.widgets import ElidedLabel, label, named
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
@@ -158,7 +158,7 @@ class PanelTitle(QWidget):
         self.setObjectName("panelTitle")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.name = label("panelName")
-        self.note = label("panelNote")
+        self.note = ElidedLabel("panelNote")
         self.note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.float_button = self._button()
@@ -235,8 +235,8 @@ class PanelDock(QDockWidget):
         else:
             self.title_bar = PanelTitle(self)
             self.setTitleBarWidget(self.title_bar)
-            self.title_bar.note.setText(panel.note)
-            panel.note_changed.connect(self.title_bar.note.setText)
+            self.title_bar.note.set_words(panel.note)
+            panel.note_changed.connect(self.title_bar.note.set_words)
         self.restyle(panel.look)
         self.retranslate()
 

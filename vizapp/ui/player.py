@@ -323,6 +323,13 @@ class Player(QObject):
         else:
             self._send_move(command)
 
+    def interrupt(self) -> None:
+        """End whatever is under way, however long it would take."""
+        if self._bridge is not None:
+            self._queued = None
+            self._set_running(False)
+            self._command(Pause())
+
     # Inside.
 
     def _end(self, bridge: Bridge) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEasingCurve, QRectF, QSizeF, Qt, QVariantAnimation
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Passage = tuple[Place, Place]
 
+_COMFORTABLE = 190.0  # radius, at 100 %, from which words are larger than usual
+
 
 class StageView(QGraphicsView):
     """Draws any ``frames.Stage``; what it shows is set from outside, it knows no frames.
@@ -34,7 +37,7 @@ class StageView(QGraphicsView):
 
     def __init__(self, look: Look, render: Callable[[Message], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._look = look
+        self._look = self._drawn = look
         self._render = render
         self._stage = Stage(())
         self._place: Place | None = None
@@ -124,14 +127,15 @@ class StageView(QGraphicsView):
         self._flows = {}
         area = QRectF(0, 0, self.viewport().width(), self.viewport().height())
         self._scene.setSceneRect(area)
+        self._drawn = replace(self._look, scale=self._look.scale * self._word_scale(area))
         if not self._stage.worlds:
             self.arrangement = self._rings = self._bead = None
             return
-        margin = self._look.px(4)
+        margin = self._drawn.px(4)
         inner = area.adjusted(margin, margin, -margin, -margin)
-        self.arrangement = StageLayout(self._stage, inner, self._measure, self._render, self._look.scale)
-        self._rings = RingsItem(self._look, self.arrangement)
-        self._bead = BeadItem(self._look, self.arrangement.bead_radius)
+        self.arrangement = StageLayout(self._stage, inner, self._measure, self._render, self._drawn.scale)
+        self._rings = RingsItem(self._drawn, self.arrangement)
+        self._bead = BeadItem(self._drawn, self.arrangement.bead_radius)
         self._bead.hide()
         self._scene.addItem(self._rings)
         self._scene.addItem(self._bead)
@@ -140,8 +144,13 @@ class StageView(QGraphicsView):
         else:
             self._draw_movement(0)
 
+    def _word_scale(self, area: QRectF) -> float:
+        """Words grow with a large stage, as on a projector, and shrink with a small one, to 12 pixels."""
+        radius = min(area.width() / max(1, len(self._stage.worlds)), area.height()) / 2
+        return min(2.0, max(1 / max(1.0, self._look.scale), radius / (_COMFORTABLE * self._look.scale)))
+
     def _measure(self, text: str, font: str) -> QSizeF:
-        metrics = QFontMetricsF(self._look.font(font))
+        metrics = QFontMetricsF(self._drawn.font(font))
         return QSizeF(metrics.horizontalAdvance(text), metrics.height())
 
     def _draw_movement(self, duration: int) -> None:
@@ -160,12 +169,12 @@ class StageView(QGraphicsView):
         path = layout.path(source, target)
         outwards = source.world == target.world and target.ring > source.ring
         clear = layout.bead_radius * 1.7
-        item = PathItem(self._look, path, self._callout.color, dashed=outwards, clear=clear)
+        item = PathItem(self._drawn, path, self._callout.color, dashed=outwards, clear=clear)
         self._scene.addItem(item)
         self._moving.append(item)
-        if layout.systems[0].radius >= self._look.px(84):
-            size = CalloutItem.size_of(self._look, self._callout)
-            words = CalloutItem(self._look, self._callout)
+        if layout.systems[0].radius >= self._drawn.px(84):
+            size = CalloutItem.size_of(self._drawn, self._callout)
+            words = CalloutItem(self._drawn, self._callout)
             words.setPos(layout.callout(path, size, [_box(bead)]).topLeft())
             self._scene.addItem(words)
             self._moving.append(words)
@@ -219,8 +228,8 @@ class StageView(QGraphicsView):
     def _flow(self, layout: StageLayout, passage: Passage) -> FlowItem:
         source, target = passage
         path = layout.flow_path(source, target)
-        item = FlowItem(self._look, path, f"ring{target.ring}", layout.area)
-        if layout.systems[0].radius >= self._look.px(84):
+        item = FlowItem(self._drawn, path, f"ring{target.ring}", layout.area)
+        if layout.systems[0].radius >= self._drawn.px(84):
             others = [flow.label for flow in self._flows.values()]
             item.label = layout.callout(path, item.label_size(), others)
         self._scene.addItem(item)
