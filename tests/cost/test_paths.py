@@ -8,6 +8,7 @@ from vizapp.cost.paths import OPERATIONS, load_paths, monitor_names, read_paths
 from vizapp.cost.processors import load_processor
 from vizapp.errors import DataError, UnknownNameError
 from vizapp.vmm.trap_and_emulate.phases import PHASES
+from vizapp.vmm.xen.hypervisor import PATHS
 
 STEP = "name: x\ndescription: x\nsteps:\n  go:\n    what: x\n    operations: {%s}\n    basis: %s\n"
 
@@ -34,6 +35,10 @@ def test_every_step_is_made_of_monitor_operations(name):
 
 def test_every_phase_of_trap_and_emulate_has_its_step():
     assert set(load_paths("trap-and-emulate").steps) == {*PHASES, "device"}
+
+
+def test_every_path_of_the_hypervisor_has_its_step():
+    assert set(load_paths("paravirtual").steps) == set(PATHS)
 
 
 def test_a_trap_that_is_emulated_comes_to_its_published_cost():

@@ -21,6 +21,8 @@ from vizapp.vmm.xen.page_types import ENTRIES, FIRST_XEN_SLOT, FrameInfo, PageTy
 
 BASE = 0xC000_0000
 MEMORY = 8 << 20
+PROCESSOR = load_processor("pentium-4-672")
+PATHS = load_paths("paravirtual").operations()
 NUMBER = {name: number for number, name in abi.HYPERCALLS.items()}
 
 # A kernel's start: shared_info mapped, handlers registered, its own stack. Handlers that the body does not
@@ -156,10 +158,9 @@ class Run:
     """A PC with a domain, its events recorded."""
 
     def __init__(self, image: Image, memory: int = MEMORY, name: str = "paravirtual") -> None:
-        processor = load_processor("pentium-4-672")
+        processor = PROCESSOR
         self.technique = technique(name)
-        paths = load_paths(name).operations() if name != "native" else {}
-        options = Options(memory, paths)
+        options = Options(memory, PATHS if name == "paravirtual" else {})
         self.pc = Pc(processor.cycles(), self.technique.host_memory(options), processor.hertz)
         self.image = image
         self.events = []
@@ -243,7 +244,12 @@ def ending(run: Run) -> tuple:
     )  # fmt: skip
 
 
-def recount(read_entry, frames: dict[int, FrameInfo], roots: list[int], owned: dict[int, int]) -> None:
+def table(memory, frame: int) -> tuple[int, ...]:
+    """The entries of a page table."""
+    return struct.unpack(f"<{ENTRIES}I", memory.dump(frame << 12, ENTRIES * 4))
+
+
+def recount(read_table, frames: dict[int, FrameInfo], roots: list[int], owned: dict[int, int]) -> None:
     """Check every count against the tables as they are in memory.
 
     ``roots`` are uses of directories (CR3), pins aside; ``owned`` uses of writable frames by the hypervisor.
@@ -266,8 +272,7 @@ def recount(read_entry, frames: dict[int, FrameInfo], roots: list[int], owned: d
         if not info.uses or info.type not in (PageType.L1, PageType.L2):
             continue
         directory = info.type is PageType.L2
-        for slot in range(FIRST_XEN_SLOT if directory else ENTRIES):
-            entry = read_entry(frame, slot)
+        for entry in read_table(frame)[: FIRST_XEN_SLOT if directory else ENTRIES]:
             if entry & PTE_P:
                 kind = PageType.L1 if directory else PageType.WRITABLE if entry & 2 else None
                 count(entry >> 12, kind)
@@ -283,7 +288,9 @@ def recount_machine(run: Run) -> None:
     """``recount`` for a whole domain."""
     xen = run.xen
 
-    def read_entry(frame: int, slot: int) -> int:
-        return xen.memory.read((frame << 12) + slot * 4, 4)
-
-    recount(read_entry, xen.types.frames, [xen.domain.page_directory], {xen.domain.shared_frame: 1})
+    recount(
+        lambda frame: table(xen.memory, frame),
+        xen.types.frames,
+        [xen.domain.page_directory],
+        {xen.domain.shared_frame: 1},
+    )

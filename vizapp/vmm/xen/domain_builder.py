@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PADDING = 512 << 10
 SUPERPAGE = 4 << 20
 TABLE_FLAGS = PTE_P | PTE_W | PTE_U | PTE_A
-PAGE_FLAGS = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D
+PAGE_FLAGS = PTE_P | PTE_W | PTE_A | PTE_D  # not for ring 3: the kernel opens what is its applications'
 
 
 class Boot(NamedTuple):
