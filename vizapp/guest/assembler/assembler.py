@@ -188,7 +188,7 @@ def assemble(
         result = _run_pass(parser.items, scope, origin, number)
         if result.unsettled is None:
             break
-    if result.unsettled is not None and not result.problems:
+    if result.unsettled is not None and not (result.problems or problems.found):
         item = result.unsettled
         endless = Message(N_("the value of {name} does not settle"), {"name": item.label or ""})
         result.problems.append((item.origin, LineError(endless, item.label_column)))

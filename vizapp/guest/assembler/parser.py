@@ -59,7 +59,15 @@ class Item:
 
 
 class Parser:
-    """Reads the lines in order; the mode, the origin and the last label carry on from line to line."""
+    """Reads the lines in order; the mode, the origin and the last label carry on from line to line.
+
+    Attributes:
+        items: the parsed lines that define a label or make bytes.
+        constants: numbers that EQU has defined so far.
+        labels: every name defined, with its line.
+        start_bits: the mode of the first statement.
+        origin: what ORG says, if anything.
+    """
 
     def __init__(self, problems: Problems, bits: int) -> None:
         self.items: list[Item] = []
@@ -118,10 +126,8 @@ class Parser:
         is_constant = reader.peek() is not None and _text(reader.peek()) == "equ"
         if token.text.startswith(".") and not token.text.startswith("..") and not self._local_to:
             raise LineError(Message(N_("{name} has no label before it"), {"name": token.text}), token.column)
-        if (
-            not token.text.startswith(".") and not is_constant
-        ):  # a constant leaves .local labels where they are
-            self._local_to = name
+        if not token.text.startswith(".") and not is_constant:
+            self._local_to = name  # a constant leaves .local labels where they are
         known = self.labels.get(name)
         if known is not None:
             raise LineError(
@@ -166,34 +172,41 @@ class Parser:
             item.statement = self._instruction(reader)
 
     def _instruction(self, reader: Reader) -> InstructionStatement:
-        start = reader.peek()
-        assert start is not None
-        statement = InstructionStatement(NAMES["nop"], [], self._bits, start.column)
+        repeat, lock = "", False
+        sizes: dict[str, int] = {}
+        segment: int | None = None
         while (word := reader.accept_word(*_PREFIXES)) is not None:
             if word in _REPEATS:
-                statement.repeat = _REPEATS[word]
+                repeat = _REPEATS[word]
             elif word == "lock":
-                statement.lock = True
+                lock = True
             elif word in SEGMENT_REGISTERS:
-                statement.segment = SEGMENT_REGISTERS[word]
-            elif word[0] == "o":
-                statement.operand_size = _SIZE_PREFIXES[word]
+                segment = SEGMENT_REGISTERS[word]
             else:
-                statement.address_size = _SIZE_PREFIXES[word]
+                sizes[word[0]] = _SIZE_PREFIXES[word]
         token = reader.peek()
         if token is None:
             raise LineError(Message(N_("an instruction is missing here")), reader.column)
-        statement.column = token.column
         name = NAMES.get(token.text.lower()) if token.kind == "name" else None
         if name is None:
             raise LineError(_unknown_word(token), token.column)
         reader.position += 1
-        statement.name = name
+        operands = []
         if reader.peek() is not None:
-            statement.operands.append(parse_operand(reader))
+            operands.append(parse_operand(reader))
             while reader.accept(","):
-                statement.operands.append(parse_operand(reader))
-        return statement
+                operands.append(parse_operand(reader))
+        return InstructionStatement(
+            name,
+            operands,
+            self._bits,
+            token.column,
+            repeat,
+            lock,
+            segment,
+            operand_size=sizes.get("o"),
+            address_size=sizes.get("a"),
+        )
 
     def _directive(self, reader: Reader, item: Item) -> None:
         token = reader.peek()
