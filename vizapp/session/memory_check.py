@@ -51,13 +51,13 @@ def memory_difference(monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[
             address = frame << PAGE_SHIFT | offset
             if address in descriptors:
                 different &= ~_ACCESSED
-            if different == EFLAGS_RF and _saved_flags(mine, real):
-                different = 0
+            if different and _saved_flags(mine, real):
+                different &= ~EFLAGS_RF
             if different == EFLAGS_IF and _saved_flags(mine, real):
                 return Message(
                     N_(
-                        "the EFLAGS saved at {address} has IF = {value} here and IF = {expected} on the "
-                        "bare machine"
+                        "at the end the EFLAGS saved at {address} has IF = {value} here and IF = "
+                        "{expected} on the bare machine"
                     ),
                     {
                         "address": f"{address:08X}",
@@ -67,7 +67,9 @@ def memory_difference(monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[
                 )
             if different:
                 return Message(
-                    N_("memory at {address} holds {value} here and {expected} on the bare machine"),
+                    N_(
+                        "at the end memory at {address} holds {value} here and {expected} on the bare machine"
+                    ),
                     {"address": f"{address:08X}", "value": f"{mine:08X}", "expected": f"{real:08X}"},
                 )
     return None
