@@ -91,8 +91,7 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
                 if code[0] == "O":
                     tail += operand.displacement.to_bytes(request.address_size, "little")
                 elif code not in IMPLIED_BASE:
-                    # reg is filled in below: an operand after this one may be in it
-                    rm = encode_memory(operand, 0, request.address_size, request.displacement_size)
+                    rm = encode_memory(operand, request.address_size, request.displacement_size)
             case Immediate(value):
                 if code in ("Jb", "Jz"):
                     branch = (1 if code == "Jb" else size, value)
@@ -111,9 +110,11 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
     if rm:
         rm = bytes([rm[0] | reg << 3]) + rm[1:]
     body = head + escape + bytes([code_byte]) + rm + tail
-    if branch is None:
-        return body
-    width, target = branch
+    return body if branch is None else _with_target(request, body, *branch)
+
+
+def _with_target(request: Request, body: bytes, width: int, target: int) -> bytes | None:
+    """A branch's bytes with its displacement: from the end of the instruction, modulo the address space."""
     sign = 1 << 8 * max(request.default_size, width) - 1
     displacement = ((target - request.address - len(body) - width & (sign << 1) - 1) ^ sign) - sign
     if width == 1 and not -128 <= displacement < 128:

@@ -34,34 +34,33 @@ def _displacement_size(memory: Memory, address_size: int, base_is_ebp: bool) -> 
     return 1 if -128 <= signed < 128 else address_size
 
 
-def encode_memory(memory: Memory, reg: int, address_size: int, displacement_size: int | None = None) -> bytes:
-    """ModRM to displacement of an encodable memory operand.
+def encode_memory(memory: Memory, address_size: int, displacement_size: int | None = None) -> bytes:
+    """ModRM, with reg 0, to displacement of an encodable memory operand.
 
     Args:
         memory: the operand; its displacement is of the address size, unsigned.
-        reg: the reg field.
         address_size: 2 or 4 bytes.
         displacement_size: 1 or the address size; the smallest that does if not told.
     """
     base, index = memory.base, memory.index
     if base is None and (index is None or address_size == 2):
         rm = 6 if address_size == 2 else 5
-        return bytes([reg << 3 | rm]) + memory.displacement.to_bytes(address_size, "little")
+        return bytes([rm]) + memory.displacement.to_bytes(address_size, "little")
     if address_size == 2:
         rm = _RM16[base or 0, index]
         size = displacement_size or _displacement_size(memory, 2, rm == 6)
-        head = [reg << 3 | rm]
+        head = [rm]
     elif base is None:  # an index without a base always has a 32-bit displacement
         assert index is not None
-        head = [reg << 3 | ESP, _SCALES[memory.scale] << 6 | index << 3 | EBP]
+        head = [ESP, _SCALES[memory.scale] << 6 | index << 3 | EBP]
         return bytes(head) + memory.displacement.to_bytes(4, "little")
     else:
         size = displacement_size or _displacement_size(memory, 4, base == EBP)
         if index is None and base != ESP:
-            head = [reg << 3 | base]
+            head = [base]
         else:
             sib_index = ESP if index is None else index
-            head = [reg << 3 | ESP, _SCALES[memory.scale] << 6 | sib_index << 3 | base]
+            head = [ESP, _SCALES[memory.scale] << 6 | sib_index << 3 | base]
     head[0] |= {0: 0, 1: 1}.get(size, 2) << 6
     mask = (1 << 8 * size) - 1
     return bytes(head) + (memory.displacement & mask).to_bytes(size, "little")
