@@ -23,11 +23,28 @@ _TITLE = re.compile(r"#\s+(?P<title>.+?)\s*")
 
 
 class Section(NamedTuple):
-    """A step's prose as Markdown, and the line that its heading stands on."""
+    """A step's prose as Markdown, and the line that its heading stands on.
+
+    What stands after a line ``---`` is read once the step has run, so that it cannot spoil the prediction.
+    """
 
     title: str
     body: str
     line: int
+
+    @property
+    def before(self) -> str:
+        """What is read before the step runs."""
+        return self._parts()[0]
+
+    @property
+    def after(self) -> str:
+        """What is read once it has run; often nothing."""
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[str, str]:
+        before, _, after = f"{self.body}\n".partition("\n---\n")
+        return before.strip(), after.strip()
 
 
 class Text(NamedTuple):
