@@ -241,6 +241,8 @@ def reencode(instruction: Instruction, bits: int = 32) -> bytes:
         Immediate(1, 0) if code == "1" else operand
         for code, operand in zip(instruction.opcode.operands, instruction.operands, strict=True)
     ]
+    if instruction.mnemonic == "xchg":
+        operands.reverse()  # NASM puts the first of two registers in ModRM's reg field, the table the second
     return encode(
         instruction.mnemonic,
         operands,
