@@ -8,7 +8,8 @@ To write another monitor that deprivileges: ``frame_allocator`` (host memory), `
 IDT, TSS and address space in ring 0), ``stubs`` and ``trap_frame`` (the way in and out), ``ring0`` (a phase's
 own privileged instructions), ``physical_timer`` (time through a door), ``virtual_devices`` (what the guest's
 ports reach), ``deprivilege`` (what guest descriptors become), ``guest_mmu`` and ``guest_memory`` (the guest's
-own view of memory) and ``shadow`` (page tables for it) are shared and know nothing of each other's users.
+own view of memory), ``instruction_fetch`` (what it was about to run) and ``shadow`` (page tables for it) are
+shared and know nothing of each other's users.
 """
 
 from __future__ import annotations

@@ -95,14 +95,7 @@ class GuestMmu:
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian."""
-        if (linear & PAGE_MASK) + size <= PAGE_SIZE:
-            frame = self.translate(linear, False, user).frame
-            self._charge("mon_memory_reference", 1)
-            return self.memory.read(frame << PAGE_SHIFT | linear & PAGE_MASK, size)
-        value = 0
-        for shift, address, length in self._pieces(linear, size, write=False, user=user):
-            value |= self.memory.read(address, length) << shift
-        return value
+        return self._read(self._pieces(linear, size, write=False, user=user))
 
     def write(self, linear: int, size: int, value: int, user: bool) -> None:
         """Store ``size`` bytes; where two pages are touched, neither is written if one of them faults."""
@@ -111,10 +104,7 @@ class GuestMmu:
 
     def modify(self, linear: int, size: int, user: bool) -> int:
         """As ``read``, by an instruction that will write the same bytes: faults as a write."""
-        value = 0
-        for shift, address, length in self._pieces(linear, size, write=True, user=user):
-            value |= self.memory.read(address, length) << shift
-        return value
+        return self._read(self._pieces(linear, size, write=True, user=user))
 
     def fetch(self, linear: int, count: int, user: bool) -> bytes:
         """``count`` bytes of code."""
@@ -134,6 +124,12 @@ class GuestMmu:
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
         self._paging, self._write_protect, self._directory, self.flush_requested, self.invalidated = saved
+
+    def _read(self, pieces: list[tuple[int, int, int]]) -> int:
+        value = 0
+        for shift, address, length in pieces:
+            value |= self.memory.read(address, length) << shift
+        return value
 
     def _pieces(self, linear: int, size: int, *, write: bool, user: bool) -> list[tuple[int, int, int]]:
         """An access as (bit shift, guest-physical address, bytes), one piece a page; all translated first."""
