@@ -22,11 +22,13 @@ HEADS = st.sampled_from(
 
 
 def meaning(instruction: Instruction) -> tuple[Any, ...]:
-    operands: Any = instruction.operands
-    if instruction.mnemonic == "xchg":
-        operands = frozenset(operands)  # the same either way round
+    mnemonic, operands = instruction.mnemonic, instruction.operands
+    if mnemonic == "xchg":
+        operands = tuple(sorted(operands, key=repr))  # the same either way round
+        if operands in ((AX, AX), (EAX4, EAX4)):
+            mnemonic, operands = "nop", ()
     return (
-        instruction.mnemonic,
+        mnemonic,
         operands,
         instruction.operand_size,
         instruction.address_size,
@@ -37,6 +39,7 @@ def meaning(instruction: Instruction) -> tuple[Any, ...]:
 
 @settings(max_examples=300, deadline=None)
 @example(b"", b"\x86\xca" + bytes(13), 16)
+@example(b"", b"\x87\xc0" + bytes(13), 32)
 @given(HEADS, st.binary(min_size=15, max_size=15), st.sampled_from([16, 32]))
 def test_what_is_decoded_encodes_to_the_same_meaning(head: bytes, tail: bytes, bits: int) -> None:
     try:
