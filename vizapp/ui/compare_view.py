@@ -32,6 +32,8 @@ from vizapp.ui.widgets import ElidedLabel, label
 from vizapp.ui.words import EVENT_TITLES, PURPOSE_TITLES, STOP_TITLES, TECHNIQUE_TITLES
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QShowEvent
+
     from vizapp.messages import Message, Translator
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.protocol import Opened
@@ -216,8 +218,15 @@ class CompareView(QWidget):
             column.stage.set_look(self._look, translator.render)
         self._write()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw what came while hidden."""
+        super().showEvent(event)
+        self._write()
+
     def _write(self) -> None:
-        """Everything that numbers or words stand in."""
+        """Everything that numbers or words stand in, once it can be seen."""
+        if not self.isVisible():
+            return
         say = self._translator.text
         bars = self.model.bars()
         for bar in bars:

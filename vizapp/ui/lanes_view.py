@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from vizapp.ui.look import Look
 
-_BLOCKS_A_PIXEL = 0.5  # more stays than this: they cannot be told apart
+_BLOCKS_A_PIXEL = 0.35  # more stays than this: they cannot be told apart
 _NARROWEST = 40.0  # cycles across the whole view
 
 
@@ -208,35 +209,46 @@ class LanesView(QWidget):
         image.setDevicePixelRatio(ratio)
         image.fill(Qt.GlobalColor.transparent)
         low, high = self.visible_range
-        row, tall = self._rows(plot)
         with QPainter(image) as painter:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setClipRect(plot.adjusted(0, -1, 1, 1))
             if self.model.count(low, high) <= plot.width() * _BLOCKS_A_PIXEL:
-                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-                for block in self.model.blocks(low, high, self._last):
-                    x = self.x_of(block.start)
-                    wide = max(1.4, self.x_of(block.end) - x)
-                    y = plot.top() + row * block.lane + (row - tall) / 2
-                    painter.setBrush(self.look.color(f"ring{self.model.lanes[block.lane].ring}", 0.86))
-                    corner = min(self.look.px(3), wide / 2)
-                    painter.drawRoundedRect(QRectF(x, y, wide, tall), corner, corner)
-                return image
-            columns = int(plot.width())
-            shares = self.model.coverage(low, high, self._last, columns)
-            for lane, share in enumerate(shares):
-                y = plot.top() + row * lane + (row - tall) / 2
-                role = f"ring{self.model.lanes[lane].ring}"
-                for column in share.nonzero()[0]:
-                    # A faint ground says "some", the height of the full colour says "how much".
-                    part = min(1.0, float(share[column]))
-                    painter.setBrush(self.look.color(role, 0.25))
-                    painter.drawRect(QRectF(plot.left() + float(column), y, 1, tall))
-                    painter.setBrush(self.look.color(role, 0.86))
-                    painter.drawRect(
-                        QRectF(plot.left() + float(column), y + tall * (1 - part), 1, tall * part)
-                    )
+                self._paint_blocks(painter, plot)
+            else:
+                self._paint_densities(painter, plot)
         return image
+
+    def _paint_blocks(self, painter: QPainter, plot: QRectF) -> None:
+        low, high = self.visible_range
+        row, tall = self._rows(plot)
+        brushes = [self.look.color(f"ring{lane.ring}", 0.86) for lane in self.model.lanes]
+        scale, corner = plot.width() / (high - low), self.look.px(3)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for block in self.model.blocks(low, high, self._last):
+            x = plot.left() + (block.start - low) * scale
+            area = QRectF(
+                x, plot.top() + row * block.lane + (row - tall) / 2, (block.end - block.start) * scale, tall
+            )
+            if area.width() < 3 * corner:
+                area.setWidth(max(1.4, area.width()))
+                painter.fillRect(area, brushes[block.lane])
+            else:
+                painter.setBrush(brushes[block.lane])
+                painter.drawRoundedRect(area, corner, corner)
+
+    def _paint_densities(self, painter: QPainter, plot: QRectF) -> None:
+        """A column a pixel: a faint ground says "some", the height of the full colour says "how much"."""
+        low, high = self.visible_range
+        row, tall = self._rows(plot)
+        columns, height = int(plot.width()), max(1, int(tall))
+        levels = (np.arange(height, 0, -1) - 0.5)[:, None] / height
+        for number, shares in enumerate(self.model.coverage(low, high, self._last, columns)):
+            role = f"ring{self.model.lanes[number].ring}"
+            full, faint = self.look.color(role, 0.86).rgba(), self.look.color(role, 0.25).rgba()
+            pixels = np.where(shares[None, :] >= levels, full, np.where(shares[None, :] > 0, faint, 0))
+            data = np.ascontiguousarray(pixels, dtype=np.uint32)
+            picture = QImage(data.data, columns, height, columns * 4, QImage.Format.Format_ARGB32)
+            painter.drawImage(QPointF(plot.left(), plot.top() + row * number + (row - tall) / 2), picture)
 
     def _paint_cursor(self, painter: QPainter, plot: QRectF) -> None:
         x = self.x_of(self._cursor)

@@ -137,12 +137,12 @@ class Scrubber(QWidget):
         dense = len(self._ticks) > columns * _DENSE
         most = max(1, int(counts.max()))
         height, low = self.look.px(9), middle - self.look.px(5)
+        thick = 1.0 if dense else float(self.look.px(2))
+        full = self.look.color("ring0", 0.9)
         for column in np.flatnonzero(counts):
             share = float(np.log1p(counts[column]) / np.log1p(most)) if dense else 1.0
             tall = height * (0.35 + 0.65 * share)
-            painter.setBrush(self.look.color("ring0", 0.35 + 0.55 * share if dense else 0.9))
-            thick = 1.0 if dense else self.look.px(2)
-            painter.drawRect(QRectF(left + float(column), low - tall, thick, tall))
+            painter.fillRect(QRectF(left + float(column), low - tall, thick, tall), full)
 
     def _groove(self) -> tuple[float, float]:
         margin = self.look.px(11)

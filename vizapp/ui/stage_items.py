@@ -264,10 +264,12 @@ class FlowItem(QGraphicsItem):
         painter.drawPath(self._path)
         _arrow(painter, self._path, color, (9 + self._width) * self._look.scale)
         if not self.label.isEmpty():
+            painter.setFont(self._look.font("label"))
+            spare = self.label.width() - painter.fontMetrics().horizontalAdvance(grouped(self._count))
+            ground = self.label.adjusted(spare / 2 - 5, 0, 5 - spare / 2, 0)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._look.color("pill", 0.86))
-            painter.drawRoundedRect(self.label, self._look.px(4), self._look.px(4))
-            painter.setFont(self._look.font("label"))
+            painter.drawRoundedRect(ground, self._look.px(4), self._look.px(4))
             painter.setPen(self._look.color(f"{self._color}_text"))
             painter.drawText(self.label, _CENTERED, grouped(self._count))
 

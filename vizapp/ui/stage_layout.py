@@ -310,6 +310,7 @@ class StageLayout:
         radius = system.radius if system else 100.0
         steps = [0.0, *(sign * radius * step / 8 for step in range(1, 9) for sign in (-1, 1))]
         best: tuple[float, QRectF] | None = None
+        outwards = 1.0 if system is None or middle.x() >= system.center.x() else -1.0
         for side in (1.0, -1.0):
             for distance in (0.16, 0.3, 0.5, 0.8, 1.1, 1.4):
                 for step in steps:
@@ -324,7 +325,7 @@ class StageLayout:
                     hits = sum(wide.intersects(other) for other in taken) + sum(
                         wide.contains(point) for point in line
                     )
-                    cost = hits * 1000 + abs(step) + distance * radius + (60 if side < 0 else 0)
+                    cost = hits * 1000 + abs(step) + distance * radius + (60 if side != outwards else 0)
                     if best is None or cost < best[0]:
                         best = (cost, rect)
         return best[1] if best else QRectF(middle, size)
