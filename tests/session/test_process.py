@@ -129,3 +129,17 @@ def test_closing_in_the_middle_of_a_run_is_clean(scenario: MakeScenario) -> None
     assert not process.alive
     with pytest.raises(SessionError):
         process.send(p.Step())
+
+
+def test_scoring_cuts_off_what_was_sent_already(scenario: MakeScenario) -> None:
+    plan = scenario("popf", "trap-and-emulate")
+    here = Session(plan, lockstep=True)
+    here.advance()
+    known: list[object] = []
+    with SessionProcess(plan, lockstep=False) as process:
+        for command in (p.Run(), p.Score()):
+            process.send(command)
+            for reply in until(process, lambda reply: settled(reply) and reply.position > 0):
+                if isinstance(reply, EventBatch):
+                    known[reply.first :] = reply.events
+    assert known == list(here.events().events)

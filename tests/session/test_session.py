@@ -137,12 +137,14 @@ def test_over_steps_over_a_call(scenario: MakeScenario) -> None:
 
 def test_over_steps_over_a_trap_into_the_monitor(scenario: MakeScenario) -> None:
     session = Session(scenario("rings", "trap-and-emulate"))
-    frame = session.frame()
-    assert next(line for line in frame.code if line.current).text == "cli"
+    entered = session.over()
+    assert entered.instruction == 0
+    assert entered.place.is_guest
+    assert next(line for line in entered.code if line.current).text == "cli"
     after = session.over()
     assert after.instruction == 1
-    assert after.place.is_guest
-    assert after.position > 3
+    assert after.place == entered.place
+    assert after.position > entered.position + 3
 
 
 def test_breakpoints_and_catchpoints_stop_a_run(scenario: MakeScenario) -> None:

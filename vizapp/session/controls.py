@@ -88,7 +88,7 @@ class Controls:
             case p.RunTo(address):
                 return UntilHeld(timeline, lambda: self._about_to_execute(address))
             case p.Run(steps_per_second):
-                return Running(timeline, steps_per_second, self.held, self.caught)
+                return Running(timeline, steps_per_second, self.held, self.caught, self._look)
             case p.SetBreakpoints(addresses):
                 self.breakpoints = addresses
             case p.SetCatchpoints(kinds):

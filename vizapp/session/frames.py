@@ -161,7 +161,10 @@ class Progress(NamedTuple):
 
 
 class EventBatch(NamedTuple):
-    """Recorded events from index ``first`` on, in order; ``total`` counts all that are recorded."""
+    """Recorded events from index ``first`` on, in order; ``total`` counts all that are recorded.
+
+    What was known from ``first`` on is replaced: a run that is found to have diverged is cut off there.
+    """
 
     first: int
     total: int

@@ -126,7 +126,8 @@ class Running:
     """On and on, at a chosen speed, until the end or until told to stop.
 
     ``condition`` gives what to ask after each step, None while there are no breakpoints; ``caught`` says
-    whether an event between two positions is one to stop at.
+    whether an event between two positions is one to stop at; ``look`` is called one step before the cursor
+    rests at a chosen speed.
     """
 
     visible: ClassVar[bool] = True
@@ -137,12 +138,14 @@ class Running:
         steps_per_second: float | None,
         condition: Callable[[], Callable[[], bool] | None],
         caught: Callable[[int, int], Event | None],
+        look: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeline = timeline
         self._rate = steps_per_second
         self._condition = condition
         self._caught = caught
+        self._look = look
         self._clock = clock
         self._began = clock()
         self._start = timeline.cursor
@@ -166,7 +169,10 @@ class Running:
         if limit is not None and limit <= before:
             return timeline.at_end
         held = self._condition()
-        reached = timeline.forward(limit, until=held)
+        reached = timeline.forward(None if limit is None else limit - 1, until=held)
+        if limit is not None and timeline.cursor == limit - 1 and not (held and held()):
+            self._look()  # slow enough to be told step by step
+            timeline.forward(limit, until=held)
         found = self._caught(before, timeline.cursor)
         if found is not None:
             timeline.seek(found.position + 1)

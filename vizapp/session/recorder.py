@@ -6,6 +6,7 @@ places, causes) is stored once and referred to. The same columns cross the proce
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ class EventStore:
 
     An event's ``position`` is that of the step that made it: it is in the past of every cursor that
     stands behind that step.
+
+    Attributes:
+        truncated: the least length to which it was cut since somebody last set this.
     """
 
     def __init__(self) -> None:
@@ -96,6 +100,7 @@ class EventStore:
         self._names: _Pool[str] = _Pool()
         self._places: _Pool[Place] = _Pool()
         self._by_kind: dict[str, array[int]] = {}
+        self.truncated = sys.maxsize
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -127,6 +132,7 @@ class EventStore:
 
     def truncate(self, length: int) -> None:
         """Forget the events from index ``length`` on."""
+        self.truncated = min(self.truncated, length)
         columns: list[array[int]] = [
             self._positions,
             self._cycles,

@@ -7,6 +7,7 @@ that Pause and Close are answered at once however long the movement is.
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Wire: TypeAlias = "Opened | Frame | EventColumns | Progress | Failed"
 BATCH = 20_000  # events in one message
+LONG = 0.25  # seconds after which a move counts as long
 
 
 class Worker:
@@ -39,7 +41,7 @@ class Worker:
         self._session = session
         self._motion: Motion | None = None
         self._sent_events = 0
-        self._sent_at = 0.0
+        self._sent_at = self._began = 0.0
 
     def serve(self) -> None:
         """Answer commands until the end."""
@@ -75,6 +77,7 @@ class Worker:
         motion = self._session.begin(command)
         if not isinstance(command, SetBreakpoints | SetCatchpoints):
             self._motion = motion
+            self._began = time.monotonic()
         if motion is None:
             self._publish()
 
@@ -85,14 +88,20 @@ class Worker:
             self._publish()
             return
         self._motion = motion  # a motion that failed is not tried again
-        if motion.visible and time.monotonic() - self._sent_at >= 1 / FRAMES_PER_SECOND:
+        # A short move shows where it ends only; of a long one the way is shown too.
+        now = time.monotonic()
+        shown = motion.visible or now - self._began >= LONG
+        if shown and now - self._sent_at >= 1 / FRAMES_PER_SECOND:
             self._publish()
 
     def _publish(self) -> None:
         session = self._session
         frame = session.frame(moving=self._motion is not None)
-        while self._sent_events < len(session.store):
-            columns = session.store.columns(self._sent_events, self._sent_events + BATCH)
+        store = session.store
+        self._sent_events = min(self._sent_events, store.truncated)
+        store.truncated = sys.maxsize
+        while self._sent_events < len(store):
+            columns = store.columns(self._sent_events, self._sent_events + BATCH)
             self._sent_events += len(columns.positions)
             self._pipe.send(columns)
         self._pipe.send(session.progress())
