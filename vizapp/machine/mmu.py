@@ -34,10 +34,13 @@ from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PGE
 from vizapp.machine.faults import Fault
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
+from vizapp.machine.mmio import MmioSpace
 from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
 
 FastMap: TypeAlias = "dict[int, bytearray]"
 RINGS = 4
+ALL_LINES = M32 >> PAGE_SHIFT
+A20_FRAME = 1 << 20 >> PAGE_SHIFT
 # Accesses that the processor makes for itself (descriptor tables, TSS, stacks of inner rings) belong to
 # no ring: they have the supervisor's rights, maps of their own, and are not shown to ``on_fill``.
 NO_RING = RINGS
@@ -84,6 +87,7 @@ class Mmu:
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
         on_unmapped: called with a page number, or None for all, when translations cease to hold.
+        mmio: the frames at which a device answers instead of memory.
     """
 
     def __init__(self, memory: PhysicalMemory, meter: Meter) -> None:
@@ -97,13 +101,27 @@ class Mmu:
         self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self._guarded)
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
+        self.mmio = MmioSpace()
         self._meter = meter
+        self._frame_mask = ALL_LINES
         self._paging = False
         self._write_protect = False
         self._global_pages = False
         self._directory = 0
         memory.on_unshare.append(self._page_replaced)
         memory.on_generation.append(self.drop_maps)
+
+    @property
+    def a20(self) -> bool:
+        """Whether address line 20 reaches memory."""
+        return self._frame_mask == ALL_LINES
+
+    @a20.setter
+    def a20(self, enabled: bool) -> None:
+        mask = ALL_LINES if enabled else ALL_LINES & ~A20_FRAME
+        if mask != self._frame_mask:
+            self._frame_mask = mask
+            self._unmap(None)
 
     def configure(self, cr0: int, cr3: int, cr4: int) -> None:
         """Take over the control registers. Turning paging or global pages on or off empties the TLB."""
@@ -156,6 +174,8 @@ class Mmu:
         offset = linear & PAGE_MASK
         first = self.translate(linear, False, user, ring)
         if offset + size <= PAGE_SIZE:
+            if first in self.mmio.frames:
+                return self.mmio.read(first << PAGE_SHIFT | offset, size)
             return self.memory.read(first << PAGE_SHIFT | offset, size)
         split = PAGE_SIZE - offset
         second = self.translate(linear + split & M32, False, user, ring)
@@ -171,7 +191,10 @@ class Mmu:
             return
         first = self.translate(linear, True, user, ring)
         if offset + size <= PAGE_SIZE:
-            self.memory.write(first << PAGE_SHIFT | offset, size, value)
+            if first in self.mmio.frames:
+                self.mmio.write(first << PAGE_SHIFT | offset, size, value)
+            else:
+                self.memory.write(first << PAGE_SHIFT | offset, size, value)
             return
         split = PAGE_SIZE - offset
         second = self.translate(linear + split & M32, True, user, ring)
@@ -184,18 +207,19 @@ class Mmu:
         Sets A and D in the tables, remembers the translation and fills the fast map of ``ring``.
         """
         frame = self._frame(linear, write, user) if self._paging else linear >> PAGE_SHIFT
+        frame &= self._frame_mask
         self._fill(linear >> PAGE_SHIFT, frame, write, ring)
         return frame
 
     def probe(self, linear: int) -> int | None:
         """The frame behind a linear address by TLB or tables, without side effects; None: there is none."""
         if not self._paging:
-            return linear >> PAGE_SHIFT
+            return linear >> PAGE_SHIFT & self._frame_mask
         entry = self.tlb.lookup(linear >> PAGE_SHIFT)
         if entry is not None:
-            return entry.frame
+            return entry.frame & self._frame_mask
         found = walk(self.memory, self._directory, linear)
-        return found.table_entry >> PAGE_SHIFT if found.present else None
+        return found.table_entry >> PAGE_SHIFT & self._frame_mask if found.present else None
 
     def drop_maps(self) -> None:
         """Forget the fast maps; nothing but time is lost."""
@@ -271,7 +295,7 @@ class Mmu:
             return
         if self.on_fill is not None and ring != NO_RING:
             self.on_fill(page << PAGE_SHIFT, frame, write)
-        if frame >= self.memory.frames:
+        if frame >= self.memory.frames or frame in self.mmio.frames:
             return
         if not write:
             fast[page] = self.memory.page(frame)
@@ -294,6 +318,10 @@ class Mmu:
 
     def _drop_frame(self, maps: tuple[FastMap, ...], frame: int) -> None:
         """Take a frame out of maps that do not say which frame they lead to."""
+        if not self.a20:  # a frame is then at two addresses
+            for fast in maps:
+                fast.clear()
+            return
         if not self._paging:
             for fast in maps:
                 fast.pop(frame, None)
