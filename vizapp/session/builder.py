@@ -28,8 +28,8 @@ class Machine(NamedTuple):
     processor: Processor
 
 
-def build(scenario: Scenario) -> Machine:
-    """The machine of a scenario.
+def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
+    """The machine of a scenario; ``processor`` is the one that it names, if it has been read already.
 
     Raises:
         VizappError: a name that does not exist, or a combination that cannot be.
@@ -42,7 +42,7 @@ def build(scenario: Scenario) -> Machine:
                 {"guest": scenario.image.name},
             )
         )
-    processor = load_processor(scenario.processor)
+    processor = processor or load_processor(scenario.processor)
     options = Options(scenario.memory, _paths(scenario.technique), scenario.virtualizable)
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BLOCK = 16  # lines by which the window moves
 MARGIN = 8  # lines shown before the block and after it
 LONGEST = 15  # bytes of an instruction
+NOP = b"\x90"
 _LABEL = re.compile(r"^\s*([\w.$@]+):")
 
 
@@ -180,9 +181,9 @@ class Listing:
     def _read_image(self) -> list[_Row]:
         rows: list[_Row] = []
         for source in self._image.lines:
-            if not source.code:
-                continue
-            data = self._bytes(int(source.address), source.length)
+            data = self._bytes(int(source.address), source.length) if source.code else b""
+            if len(data) > LONGEST and not data.strip(NOP):
+                continue  # the padding of an ALIGN
             address, first = int(source.address), True
             while data:
                 _, instruction = self.disassemble(address, data)

@@ -302,10 +302,10 @@ class Session:
         return self._before
 
     def _start_lockstep(self) -> Lockstep | None:
-        pc, monitor, technique, _ = self.machine
+        pc, monitor, technique, processor = self.machine
         if not technique.claims_equivalence or technique.name == "native":
             return None
-        bare = build(replace(self.scenario, technique="native", virtualizable=False))
+        bare = build(replace(self.scenario, technique="native", virtualizable=False), processor)
         return Lockstep(pc, monitor, bare.pc, bare.monitor, self._instruction_at)
 
     def _instruction_at(self, address: int) -> tuple[str, Instruction | None]:
