@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("step", "stage", "compare")
 SUFFIXES = (".png", ".svg")
+_PIXELS_AN_INCH = 96  # as CSS has it, so that the picture is as large as the window
 _STRIDE = 2000  # steps between two points of a curve
 
 
@@ -173,6 +174,7 @@ def save_widget(widget: QWidget, file: str | Path) -> None:
         return
     generator = QSvgGenerator()
     generator.setFileName(str(path))
+    generator.setResolution(_PIXELS_AN_INCH)
     generator.setSize(widget.size())
     generator.setViewBox(QRect(QPoint(0, 0), widget.size()))
     generator.setTitle("vizapp")

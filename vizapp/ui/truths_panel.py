@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     Qt,
     QVariantAnimation,
 )
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -135,15 +135,10 @@ class TruthsDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        # One bar over the whole row: only the outer cells show a rounded end.
-        bar = rect.adjusted(0 if column == _NAME else -20, 1, 0 if column == _PROCESSOR else 20, -1)
-        painter.setClipRect(rect)
         if row.differs:
-            painter.setBrush(look.color("differs"))
-            painter.drawRoundedRect(bar, look.px(4), look.px(4))
+            self._bar(painter, rect, column, look.color("differs"))
         if row.changed and self.flash > 0:
-            painter.setBrush(look.color("flash", self.flash))
-            painter.drawRoundedRect(bar, look.px(4), look.px(4))
+            self._bar(painter, rect, column, look.color("flash", self.flash))
         pad = look.px(9)
         inner = rect.adjusted(pad if column == _NAME else 0, 0, -pad if column != _SIGN else 0, 0)
         text = str(index.data())
@@ -159,6 +154,23 @@ class TruthsDelegate(QStyledItemDelegate):
             side = Qt.AlignmentFlag.AlignHCenter if column == _SIGN else Qt.AlignmentFlag.AlignRight
             painter.drawText(inner, side | Qt.AlignmentFlag.AlignVCenter, text)
         painter.restore()
+
+    def _bar(self, painter: QPainter, cell: QRectF, column: int, color: QColor) -> None:
+        """One bar over the whole row: each cell paints its part, the outer ones their rounded end."""
+        part = cell.adjusted(0, 1, 0, -1)
+        if column in (_NAME, _PROCESSOR):
+            end = QRectF(part)
+            half = part.width() / 2
+            end.setWidth(half + self.look.px(4))
+            if column == _PROCESSOR:
+                end.moveRight(part.right())
+            shape = QPainterPath()
+            shape.addRoundedRect(end, self.look.px(4), self.look.px(4))
+            square = QPainterPath()
+            square.addRect(part.adjusted(half, 0, 0, 0) if column == _NAME else part.adjusted(0, 0, -half, 0))
+            painter.fillPath(shape.united(square), color)
+        else:
+            painter.fillRect(part, color)
 
 
 class TruthsPanel(Panel):
