@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 _BLOCKS_A_PIXEL = 0.35  # more stays than this: they cannot be told apart
+_ROUNDED = 200  # more blocks than this: narrow ones are painted without corners, which is fast
 _NARROWEST = 40.0  # cycles across the whole view
 
 
@@ -224,17 +225,16 @@ class LanesView(QWidget):
         brushes = [self.look.color(f"ring{lane.ring}", 0.86) for lane in self.model.lanes]
         scale, corner = plot.width() / (high - low), self.look.px(3)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for block in self.model.blocks(low, high, self._last):
+        blocks = self.model.blocks(low, high, self._last)
+        for block in blocks:
             x = plot.left() + (block.start - low) * scale
-            area = QRectF(
-                x, plot.top() + row * block.lane + (row - tall) / 2, (block.end - block.start) * scale, tall
-            )
-            if area.width() < 3 * corner:
-                area.setWidth(max(1.4, area.width()))
+            wide = max(1.4, (block.end - block.start) * scale)
+            area = QRectF(x, plot.top() + row * block.lane + (row - tall) / 2, wide, tall)
+            if len(blocks) > _ROUNDED and wide < 2 * corner:
                 painter.fillRect(area, brushes[block.lane])
             else:
                 painter.setBrush(brushes[block.lane])
-                painter.drawRoundedRect(area, corner, corner)
+                painter.drawRoundedRect(area, min(corner, wide / 2), min(corner, wide / 2))
 
     def _paint_densities(self, painter: QPainter, plot: QRectF) -> None:
         """A column a pixel: a faint ground says "some", the height of the full colour says "how much"."""
