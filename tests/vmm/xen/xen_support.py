@@ -79,6 +79,8 @@ upcall: mov dword [vector], 0x100
         STOP
 %endif
 failsafe:
+        mov dx, 0xE021
+        mov ds, dx
         mov dword [vector], 0x101
         mov [stopped_at], esp
         STOP
@@ -123,12 +125,15 @@ RING_3 = """
         shl ecx, 12
         or ecx, 0x67
         XEN 14, edx, ecx, 0, 2
+        mov eax, 0xE033
+        mov ds, ax
+        mov es, ax
         push dword 0xE033
         push dword application + 4096
         push dword 0x202
         push dword 0xE02B
         push dword application
-        push dword 0x1234
+        mov eax, 0x1234
         jmp hypercall_page + 32 * 23
 """
 APPLICATION = """
@@ -233,7 +238,7 @@ class Run:
 
 def started(body: str = "hlt", **options) -> Run:
     """A kernel that has just come through its start."""
-    return Run(kernel(f"ready: {body}", **options)).until("ready")
+    return Run(kernel(f"ready:\n{body}", **options)).until("ready")
 
 
 def ending(run: Run) -> tuple:
