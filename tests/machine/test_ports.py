@@ -49,3 +49,23 @@ def test_the_later_claim_holds():
     assert (first.bytes, second.bytes) == ({0x60: 1}, {0x61: 2})
     assert bus.claimed(0x6F)
     assert not bus.claimed(0x70)
+
+
+def test_a_device_may_take_wide_accesses_whole():
+    class Fifo:
+        def __init__(self) -> None:
+            self.taken: list[tuple[int, int, int]] = []
+
+        def read_wide(self, port: int, size: int) -> int:
+            return 0xCAFE if size == 2 else 0xDEADBEEF
+
+        def write_wide(self, port: int, size: int, value: int) -> None:
+            self.taken.append((port, size, value))
+
+    bus, fifo = PortBus(), Fifo()
+    bus.register_wide(range(0x1F0, 0x1F1), fifo)
+    assert (bus.read(0x1F0, 2), bus.read(0x1F0, 4), bus.read(0x1F0, 1)) == (0xCAFE, 0xDEADBEEF, 0xFF)
+    assert bus.read(0x1F1, 2) == 0xFFFF
+    bus.write(0x1F0, 2, 0x12345)
+    bus.write(0x1F0, 1, 0x12)
+    assert fifo.taken == [(0x1F0, 2, 0x2345)]
