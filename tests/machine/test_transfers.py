@@ -14,7 +14,7 @@ from tests.machine.bench import (
 )
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors as v
-from vizapp.isa.registers import CS, DS, EFLAGS_AC, EFLAGS_IF, EFLAGS_NT, ES, FS, GS, SS
+from vizapp.isa.registers import CS, DS, EFLAGS_AC, EFLAGS_IF, EFLAGS_NT, EFLAGS_RF, ES, FS, GS, SS
 
 SELECTOR = FREE * 8
 GATE = (FREE + 1) * 8
@@ -247,6 +247,13 @@ def test_which_flags_iret_loads(ring, iopl, interrupts, level):
     assert bool(flags & EFLAGS_IF) == interrupts
     assert (flags >> 12 & 3 == wanted >> 12 & 3) == level
     assert flags & (EFLAGS_NT | EFLAGS_AC | 1) == EFLAGS_NT | EFLAGS_AC | 1
+
+
+def test_rf_does_not_outlive_the_return():
+    bench = Bench("iretd")
+    push_frame(bench, TARGET, code_selector(0), 2 | EFLAGS_RF)
+    bench.step()
+    assert not bench.cpu.eflags & EFLAGS_RF
 
 
 def test_a_16_bit_iret():

@@ -115,7 +115,8 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
         )
     changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
     if size == 4:
-        changed |= r.EFLAGS_RF | r.EFLAGS_AC | r.EFLAGS_ID
+        # RF would be clear again after the next instruction, and no breakpoint is there to be suppressed.
+        changed |= r.EFLAGS_AC | r.EFLAGS_ID
     if cpu.cpl <= cpu.iopl:
         changed |= r.EFLAGS_IF
     if cpu.cpl == 0:
