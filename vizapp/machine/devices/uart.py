@@ -56,6 +56,7 @@ class Uart:
 
     Attributes:
         output: every byte sent so far.
+        on_sent: told of each byte when it is sent; where the other end of the line is.
     """
 
     _STATE = (
@@ -65,6 +66,7 @@ class Uart:
 
     def __init__(self, irq: Callable[[bool], None], first_port: int = COM1_PORTS.start) -> None:
         self.output = bytearray()
+        self.on_sent: Callable[[int], None] | None = None
         self._irq = irq
         self._first_port = first_port
         self._waiting: deque[int] = deque()  # on the line, not yet received
@@ -187,6 +189,8 @@ class Uart:
         self._empty = 1
         if not self._mcr & MCR_LOOP:
             self.output.append(value)
+            if self.on_sent is not None:
+                self.on_sent(value)
         elif len(self._received) < self._room():
             self._received.append(value)
         else:

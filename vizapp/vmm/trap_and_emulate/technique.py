@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from vizapp.isa.addresses import PAGE_SHIFT, Linear
 from vizapp.isa.registers import CR4_VIRTUALIZABLE
 from vizapp.machine.cpu import Cpu
+from vizapp.machine.devices.uart import COM1_PORTS
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
 from vizapp.vmm.base import Options
@@ -85,6 +86,8 @@ def make_vm(pc: Pc, options: Options) -> Vm:
         return PLACES[cpu.cpl or 1]
 
     devices = VirtualDevices(memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time)
+    # The virtual serial port is connected to the machine's own: what the guest prints goes out there.
+    devices.uart.on_sent = lambda byte: ring0.outb(pc, COM1_PORTS.start, byte)
     identity = pc.cpu.identity
     # The option is the processor's and the monitor's; a virtual CPU has no such bit.
     identity = identity._replace(cr4_bits=identity.cr4_bits & ~CR4_VIRTUALIZABLE)
