@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
 from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED
+from vizapp.vmm.base import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
-READABLE = "readable"  # the monitor's, but every guest may read it
 
 
 class Leak(NamedTuple):

@@ -23,6 +23,16 @@ _PRIVILEGED = N_(
     "Through its gate in the monitor's IDT it enters the VMM at ring 0, which will do on the virtual CPU "
     "what the instruction asks for."
 )
+_PRIVILEGED_APPLICATION = N_(
+    "{text} is privileged, and an application tried it: at ring {ring} the processor refuses it with "
+    "{cause}. The gate leads into the VMM at ring 0, which finds the virtual CPU at CPL 3 as well, so the "
+    "fault is for the guest kernel to judge."
+)
+_SYSTEM_CALL = N_(
+    "{text} is meant for the guest kernel. But the physical IDT is the monitor's, and none of its gates "
+    "lets ring {ring} in: the processor raises {cause} and enters the VMM, which will hand the call to "
+    "the guest kernel."
+)
 _SENSITIVE = N_(
     "{text} is sensitive, and this processor is virtualizable: at ring {ring} it raises {cause} instead "
     "of quietly doing the wrong thing. The VMM gets its chance to emulate it."
@@ -76,7 +86,10 @@ def _exception(event: Event, step: LastStep) -> Message:
         return Message(_FETCH_FAULT if fetching else _PAGE_FAULT, parameters)
     if vector == vectors.GP and instruction is not None:
         if privileged:
-            return Message(_PRIVILEGED, parameters)
+            application = step.before.guest["cpl"] == 3
+            return Message(_PRIVILEGED_APPLICATION if application else _PRIVILEGED, parameters)
+        if instruction.opcode.operation == "int" and event.source.ring == 3:
+            return Message(_SYSTEM_CALL, parameters)
         if instruction.opcode.privilege == "sensitive" and event.source.ring > 0:
             return Message(_SENSITIVE, parameters)
     return Message(_TO_MONITOR, parameters)

@@ -54,12 +54,18 @@ _PHASES = {
     "woken": N_("Xen's idle loop has ended: the domain can run again."),
     "failsafe": N_("The guest wanted to continue where it cannot, and Xen enters its failsafe callback."),
 }
+_FAULTS_THERE_TOO = N_(
+    "The VMM has tried the instruction on the virtual CPU, by the processor's own rules, and there it "
+    "faults as well: the fault is the guest's own."
+)
 _OTHER_PHASE = N_("The VMM works at ring {ring}: {phase}. The guest waits.")
 
 
 def describe_monitor(step: LastStep) -> Message:
     """A step of the monitor that made no event: a phase, or an instruction of its own."""
     before = step.before
+    if (before.phase, step.after.phase) == ("emulate", "reflect"):
+        return Message(_FAULTS_THERE_TOO)
     if before.phase:
         known = _PHASES.get(before.phase)
         if known is not None:

@@ -182,7 +182,7 @@ class Listing:
         rows: list[_Row] = []
         for source in self._image.lines:
             data = self._bytes(int(source.address), source.length) if source.code else b""
-            if len(data) > LONGEST and not data.strip(NOP):
+            if len(data) > 1 and not data.strip(NOP):
                 continue  # the padding of an ALIGN
             address, first = int(source.address), True
             while data:
