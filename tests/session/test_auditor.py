@@ -4,7 +4,7 @@ from vizapp.isa import vectors
 from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, Event
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.session.auditor import Auditor
-from vizapp.vmm.base import Ownership
+from vizapp.vmm.base import READABLE, Ownership
 from vizapp.vmm.frame_allocator import FrameRange
 
 KERNEL = Place(ring=1, vm=0, component=GUEST_KERNEL)
@@ -12,7 +12,12 @@ APP = Place(ring=3, vm=0, component=APPLICATION)
 OTHER = Place(ring=1, vm=1, component=GUEST_KERNEL)
 MONITOR = Place(ring=0, component=VMM)
 MAP = Ownership(
-    (FrameRange(0, 16, "vmm"), FrameRange(16, 64, "vm0"), FrameRange(80, 16, "vm1")),
+    (
+        FrameRange(0, 16, "vmm"),
+        FrameRange(16, 64, "vm0"),
+        FrameRange(80, 16, "vm1"),
+        FrameRange(100, 2, READABLE),
+    ),
     ((0x20, 0x21, "vmm"), (0x3F8, 0x3FF, "vm0")),
     ((0, "vmm"), (4, "vmm")),
 )
@@ -28,6 +33,16 @@ def test_own_memory_and_ports_are_no_leak() -> None:
     audit.access(2, APP, 79, False)
     audit.port(3, KERNEL, 0x3F8, True)
     assert audit.let_through(10) == 0
+
+
+def test_what_everyone_may_read_is_a_leak_when_written() -> None:
+    audit = auditor()
+    audit.access(1, KERNEL, 100, False)
+    audit.access(2, APP, 100, False)
+    assert audit.let_through(10) == 0
+    audit.access(3, KERNEL, 100, True)
+    (leak,) = audit.leaks
+    assert (leak.number, leak.write, leak.owner) == (100, True, READABLE)
 
 
 def test_the_monitor_may_do_everything() -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
 from vizapp.machine.places import Place
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
 
 Paths: TypeAlias = "Mapping[str, Mapping[str, int]]"
+READABLE: Final = "readable"
+"""The owner of frames that are the monitor's and that every guest may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Ownership(NamedTuple):
     """Who may touch what, declared once for the auditor; what is not named is nobody's.
 
     ``ports`` are (first, last, owner), ``lines`` (interrupt line, owner). Owners are ``vmm`` and ``vm0``,
-    ``vm1``...
+    ``vm1``... and ``READABLE``.
     """
 
     frames: tuple[FrameRange, ...]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 OWNER: Final = "vmm"
 GUEST: Final = "vm0"
-READABLE: Final = "readable"  # the machine-to-physical table, which every guest may read
 
 
 class XenMonitor:

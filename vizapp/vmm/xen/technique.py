@@ -12,12 +12,13 @@ from vizapp.isa.registers import EFLAGS_FIXED, EFLAGS_IF
 from vizapp.isa.vectors import BP, OF
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0, stubs
+from vizapp.vmm.base import READABLE
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.xen import abi, domain_builder, entries, timekeeping
 from vizapp.vmm.xen.domain import Domain
 from vizapp.vmm.xen.hypervisor import Hypervisor
-from vizapp.vmm.xen.monitor import GUEST, OWNER, READABLE, XenMonitor
+from vizapp.vmm.xen.monitor import GUEST, OWNER, XenMonitor
 from vizapp.vmm.xen.page_types import PageType, PageTypes
 
 if TYPE_CHECKING:
