@@ -24,6 +24,7 @@ from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
 from vizapp.ui.player import OPENING, Player, Selection
+from vizapp.ui.subject import Subject, resolve
 from vizapp.ui.window import Window
 from vizapp.vmm.registry import technique
 
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
 
 def main(subject: str | None = None, language: str | None = None) -> int:
-    """Open the window, on a guest if one is named; the process's exit status."""
+    """Open the window, on a guest or a lesson if one is named; the process's exit status.
+
+    Raises:
+        VizappError: there is nothing of that name.
+    """
+    wanted = resolve(subject) if subject is not None else Subject()
     application = make_application()
     settings = QSettings("vizapp", "vizapp")
     if language is not None:
@@ -42,12 +48,14 @@ def main(subject: str | None = None, language: str | None = None) -> int:
     elif not settings.contains("language"):
         settings.setValue("language", system_language())
     player = Player(make_scenario, make_bridge)
-    selection = Selection() if subject is None else Selection(guest=subject)
-    # The session's process starts while the window is being made.
-    player.open(selection, OPENING)
+    if wanted.lesson is None:
+        # The session's process starts while the window is being made.
+        player.open(Selection(guest=wanted.guest or Selection().guest), OPENING)
     window = make_window(application, settings, player)
     _report_defects(window)
     window.show()
+    if wanted.lesson is not None:
+        window.lessons.open(wanted.lesson, wanted.step)
     status = application.exec()
     player.join()
     return status

@@ -45,6 +45,7 @@ ACTIONS = (
     Spec("present", N_("Presenter mode"), ("Shift+F5",)),
     Spec("leave", N_("Leave presenter mode"), ("Esc",)),
     Spec("compare", N_("Compare"), ("Ctrl+K",)),
+    Spec("lessons", N_("Lessons"), ("Ctrl+L",)),
     Spec("picture", N_("Save a picture…"), ("Ctrl+P",)),
     Spec("reset_layout", N_("Reset layout"), ()),
     Spec("reduced_motion", N_("Reduced motion"), ()),

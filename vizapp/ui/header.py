@@ -78,6 +78,8 @@ class Header(QWidget):
         self.compare = toggle()
         self.compare.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.compare.toggled.connect(self.compare_toggled)
+        self.lessons = named(QToolButton(), "control")
+        self.lessons.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button = named(QToolButton(), "control")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._left, self._right = QWidget(), QWidget()
@@ -85,7 +87,8 @@ class Header(QWidget):
         for widget in (self.product, self.tagline, *self.techniques.values()):
             self._left_row.addWidget(widget)
         self._left_row.addStretch(1)
-        for widget in (self.virtualizable, self.processor, self.guests, self.compare, self.menu_button):
+        buttons = (self.compare, self.lessons, self.menu_button)
+        for widget in (self.virtualizable, self.processor, self.guests, *buttons):
             self._right_row.addWidget(widget)
         self._rows = QVBoxLayout(self)
         self._first = QHBoxLayout()
@@ -123,7 +126,7 @@ class Header(QWidget):
         self._rows.setSpacing(look.px(6))
         for row in (self._left_row, self._right_row):
             row.setContentsMargins(0, 0, 0, 0)
-            row.setSpacing(look.px(7))
+            row.setSpacing(look.px(6))
         self.menu_button.setIcon(look.icon("menu"))
         self.menu_button.setIconSize(QSize(look.px(15), look.px(15)))
         self.retranslate(self._translator)
@@ -161,12 +164,16 @@ class Header(QWidget):
         self.compare.setText(say(N_("Compare")))
         self._make_room(self.compare)
         self.compare.setToolTip(say(N_("The same guest under all techniques, side by side")))
+        self.lessons.setText(say(N_("Lessons")))
+        self.lessons.setToolTip(say(N_("Read, say what will happen, run it, and see")))
         self.menu_button.setToolTip(say(N_("Menu: view, theme, language, zoom")))
         self.menu_button.setAccessibleName(say(N_("Menu")))
         self._arrange()
 
     def _make_room(self, button: QPushButton) -> None:
         """A checked button is bold: room for that keeps its neighbours from moving."""
+        if not button.isEnabled():
+            return
         metrics = QFontMetrics(self._look.font("title"))
         button.setMinimumWidth(
             metrics.horizontalAdvance(button.text().replace("&&", "&")) + self._look.px(28)

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -43,10 +44,13 @@ _WORKING = (Phase.PREPARING, Phase.RUNNING)
 
 
 class LessonView(NamedTuple):
-    """What the panel shows of a lesson: the controller's attributes, and what was done by step id."""
+    """What the panel shows of a lesson: the controller's attributes, and what was done by step id.
+
+    ``at`` is the step, from 0.
+    """
 
     lesson: LoadedLesson
-    index: int
+    at: int
     phase: Phase
     chosen: int | None
     outcome: Outcome | None
@@ -57,12 +61,12 @@ class LessonView(NamedTuple):
     @property
     def step(self) -> Step:
         """The step that is shown."""
-        return self.lesson.lesson.steps[self.index]
+        return self.lesson.lesson.steps[self.at]
 
     @property
     def last(self) -> bool:
         """Whether it is the last one."""
-        return self.index == len(self.lesson.lesson.steps) - 1
+        return self.at == len(self.lesson.lesson.steps) - 1
 
 
 class LessonPanel(Panel):
@@ -88,6 +92,8 @@ class LessonPanel(Panel):
         self._shown: tuple[str, int] | None = None
         self.heading = ElidedLabel("muted")
         self.steps = QComboBox()
+        self.steps.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.steps.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.steps.activated.connect(self.step_chosen)
         self.segments = Segments(look)
         self.segments.clicked.connect(self.step_chosen)
@@ -124,11 +130,11 @@ class LessonPanel(Panel):
             self._page_column.addWidget(widget)
         self._page_column.addWidget(self._notice_frame)
         self._page_column.addStretch(1)
-        self.scroll = named(QScrollArea(), "lessonScroll")
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(self.page)
+        self.area = named(QScrollArea(), "lessonScroll")
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setWidgetResizable(True)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidget(self.page)
         self.back, self.other, self.primary = QPushButton(), QPushButton(), named(QPushButton(), "primary")
         self.working = label("muted", wrap=True)
         self.stop = QPushButton()
@@ -152,20 +158,25 @@ class LessonPanel(Panel):
             self._head_column.addWidget(widget)
         self._column = QVBoxLayout(self)
         self._column.addWidget(self._head)
-        self._column.addWidget(self.scroll, 1)
+        self._column.addWidget(self.area, 1)
         self._column.addWidget(self._working)
         self._column.addWidget(self._buttons)
 
     # What is shown.
 
+    @property
+    def playing(self) -> bool:
+        """Whether a lesson is open."""
+        return self.view is not None
+
     def show_lesson(self, view: LessonView | None) -> None:
         """The step as it stands now; None where no lesson is open."""
         self.view = view
         self._write()
-        shown = (view.lesson.lesson.name, view.index) if view is not None else None
+        shown = (view.lesson.lesson.name, view.at) if view is not None else None
         if shown != self._shown:
             self._shown = shown
-            self.scroll.verticalScrollBar().setValue(0)
+            self.area.verticalScrollBar().setValue(0)
         elif view is not None and view.phase in (Phase.DONE, Phase.FAILED):
             QTimer.singleShot(0, self, self._show_outcome)  # once the page has its new height
 
@@ -224,8 +235,8 @@ class LessonPanel(Panel):
         if [self.steps.itemText(index) for index in range(self.steps.count())] != marked:
             self.steps.clear()
             self.steps.addItems(marked)
-        self.steps.setCurrentIndex(view.index)
-        counts = {"number": view.index + 1, "count": len(titles)}
+        self.steps.setCurrentIndex(view.at)
+        counts = {"number": view.at + 1, "count": len(titles)}
         self.set_note(self.say(N_("step {number} of {count}"), **counts))
         self.steps.setAccessibleName(self.say(N_("Step {number} of {count}"), **counts))
         self.steps.setToolTip(self.say(N_("The steps of the lesson: ✓ foreseen, · done")))
@@ -233,7 +244,7 @@ class LessonPanel(Panel):
             _ROLES.get(view.results[step.id], "accent") if step.id in view.results else "line"
             for step in lesson.steps
         )
-        self.segments.show_steps(roles, tuple(titles), view.index, self.look)
+        self.segments.show_steps(roles, tuple(titles), view.at, self.look)
         done = self.say(N_("{done} of {count} steps done"), done=len(view.results), count=len(titles))
         self.segments.setAccessibleName(done)
 
@@ -241,7 +252,7 @@ class LessonPanel(Panel):
         text = view.lesson.text(self.translator.language)
         section = text.sections[view.step.id]
         parts = [f"## {section.title}", section.before]
-        if view.index == 0 and text.introduction:
+        if view.at == 0 and text.introduction:
             parts[:0] = [text.introduction, "---"]
         self.prose.setSearchPaths([str(view.lesson.folder)])
         self.prose.show_html(to_html("\n\n".join(parts), self.look), self.look)
@@ -303,7 +314,7 @@ class LessonPanel(Panel):
         phase = view.phase
         self.back.setText(self.say(N_("Back")))
         self.back.setToolTip(self.say(N_("The step before, with the machine as it was (Page Up)")))
-        self.back.setEnabled(view.index > 0)
+        self.back.setEnabled(view.at > 0)
         others = {
             Phase.DONE: (N_("Try again"), N_("This step once more, from its beginning")),
             Phase.FAILED: (N_("Skip"), N_("On to the next step (Page Down)")),
@@ -328,7 +339,7 @@ class LessonPanel(Panel):
     def _enable(self, button: QPushButton, enabled: bool) -> None:
         """A button that goes dark hands the focus to the page, not to whichever button comes next."""
         if not enabled and button.hasFocus():
-            self.scroll.setFocus()
+            self.area.setFocus()
         button.setEnabled(enabled)
 
     def _write_working(self) -> None:
@@ -370,7 +381,7 @@ class LessonPanel(Panel):
 
     def _show_outcome(self) -> None:
         shown = self._notice_frame if self._notice_frame.isVisible() else self._verdict_frame
-        self.scroll.ensureWidgetVisible(shown, 0, self.look.px(12))
+        self.area.ensureWidgetVisible(shown, 0, self.look.px(12))
 
     # Sizes.
 
@@ -390,5 +401,5 @@ class LessonPanel(Panel):
             row.setContentsMargins(px(12), px(8), px(12), px(8))
         for answer in self.answers:
             answer.restyle(self.look)
-        self.setMinimumWidth(px(270))
+        self.setMinimumWidth(px(320))
         self._write()

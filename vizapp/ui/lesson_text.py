@@ -41,6 +41,7 @@ def sheet(look: Look) -> str:
     return f"""
         p, li {{ line-height: 138%; }}
         p {{ margin: 0 0 {px(9)}px 0; }}
+        hr {{ background-color: {color.line}; }}
         h2 {{ font-size: {px(17)}px; font-weight: bold; margin: 0 0 {px(9)}px 0; }}
         h3 {{ font-size: {px(14)}px; font-weight: bold; margin: {px(6)}px 0 {px(6)}px 0; }}
         ul, ol {{ margin: 0 0 {px(9)}px {px(6)}px; -qt-list-indent: 1; }}

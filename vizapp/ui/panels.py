@@ -8,6 +8,7 @@ from vizapp.ui.code_panel import CodePanel
 from vizapp.ui.events_panel import EventsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
+from vizapp.ui.lesson_panel import LessonPanel
 from vizapp.ui.output_panels import ScreenPanel, SerialPanel
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.registers_panel import RegistersPanel
@@ -41,4 +42,5 @@ PANELS = (
     Entry(ScreenPanel, beside="lanes", shown=False),
     Entry(EventsPanel, beside="lanes", shown=False),
     Entry(LedgerPanel, beside="overhead", shown=False),
+    Entry(LessonPanel, beside="code", shown=False),
 )

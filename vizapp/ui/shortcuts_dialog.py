@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _MORE = (
     ("F9", N_("Set or clear a breakpoint at the selected line of code")),
+    ("PgDown  PgUp", N_("In a lesson: next step, step before (traps: with Shift)")),
+    ("1 – 5", N_("In a lesson: choose an answer")),
+    ("Enter", N_("In a lesson: run the step, then go on")),
     ("+  −  0", N_("Zoom in the lanes of privilege over time")),
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
+from vizapp.ui.lesson_panel import LessonPanel
 from vizapp.ui.panel import Panel, PanelDock, RunState
 from vizapp.ui.panels import PANELS
 from vizapp.ui.stage_panel import StagePanel
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 LAYOUT_VERSION = (
-    1  # counts up when docks are renamed or added, so that an old layout is not forced on new ones
+    2  # counts up when docks are renamed or added, so that an old layout is not forced on new ones
 )
 _TOP_WIDTHS = {"code": 404, "stage": 620, "truths": 368}
 _BOTTOM_WIDTHS = {"lanes": 880, "overhead": 520}
 _HEIGHTS = {"code": 470, "transport": 58, "lanes": 276}
 _SCORECARD_HEIGHT = 158
+_LESSON_WIDTH = 372
+_WIDE = 1620  # a view this wide has room for lesson, code, stage and truths side by side
 
 P = TypeVar("P", bound=Panel)
 
@@ -50,6 +53,7 @@ class StepView(QMainWindow):
             self.docks[panel.name] = PanelDock(panel, bare=panel.name == "transport")
         self._presented: QByteArray | None = None
         self._first_layout = True
+        self._lesson = self._narrow = False
         self.reset_layout()
         self.restyle(look)
 
@@ -69,27 +73,38 @@ class StepView(QMainWindow):
 
     # Layout.
 
-    def reset_layout(self) -> None:
-        """Everything back to its first place."""
+    def reset_layout(self, lesson: bool = False) -> None:
+        """Everything back to its first place; a lesson stands left of it all, and where that makes the rest
+        narrow, code and truths share a place."""
         docks = self.docks
+        self._lesson = lesson
+        self._narrow = lesson and self.width() < self._look.px(_WIDE)
         for dock in docks.values():
             dock.setFloating(False)
             self.removeDockWidget(dock)
-        self.addDockWidget(Qt.DockWidgetArea.TopDockWidgetArea, docks["code"])
+        first = docks["lesson" if lesson else "code"]
+        self.addDockWidget(Qt.DockWidgetArea.TopDockWidgetArea, first)
+        if lesson:
+            self.splitDockWidget(first, docks["code"], Qt.Orientation.Horizontal)
         self.splitDockWidget(docks["code"], docks["transport"], Qt.Orientation.Vertical)
         self.splitDockWidget(docks["transport"], docks["lanes"], Qt.Orientation.Vertical)
         self.splitDockWidget(docks["code"], docks["stage"], Qt.Orientation.Horizontal)
         self.splitDockWidget(docks["stage"], docks["truths"], Qt.Orientation.Horizontal)
         self.splitDockWidget(docks["truths"], docks["scorecard"], Qt.Orientation.Vertical)
         self.splitDockWidget(docks["lanes"], docks["overhead"], Qt.Orientation.Horizontal)
+        if self._narrow:
+            self.tabifyDockWidget(docks["truths"], docks["code"])
         for entry in PANELS:
             dock = docks[entry.panel.name]
-            if entry.beside:
+            apart = lesson and dock is first
+            if entry.beside and not apart:
                 self.tabifyDockWidget(docks[entry.beside], dock)
-            dock.setVisible(entry.shown)
+            dock.setVisible(entry.shown or apart)
         for entry in PANELS:
             if entry.beside:
                 docks[entry.beside].raise_()
+        if self._narrow:
+            docks["truths"].raise_()
         self._first_layout = True
         if self.isVisible():
             self._share_space()
@@ -104,9 +119,12 @@ class StepView(QMainWindow):
         self._first_layout = False
         docks, px = self.docks, self._look.px
         horizontal, vertical = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        if self._lesson:
+            self.resizeDocks([docks["lesson"]], [px(_LESSON_WIDTH)], horizontal)
         for widths in (_TOP_WIDTHS, _BOTTOM_WIDTHS):
+            names = [name for name in widths if not (self._narrow and name == "code")]
             self.resizeDocks(
-                [docks[name] for name in widths], [px(width) for width in widths.values()], horizontal
+                [docks[name] for name in names], [px(widths[name]) for name in names], horizontal
             )
         self.resizeDocks(
             [docks[name] for name in _HEIGHTS], [px(height) for height in _HEIGHTS.values()], vertical
@@ -135,13 +153,13 @@ class StepView(QMainWindow):
         return self._presented is not None
 
     def set_presenting(self, presenting: bool) -> None:
-        """Only the stage and its sentence, in large type; or everything as it was."""
+        """Only the stage and its sentence (and the lesson), in large type; or everything as it was."""
         if presenting == self.presenting:
             return
         if presenting:
             self._presented = self.saveState(LAYOUT_VERSION)
             for name, dock in self.docks.items():
-                dock.setVisible(name == "stage")
+                dock.setVisible(name == "stage" or (name == "lesson" and self.panel(LessonPanel).playing))
             self.docks["stage"].setFloating(False)
         else:
             state, self._presented = self._presented, None

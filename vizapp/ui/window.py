@@ -24,6 +24,7 @@ from vizapp.ui.actions import Actions
 from vizapp.ui.banner import Banner
 from vizapp.ui.compare_view import CompareView
 from vizapp.ui.header import Header
+from vizapp.ui.lesson_desk import LessonDesk
 from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player, Selection
@@ -93,6 +94,8 @@ class Window(QMainWindow):
         self.actions_.wished.connect(self.obey)
         self._menu = QMenu(self)
         self._theme_group, self._language_group = QActionGroup(self), QActionGroup(self)
+        self.lessons = LessonDesk(self, player, self.steps, self.actions_, settings)
+        self.header.lessons.setMenu(self.lessons.menu)
         self._connect()
         self._restyle(look)
         self.set_language(self._language)
@@ -126,6 +129,9 @@ class Window(QMainWindow):
             panel.lesson_requested.connect(self.lesson_requested)
             panel.open_requested.connect(player.open)
             panel.command_requested.connect(player.move)
+        self.lesson_requested.connect(self.lessons.follow)
+        self.lessons.opened.connect(lambda: header.compare.setChecked(False))
+        self.lessons.problem.connect(lambda message: self.banner.say(message, restart=False))
         transport = steps.panel(TransportPanel)
         transport.wished.connect(self.obey)
         transport.speed_wished.connect(player.set_speed)
@@ -159,6 +165,9 @@ class Window(QMainWindow):
                 self._ask_picture()
             case "reset_layout":
                 self.steps.reset_layout()
+                self.lessons.arrange_anew()
+            case "lessons":
+                self.lessons.show()
             case "reduced_motion":
                 self.set_motion(not self._appearance.look.motion)
             case "shortcuts":
@@ -242,6 +251,7 @@ class Window(QMainWindow):
         self.banner.restyle(look)
         self.steps.restyle(look)
         self.comparison.restyle(look)
+        self.lessons.restyle(look)
         margin = look.px(10)
         self._column.setContentsMargins(margin, margin, margin, margin)
         self._column.setSpacing(margin)
@@ -258,6 +268,7 @@ class Window(QMainWindow):
         self.steps.retranslate(self._translator)
         self.comparison.retranslate(self._translator)
         self.actions_.retranslate(self._translator)
+        self.lessons.retranslate(self._translator)
         self._build_menu()
 
     def _build_menu(self) -> None:
@@ -267,6 +278,7 @@ class Window(QMainWindow):
         view.addActions(self.steps.view_actions())
         view.addSeparator()
         view.addActions([actions[wish] for wish in ("reset_layout", "present", "compare")])
+        self._menu.addMenu(self.lessons.menu)
         run = self._menu.addMenu(say(N_("Run")))
         wishes = (
             "toggle_run",
@@ -340,6 +352,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the layout and end the sessions."""
         self.present(False)
+        self.lessons.close()
         self._settings.setValue("geometry", self.saveGeometry())
         self._settings.setValue("layout", self.steps.save_layout())
         self._player.close()
