@@ -138,7 +138,7 @@ def test_every_step_has_a_sentence_that_can_be_said(scenario: MakeScenario) -> N
             sentence = session.step().sentence.in_english()
             assert sentence
             assert "{" not in sentence
-        assert session.run().sentence.in_english().startswith("The run has ended.")
+        assert session.run().sentence.in_english().startswith("The run has ended: ")
 
 
 def test_a_frame_in_motion_is_cheap_and_says_so(scenario: MakeScenario) -> None:

@@ -11,6 +11,7 @@ from vizapp.session.describe_effects import effect, hexadecimal
 from vizapp.session.describe_events import describe_event, principal
 from vizapp.session.describe_phases import describe_monitor
 from vizapp.session.describe_silent import silent_failure
+from vizapp.session.frames import DIVERGED
 
 if TYPE_CHECKING:
     from vizapp.session.frames import Stopped
@@ -28,7 +29,10 @@ _POPF_AT_RING_0 = N_("At ring 0, POPF really changes IF: it was {before} and is 
 def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stopped | None) -> Message:
     """The sentence for the cursor; ``step`` is None at the start of the run and while it flies by."""
     if stopped is not None:
-        return Message(N_("The run has ended. {detail}"), {"detail": stopped.detail})
+        ended = N_("The run has ended: {detail}.")
+        if stopped.reason == DIVERGED:
+            ended = N_("The run stops here, for it is no longer what the bare machine does: {detail}.")
+        return Message(ended, {"detail": stopped.detail})
     if step is None and now.position:
         return Message(N_("The guest runs. Pause it, and each step is explained here."))
     if step is None and not now.place.is_guest:
@@ -42,6 +46,10 @@ def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stoppe
             {"eip": hexadecimal(now.guest["eip"])},
         )
     event = principal(step.events)
+    if event is not None and event.kind == ev.RETURNED and _deprivileged(step) and step.before.instruction:
+        failure = silent_failure(step, step.before.instruction)
+        if failure is not None:
+            return _join(describe_event(event, step), failure)
     if event is not None and event.kind != ev.ADDRESS_SPACE_SWITCHED:
         return describe_event(event, step)
     if step.retired:
@@ -62,6 +70,11 @@ def lesson(step: LastStep | None) -> str:
     if step.retired and instruction is not None and instruction.opcode.privilege != "innocuous":
         return RINGS_LESSON
     return ""
+
+
+def _deprivileged(step: LastStep) -> bool:
+    """Whether a guest kernel has just run an instruction itself in a ring that was not meant for it."""
+    return step.retired and step.before.place.ring in (1, 2)
 
 
 def _join(first: Message, second: Message) -> Message:
@@ -89,7 +102,7 @@ def _instruction(step: LastStep, technique: str) -> Message:
     privilege, ring = instruction.opcode.privilege, before.place.ring
     if technique == "native":
         return _on_bare_machine(step, done)
-    if ring not in (0, 3) and privilege == "sensitive":
+    if _deprivileged(step) and privilege == "sensitive":
         failure = silent_failure(step, instruction)
         if failure is not None:
             return failure

@@ -68,8 +68,8 @@ def _pushf(step: LastStep) -> Message:
         )
     return Message(
         N_(
-            "PUSHF at ring {ring} does not trap: the guest reads the processor's flags instead of its "
-            "own. IF = {pushed} happens to agree."
+            "PUSHF at ring {ring} does not trap: the guest reads the processor's flags, with IF = "
+            "{pushed}, whatever it believes to have set."
         ),
         parameters,
     )

@@ -73,6 +73,9 @@ class Scorecard:
     efficiency: Efficiency = Efficiency(0, 0, 0)
 
 
+DIVERGED = "diverged"
+
+
 class Stopped(NamedTuple):
     """Why a run ended: halted, shutdown, until, limit, crashed, diverged or exit-port, with a sentence."""
 

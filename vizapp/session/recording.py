@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
 from vizapp.machine.events import Event
-from vizapp.session.frames import Progress, Stopped
+from vizapp.session.frames import DIVERGED, Progress, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from vizapp.session.equivalence import Lockstep
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
-
-DIVERGED = "diverged"
 
 
 class Recorder:
