@@ -14,11 +14,13 @@ from vizapp.session.protocol import (
     Pause,
     Run,
     Seek,
+    SeekInstruction,
     SetBreakpoints,
     Step,
 )
 from vizapp.ui.bridge import Bridge
-from vizapp.ui.player import RACE, Player, Selection
+from vizapp.ui.player import Player, Selection
+from vizapp.ui.race import TECHNIQUES
 
 
 class Links:
@@ -205,7 +207,7 @@ def test_the_race_runs_every_technique_unchecked(qtbot, player, links):
     with qtbot.wait_signal(player.race_started):
         player.race()
     racers = links.made[1:]
-    assert [scenario.technique for scenario, _, _ in racers] == list(RACE)
+    assert [scenario.technique for scenario, _, _ in racers] == list(TECHNIQUES)
     assert not any(checked for _, checked, _ in racers)
     assert all(link.sent == [Run(None)] for _, _, link in racers)
     with qtbot.wait_signal(player.race_progress) as got:
@@ -251,3 +253,24 @@ def test_a_closed_bridge_ends_its_process_and_says_nothing_more(qtbot):
     assert bridge.ended
     assert link.closed
     assert frames == []
+
+
+def test_the_same_bytes_go_on_at_the_same_instruction(qtbot, player, links):
+    player.open(Selection())
+    say(qtbot, player, links, make_frame())
+    player.switch(player.selection._replace(technique="native"))
+    link = links.made[-1][2]
+    with qtbot.wait_signal(player.frame_changed):
+        link.replies.put(make_frame(position=0))
+    assert link.sent == [SeekInstruction(9312)]
+
+
+@pytest.mark.parametrize("changed", [{"technique": "paravirtual"}, {"guest": "rings"}])
+def test_other_bytes_begin_at_the_start(qtbot, player, links, changed):
+    player.open(Selection())
+    say(qtbot, player, links, make_frame())
+    player.switch(player.selection._replace(**changed))
+    link = links.made[-1][2]
+    with qtbot.wait_signal(player.frame_changed):
+        link.replies.put(make_frame(position=0))
+    assert link.sent == []

@@ -46,8 +46,9 @@ class LedgerPanel(Panel):
         self.table = QTableView()
         self.table.setModel(self.sorter)
         self.table.setSortingEnabled(True)
-        self.table.sortByColumn(4, Qt.SortOrder.DescendingOrder)
+        self.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
         self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
         self.table.setFrameShape(QFrame.Shape.NoFrame)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -73,7 +74,7 @@ class LedgerPanel(Panel):
     def restyle(self) -> None:
         """Row heights and first widths."""
         self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate((170, 140, 170, 80, 90)):
+        for column, width in enumerate((80, 64, 130, 150, 130)):
             self.table.setColumnWidth(column, self.look.px(width))
 
     def retranslate(self) -> None:
@@ -83,31 +84,16 @@ class LedgerPanel(Panel):
         super().retranslate()
 
     def _columns(self) -> list[Column[Charge]]:
+        say, language = self.say, self.translator.language
         return [
-            Column(self.say(N_("place")), self._place),
+            Column(say(N_("cycles")), lambda row: grouped(row.cycles), lambda row: row.cycles, right=True),
             Column(
-                self.say(N_("purpose")),
-                lambda charge: self.say(PURPOSE_TITLES.get(charge.purpose, charge.purpose)),
+                say(N_("share")), lambda row: percent(row.share, language), lambda row: row.share, right=True
             ),
-            Column(self.say(N_("input")), lambda charge: charge.input.replace("_", " ")),
-            Column(
-                self.say(N_("count")),
-                lambda charge: grouped(charge.times),
-                lambda charge: charge.times,
-                right=True,
-            ),
-            Column(
-                self.say(N_("cycles")),
-                lambda charge: grouped(charge.cycles),
-                lambda charge: charge.cycles,
-                right=True,
-            ),
-            Column(
-                self.say(N_("share")),
-                lambda charge: percent(charge.share, self.translator.language),
-                lambda charge: charge.share,
-                right=True,
-            ),
+            Column(say(N_("purpose")), lambda row: say(PURPOSE_TITLES.get(row.purpose, row.purpose))),
+            Column(say(N_("place")), self._place),
+            Column(say(N_("input")), lambda row: row.input.replace("_", " ")),
+            Column(say(N_("count")), lambda row: grouped(row.times), lambda row: row.times, right=True),
         ]
 
     def _place(self, charge: Charge) -> str:

@@ -29,7 +29,9 @@ from vizapp.session.protocol import (
     SetBreakpoints,
     Step,
 )
+from vizapp.ui.overhead_model import PORTED
 from vizapp.ui.panel import RunState
+from vizapp.ui.race import Race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +50,6 @@ OPENING = (
     NextEvent(frozenset({SYSTEM_CALL_REFLECTED, SOFTWARE_INTERRUPT_DELIVERED, MACHINE_STOPPED})),
     NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
 )
-RACE = ("native", "trap-and-emulate", "paravirtual")
 _RACE_DELAY = 150  # ms after the first frame: that one has the processor for itself
 
 
@@ -110,13 +111,19 @@ class Player(QObject):
         self.run_state = RunState()
         self.breakpoints: frozenset[int] = frozenset()
         self._bridge: Bridge | None = None
-        self._racers: dict[str, Bridge] = {}
         self._ending: list[Bridge] = []  # closed, their processes not yet gone
         self._frame: Frame | None = None
         self._awaiting = False
         self._queued: Command | None = None
         self._opening: list[Command] = []
         self._raced = False
+        self._race = Race(make_bridge, self._end, self)
+        self._race.started.connect(self.race_started)
+        self._race.opened.connect(self.race_opened)
+        self._race.frame.connect(self.race_frame)
+        self._race.events.connect(self.race_events)
+        self._race.progress.connect(self.race_progress)
+        self._race.failed.connect(self.race_failed)
         self._race_timer = QTimer(self)
         self._race_timer.setSingleShot(True)
         self._race_timer.setInterval(_RACE_DELAY)
@@ -146,6 +153,15 @@ class Player(QObject):
         self._opening = list(opening)
         self._raced = False
 
+    def switch(self, selection: Selection) -> None:
+        """Another technique or guest; the same bytes go on at the same instruction."""
+        frame, former = self._frame, self.selection
+        same_bytes = former.guest == selection.guest and not {former.technique, selection.technique} & PORTED
+        if frame is not None and same_bytes and frame.instruction:
+            self.open(selection, (SeekInstruction(frame.instruction),))
+        else:
+            self.open(selection)
+
     def restart(self) -> None:
         """Begin the same session anew, at the start."""
         self.open(self.selection)
@@ -153,40 +169,19 @@ class Player(QObject):
     def close(self) -> None:
         """End every session."""
         self._race_timer.stop()
-        for bridge in (self._bridge, *self._racers.values()):
-            if bridge is not None:
-                self._end(bridge)
+        self._race.stop()
+        if self._bridge is not None:
+            self._end(self._bridge)
         self._bridge = None
-        self._racers = {}
         self._frame = None
         self._awaiting = False
         self._queued = None
         self._set_running(False)
 
     def race(self) -> None:
-        """Run the guest under every technique that is built, each in its own process, from the start."""
-        for bridge in self._racers.values():
-            self._end(bridge)
-        self._racers = {}
-        self.race_started.emit(RACE)
-        for technique in RACE:
-            selection = self.selection._replace(technique=technique, virtualizable=True)
-            try:
-                bridge = self._make_bridge(self._make_scenario(selection), False)
-            except VizappError as error:
-                self.race_failed.emit(technique, error.message)
-                continue
-            self._racers[technique] = bridge
-            bridge.progress.connect(self.race_progress)
-            for signal, onward in (
-                (bridge.opened, self.race_opened),
-                (bridge.frame, self.race_frame),
-                (bridge.events, self.race_events),
-                (bridge.died, self.race_failed),
-                (bridge.failed, self.race_failed),
-            ):
-                signal.connect(lambda value, name=technique, onward=onward: onward.emit(name, value))
-            bridge.send(Run(None))
+        """Run the guest under every technique, each in its own process, from the start."""
+        selection = self.selection._replace(virtualizable=True)
+        self._race.start(lambda technique: self._make_scenario(selection._replace(technique=technique)))
 
     # What a person wants.
 
