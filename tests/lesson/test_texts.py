@@ -16,6 +16,14 @@ def test_sections_are_found_by_their_ids() -> None:
     assert text.sections["two"].line == 7
 
 
+def test_what_stands_after_a_rule_is_read_once_the_step_has_run() -> None:
+    text = parse("# T\n## One {#one}\nask\n\n---\n\ntell\n## Two {#two}\nonly this\n", "en.md")
+    assert text.sections["one"].before == "ask"
+    assert text.sections["one"].after == "tell"
+    assert text.sections["two"].before == "only this"
+    assert text.sections["two"].after == ""
+
+
 def test_headings_inside_code_are_no_headings() -> None:
     text = parse("# T\n## S {#s}\n```\n## not a step\n```\n", "en.md")
     assert list(text.sections) == ["s"]

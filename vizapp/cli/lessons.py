@@ -102,6 +102,8 @@ def _play(options: argparse.Namespace, out: Output) -> int:
             report.append(_tell(step.id, step.predict, given, outcome.right, out))
             if not out.as_json:
                 out.line(f"→ {out.render(outcome.frame.sentence)}\n")
+                if after := lesson.text(out.language).sections[step.id].after:
+                    out.line(f"{after}\n")
         if options.step == number:
             break
     asked = [item for item in report if item["right"] is not None]
@@ -127,7 +129,7 @@ def _play(options: argparse.Namespace, out: Output) -> int:
 
 def _prose(lesson: LoadedLesson, step: str, number: int, out: Output) -> None:
     section = lesson.text(out.language).sections[step]
-    out.line(f"{number}. {section.title}\n\n{section.body}\n")
+    out.line(f"{number}. {section.title}\n\n{section.before}\n")
 
 
 def _answers(file: str | None) -> Iterator[str] | None:

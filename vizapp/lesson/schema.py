@@ -1,7 +1,7 @@
 """A lesson as data: steps that drive the machine, questions asked before, and what must then hold.
 
     lesson.yaml      steps, questions, conditions
-    en.md, pt_BR.md  one section a step: ## Title {#id-of-the-step}
+    en.md, pt_BR.md  one section a step: ## Title {#id-of-the-step}; after a line --- what is read once it ran
 
 A choice of a question is right if its condition holds in the machine after the step has run: no answer
 is written down anywhere. ``check`` lists what the text claims; ``vizapp lesson check`` runs all of it.
