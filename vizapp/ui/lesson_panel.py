@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from vizapp.messages import N_
 from vizapp.ui.lesson_controller import Phase
-from vizapp.ui.lesson_progress import RIGHT, WRONG
+from vizapp.ui.lesson_head import LessonHead
 from vizapp.ui.lesson_text import to_html
-from vizapp.ui.lesson_widgets import BAD, GOOD, Answer, Prose, Segments
+from vizapp.ui.lesson_widgets import BAD, GOOD, Answer, Prose
 from vizapp.ui.panel import Panel
-from vizapp.ui.widgets import ElidedLabel, label, named
+from vizapp.ui.widgets import label, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
 MOST_ANSWERS = 5
 _PATIENCE = 700  # ms until a step that still runs says so and can be stopped
-_ROLES = {RIGHT: "good", WRONG: "accent"}
 _WORKING = (Phase.PREPARING, Phase.RUNNING)
 
 
@@ -90,13 +87,8 @@ class LessonPanel(Panel):
         self.view: LessonView | None = None
         self._shelf: Sequence[tuple[LoadedLesson, Tally]] = ()
         self._shown: tuple[str, int] | None = None
-        self.heading = ElidedLabel("muted")
-        self.steps = QComboBox()
-        self.steps.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.steps.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.steps.activated.connect(self.step_chosen)
-        self.segments = Segments(look)
-        self.segments.clicked.connect(self.step_chosen)
+        self.head = LessonHead(look)
+        self.head.step_chosen.connect(self.step_chosen)
         self.prose = Prose(look)
         self.prose.followed.connect(self._follow)
         self.question = label("lessonQuestion", wrap=True)
@@ -152,12 +144,8 @@ class LessonPanel(Panel):
         self._working_row = QHBoxLayout(self._working)
         self._working_row.addWidget(self.working, 1)
         self._working_row.addWidget(self.stop)
-        self._head = QWidget()
-        self._head_column = QVBoxLayout(self._head)
-        for widget in (self.heading, self.steps, self.segments):
-            self._head_column.addWidget(widget)
         self._column = QVBoxLayout(self)
-        self._column.addWidget(self._head)
+        self._column.addWidget(self.head)
         self._column.addWidget(self.area, 1)
         self._column.addWidget(self._working)
         self._column.addWidget(self._buttons)
@@ -210,7 +198,7 @@ class LessonPanel(Panel):
 
     def _write(self) -> None:
         view = self.view
-        for widget in (self._head, self._buttons):
+        for widget in (self.head, self._buttons):
             widget.setVisible(view is not None)
         self._write_working()
         if view is None:
@@ -223,30 +211,9 @@ class LessonPanel(Panel):
         self._write_buttons(view)
 
     def _write_head(self, view: LessonView) -> None:
-        lesson, text = view.lesson.lesson, view.lesson.text(self.translator.language)
-        title = lesson.title.text(self.translator.language)
-        self.heading.set_words(f"{lesson.number} · {title}")
-        signs = {RIGHT: GOOD, WRONG: "·"}
-        titles = [f"{number}. {text.sections[step.id].title}" for number, step in enumerate(lesson.steps, 1)]
-        marked = [
-            f"{words} {signs.get(view.results[step.id], '·') if step.id in view.results else ''}".rstrip()
-            for step, words in zip(lesson.steps, titles, strict=True)
-        ]
-        if [self.steps.itemText(index) for index in range(self.steps.count())] != marked:
-            self.steps.clear()
-            self.steps.addItems(marked)
-        self.steps.setCurrentIndex(view.at)
-        counts = {"number": view.at + 1, "count": len(titles)}
+        counts = {"number": view.at + 1, "count": len(view.lesson.lesson.steps)}
         self.set_note(self.say(N_("step {number} of {count}"), **counts))
-        self.steps.setAccessibleName(self.say(N_("Step {number} of {count}"), **counts))
-        self.steps.setToolTip(self.say(N_("The steps of the lesson: ✓ foreseen, · done")))
-        roles = tuple(
-            _ROLES.get(view.results[step.id], "accent") if step.id in view.results else "line"
-            for step in lesson.steps
-        )
-        self.segments.show_steps(roles, tuple(titles), view.at, self.look)
-        done = self.say(N_("{done} of {count} steps done"), done=len(view.results), count=len(titles))
-        self.segments.setAccessibleName(done)
+        self.head.show_place(view.lesson, view.at, view.results, self.look, self.translator)
 
     def _write_prose(self, view: LessonView) -> None:
         text = view.lesson.text(self.translator.language)
@@ -380,6 +347,7 @@ class LessonPanel(Panel):
         self.lesson_requested.emit(link)
 
     def _show_outcome(self) -> None:
+        self._page_column.activate()
         shown = self._notice_frame if self._notice_frame.isVisible() else self._verdict_frame
         self.area.ensureWidgetVisible(shown, 0, self.look.px(12))
 
@@ -390,8 +358,7 @@ class LessonPanel(Panel):
         px = self.look.px
         self._column.setContentsMargins(px(6), 0, px(2), px(4))
         self._column.setSpacing(px(8))
-        self._head_column.setContentsMargins(px(6), 0, px(10), 0)
-        self._head_column.setSpacing(px(6))
+        self.head.restyle(self.look)
         self._page_column.setContentsMargins(px(6), 0, px(10), px(6))
         self._page_column.setSpacing(px(7))
         for row in (self._button_row, self._working_row):

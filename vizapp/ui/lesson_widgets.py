@@ -1,4 +1,4 @@
-"""What a lesson's panel is made of: prose as high as it is long, answers that wrap, progress as segments."""
+"""What a lesson's page is made of: prose as high as it is long, and answers that wrap."""
 
 from __future__ import annotations
 
@@ -173,66 +173,3 @@ class Answer(QRadioButton):
     @staticmethod
     def _flags() -> int:
         return int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft) | int(Qt.TextFlag.TextWordWrap)
-
-
-class Segments(QWidget):
-    """One segment a step: done is filled, the one shown has a frame; a click leads there.
-
-    Signals:
-        clicked: the number of a segment, from 0.
-    """
-
-    clicked = Signal(int)
-
-    def __init__(self, look: Look, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._look = look
-        self._roles: tuple[str, ...] = ()
-        self._titles: tuple[str, ...] = ()
-        self._current = -1
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the list of steps is what the keyboard reaches
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def show_steps(self, roles: tuple[str, ...], titles: tuple[str, ...], current: int, look: Look) -> None:
-        """Colour role and title of every step, and which one is shown."""
-        self._roles, self._titles, self._current, self._look = roles, titles, current, look
-        self.updateGeometry()
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        """A thin row."""
-        return QSize(self._look.px(100), self._look.px(14))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The row."""
-        look = self._look
-        with QPainter(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            for index, role in enumerate(self._roles):
-                left, right = self._edges(index)
-                high = look.px(8) if index == self._current else look.px(4)
-                bar = QRectF(left, (self.height() - high) / 2, right - left, high)
-                painter.setPen(
-                    QPen(look.color("text"), look.px(1)) if index == self._current else Qt.PenStyle.NoPen
-                )
-                painter.setBrush(look.color(role))
-                painter.drawRoundedRect(bar, high / 2, high / 2)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Say which step lies under the mouse."""
-        index = self._at(event.position().x())
-        self.setToolTip(self._titles[index] if 0 <= index < len(self._titles) else "")
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Go there."""
-        index = self._at(event.position().x())
-        if 0 <= index < len(self._roles):
-            self.clicked.emit(index)
-
-    def _edges(self, index: int) -> tuple[float, float]:
-        width = self.width() / max(1, len(self._roles))
-        return index * width + 1.5, (index + 1) * width - 1.5
-
-    def _at(self, x: float) -> int:
-        return int(x * len(self._roles) / max(1, self.width()))
