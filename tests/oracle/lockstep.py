@@ -59,6 +59,7 @@ class Lockstep:
         self.here.memory.load(HostPhysical(LOAD_ADDRESS), binary.read_bytes())
         self.steps = 0
         self._remote = remote
+        self.here.interrupts_blocked = True  # as the stub has it while it steps
         self.here.cpu.cr0 |= CR0_CD | CR0_NW  # as after reset: no firmware has run
         self._theirs = remote.registers()
         self._adopt(self._theirs)
