@@ -131,8 +131,11 @@ class Player(QObject):
 
     # Sessions.
 
-    def open(self, selection: Selection, opening: tuple[Command, ...] = ()) -> None:
-        """Begin a session; the commands of ``opening`` move its cursor to where the window shall open."""
+    def open(self, selection: Selection, opening: tuple[Command, ...] = (), *, checked: bool = True) -> None:
+        """Begin a session; the commands of ``opening`` move its cursor to where the window shall open.
+
+        A session that is ``checked`` stops where it is no longer what the bare machine does.
+        """
         self.close()
         self.selection = selection
         self.breakpoints = frozenset()
@@ -140,7 +143,7 @@ class Player(QObject):
         self.scenario = None
         try:
             self.scenario = self._make_scenario(selection)
-            bridge = self._make_bridge(self.scenario, True)
+            bridge = self._make_bridge(self.scenario, checked)
         except VizappError as error:
             self.died.emit(error.message)
             return

@@ -1,0 +1,100 @@
+"""The composed application with real session processes."""
+
+import os
+import signal
+
+import pytest
+from PySide6.QtGui import QImage
+
+from vizapp import app
+from vizapp.errors import VizappError
+from vizapp.machine.events import EXCEPTION_DELIVERED
+from vizapp.session.process import SessionProcess
+from vizapp.ui.bridge import Bridge
+from vizapp.ui.picture import render
+from vizapp.ui.player import OPENING, Player, Selection
+
+PATIENCE = 60_000  # ms; a loaded machine starts processes slowly
+RINGS = Selection(guest="rings")
+
+
+@pytest.fixture
+def processes():
+    return []
+
+
+@pytest.fixture
+def player(qapp, processes):
+    def bridge(scenario, checked):
+        processes.append(SessionProcess(scenario, lockstep=checked))
+        return Bridge(processes[-1])
+
+    made = Player(app.make_scenario, bridge)
+    yield made
+    made.close()
+    made.join()
+
+
+@pytest.fixture
+def window(qtbot, qapp, settings, player):
+    settings.setValue("motion", False)
+    made = app.make_window(qapp, settings, player)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def test_a_real_guest_is_shown_and_stepped(qtbot, player, window):
+    frames = []
+    player.frame_changed.connect(frames.append)
+    player.open(RINGS, OPENING)
+
+    def at_a_fault():
+        event = frames[-1].event if frames and not frames[-1].moving else None
+        return event is not None and event.kind == EXCEPTION_DELIVERED
+
+    qtbot.wait_until(at_a_fault, timeout=PATIENCE)
+    before = frames[-1]
+    assert before.guest == "rings"
+    assert any(line.current for line in before.code)
+    player.step()
+    qtbot.wait_until(lambda: frames[-1].position == before.position + 1, timeout=PATIENCE)
+    player.back()
+    qtbot.wait_until(lambda: frames[-1].position == before.position, timeout=PATIENCE)
+    assert frames[-1].truths == before.truths
+    assert frames[-1].cycle == before.cycle
+
+
+def test_a_killed_process_leaves_the_window_alive_with_a_way_to_go_on(qtbot, player, window, processes):
+    with qtbot.wait_signal(player.frame_changed, timeout=PATIENCE):
+        player.open(RINGS)
+    with qtbot.wait_signal(player.died, timeout=PATIENCE):
+        os.kill(processes[0].pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert window.banner.isVisible()
+    with qtbot.wait_signal(player.frame_changed, timeout=PATIENCE):
+        window.banner.restart.click()
+    assert not window.banner.isVisible()
+
+
+def test_a_guest_that_does_not_exist_is_told_in_the_window(window, player):
+    player.open(Selection(guest="minikernle"))
+    assert window.banner.words.text().startswith(
+        "there is no guest named minikernle; did you mean minikernel?"
+    )
+
+
+@pytest.mark.parametrize("view", ["step", "stage", "compare"])
+def test_views_are_drawn_without_a_display(qapp, appearance, tmp_path, view):
+    file = tmp_path / "picture.png"
+    scenario = app.make_scenario(RINGS._replace(technique="native"))
+    render(view, scenario, [scenario], file, size=(1000, 700))
+    image = QImage(str(file))
+    assert (image.width(), image.height()) == (1000, 700)
+    colours = {image.pixel(x, y) for x in range(0, 1000, 7) for y in range(0, 700, 7)}
+    assert len(colours) > 12
+
+
+def test_pictures_in_other_formats_are_refused(tmp_path):
+    scenario = app.make_scenario(RINGS._replace(technique="native"))
+    with pytest.raises(VizappError, match=r"png or \.svg, not \.bmp"):
+        render("step", scenario, [scenario], tmp_path / "picture.bmp")
