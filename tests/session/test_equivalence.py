@@ -79,3 +79,23 @@ def test_a_step_at_a_time_is_checked_like_a_run(scenario: MakeScenario) -> None:
     assert step.timeline.end == run.timeline.end
     assert step.scorecard() == run.scorecard()
     assert step.events() == run.events()
+
+
+def test_a_score_is_taken_again_once_the_run_has_gone_on(scenario: MakeScenario) -> None:
+    session = Session(scenario("rings", "trap-and-emulate", virtualizable=True))
+    session.advance(max_instructions=200)
+    assert session.score().compared == 200
+    session.advance(max_instructions=300)
+    assert (session.scorecard().compared, session.scorecard().total) == (200, 300)
+    assert session.score().compared == 300
+
+
+def test_heat_is_of_what_happened_and_of_nothing_behind_the_cut(scenario: MakeScenario) -> None:
+    plan = scenario("popf", "trap-and-emulate")
+    run, step = Session(plan, lockstep=True), Session(plan, lockstep=True)
+    run.advance()
+    while not step.timeline.at_end:
+        step.timeline.forward(step.timeline.cursor + 7)
+    heat = {line.address: line.heat for line in run.frame().code}
+    assert heat == {line.address: line.heat for line in step.frame().code}
+    assert any(heat.values())

@@ -19,12 +19,12 @@ class PortTaps:
 
     Attributes:
         recording: whether what is written now is written for the first time.
-        written: what the guest has written to each logged port, low bytes first.
+        written: what the guest has written to each logged port: (position, bytes, the low one first).
     """
 
     def __init__(self, pc: Pc, scenario: Scenario) -> None:
         self.recording = False
-        self.written: dict[int, bytearray] = {port: bytearray() for port in scenario.log_ports}
+        self.written: dict[int, list[tuple[int, bytes]]] = {port: [] for port in scenario.log_ports}
         self._pc = pc
         self._exit_port = scenario.exit_port
 
@@ -37,4 +37,9 @@ class PortTaps:
             self._pc.stop(EXIT_PORT, Message(sentence, {"status": value}))
         log = self.written.get(port)
         if log is not None and self.recording:
-            log += value.to_bytes(size, "little")
+            log.append((self._pc.position, value.to_bytes(size, "little")))
+
+    def drop_after(self, position: int) -> None:
+        """Forget what was written at ``position`` and behind: it did not happen after all."""
+        for port, log in self.written.items():
+            self.written[port] = [entry for entry in log if entry[0] < position]

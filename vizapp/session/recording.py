@@ -5,6 +5,8 @@ While the cursor moves in the recorded past nothing here listens, so nothing is 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
@@ -43,7 +45,9 @@ class Recorder:
         guest_board: Board | None,
         taps: PortTaps,
     ) -> None:
-        self.heat: dict[int, int] = {}
+        self.heat: Counter[int] = Counter()
+        self._arrivals: list[int] = []  # EIP after each guest instruction retired in this stretch
+        self._numbers: list[int] = []  # and how many had retired by then, where the stretch may be cut
         self._pc = pc
         self._technique = technique
         self._store = store
@@ -83,10 +87,15 @@ class Recorder:
         if self._lockstep is not None:
             difference = self._lockstep.finish()
             if difference is not None:
+                del self._arrivals[bisect_right(self._numbers, pc.instructions) :]
                 stopped = Stopped(DIVERGED, difference)
-                self.cut(stopped)
-                return stopped
-        self._measure(stopped)
+        self.heat.update(self._arrivals)
+        self._arrivals.clear()
+        self._numbers.clear()
+        if stopped is not None and stopped.reason == DIVERGED:
+            self.cut(stopped)
+        else:
+            self._measure(stopped)
         return stopped
 
     def cut(self, stopped: Stopped) -> None:
@@ -95,6 +104,7 @@ class Recorder:
         position = pc.position
         self._store.truncate(self._store.before(position))
         self._auditor.drop_after(position)
+        self._taps.drop_after(position)
         self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
         place = pc.meter.place
         self._store.append(Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, DIVERGED, {}))
@@ -115,9 +125,9 @@ class Recorder:
         )
 
     def _retired(self, pc: Pc) -> None:
-        eip = pc.cpu.eip
-        self.heat[eip] = self.heat.get(eip, 0) + 1
+        self._arrivals.append(pc.cpu.eip)
         if self._lockstep is not None:
+            self._numbers.append(pc.instructions)
             self._lockstep.trace.retired(pc)
         if self.watcher is not None:
             self.watcher(pc)

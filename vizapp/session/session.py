@@ -12,7 +12,7 @@ from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
 from vizapp.session.controls import Controls
 from vizapp.session.equivalence import Lockstep
-from vizapp.session.frames import Efficiency, Scorecard, Stage, StageComponent, StageWorld
+from vizapp.session.frames import DIVERGED, Efficiency, Scorecard, Stage, StageComponent, StageWorld
 from vizapp.session.listing import Listing
 from vizapp.session.observe import Observer
 from vizapp.session.port_taps import PortTaps
@@ -89,6 +89,8 @@ class Session:
         )
         self._seen: Observation | None = None
         self._scored: Scorecard | None = None
+        self._scored_to = 0  # the end of the recording when that was found
+        self._asked = False
 
     def watch(self, watcher: Callable[[Pc], None]) -> None:
         """Tell ``watcher`` of the PC after each guest instruction that it retires, while recording."""
@@ -211,13 +213,13 @@ class Session:
     def report(self) -> dict[str, Any]:
         """The JSON of ``vizapp run``, for the end of the recording."""
         self.timeline.seek(self.timeline.end)
-        scored = self._scored is not None or self._lockstep is not None
+        scored = self._asked or self._lockstep is not None
         return report(self.scenario, self.frame(), self.store, scored=scored)
 
     @property
     def port_logs(self) -> dict[int, bytes]:
         """What the guest has written to each port that the scenario logs."""
-        return {port: bytes(written) for port, written in self._taps.written.items()}
+        return {port: b"".join(part for _, part in log) for port, log in self._taps.written.items()}
 
     @property
     def leaks(self) -> tuple[Leak, ...]:
@@ -226,7 +228,9 @@ class Session:
 
     def progress(self) -> Progress:
         """How far the recording has come."""
-        return self._recorder.progress
+        known = self._recorder.progress
+        broken = self._scored is not None and self._scored.holds is False
+        return known._replace(overhead_valid=False) if broken else known
 
     def scorecard(self) -> Scorecard:
         """Popek and Goldberg's three properties at the cursor."""
@@ -242,37 +246,39 @@ class Session:
     def _known_equivalence(self) -> Scorecard:
         claimed = self.machine.technique.claims_equivalence
         total = self.timeline.end_instruction
-        if self._scored is not None:
-            return self._scored
         if self.scenario.technique == "native":
             return Scorecard(claimed, True, total, total)
-        if self._lockstep is None:
-            return Scorecard(claimed, None, 0, total)
-        found = self._lockstep.first_difference
-        return Scorecard(claimed, found is None, self._lockstep.compared, total, found)
+        if self._lockstep is not None:
+            found = self._lockstep.first_difference
+            return Scorecard(claimed, found is None, self._lockstep.compared, total, found)
+        if self._scored is not None:
+            return replace(self._scored, total=max(total, self._scored.total))
+        return Scorecard(claimed, None, 0, total)
 
     def _scoring(self) -> Scoring | None:
-        """What ``score`` has to do; None if it is known already."""
-        if self.scenario.technique == "native":
-            self._scored = self._known_equivalence()
-        if self._scored is not None or self._lockstep is not None:
+        """What ``score`` has to do; None if it is known already, or cannot be."""
+        scenario = self.scenario
+        self._asked = True
+        if self._lockstep is not None or scenario.technique == "native":
             return None
-        if self.scenario.image.build == "native":
-            return Scoring(self, Session(self.scenario, lockstep=True), self._adopt)
-        native = self.scenario.yardstick
-        if native is None:
+        if self._scored is not None and self._scored_to == self.timeline.end:
             return None
-        other = Session(replace(self.scenario, image=native, technique="native", yardstick=None))
-        return Scoring(self, other, self._adopt)
+        if scenario.image.build == "native":
+            return Scoring(self, Session(scenario, lockstep=True), self._adopt)
+        if scenario.yardstick is None:
+            return None
+        native = replace(scenario, image=scenario.yardstick, technique="native", yardstick=None)
+        return Scoring(self, Session(native), self._adopt)
 
     def _adopt(self, outcome: Scorecard, other: Session) -> None:
         """Take over what another run of the same scenario has found."""
-        self._scored = outcome
         stopped = other.timeline.stopped
-        if stopped is not None and stopped.reason == "diverged":
+        if stopped is not None and stopped.reason == DIVERGED:
             self.timeline.seek(other.timeline.end)
+            self._recorder.heat = other._recorder.heat
             self._recorder.cut(stopped)
             self.timeline.cut(stopped)
+        self._scored, self._scored_to = outcome, self.timeline.end
 
     def _do(self, command: p.Command) -> Frame:
         motion = self.begin(command)

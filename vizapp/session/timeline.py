@@ -174,7 +174,7 @@ class Timeline:
             if machine.stopped is not None:
                 break
             machine.step()
-            if until():
+            if until() or (instruction is not None and machine.instructions >= instruction):
                 return True
             if machine.pause_requested:
                 break
