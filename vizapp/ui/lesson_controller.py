@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vizapp.ui.lesson_progress import LessonProgress
     from vizapp.ui.player import Player
 
+_DIVERGED = "diverged"
 _ATTEMPTS = 3  # at reaching a position: an answer to something older may come in between
 
 
@@ -98,6 +99,7 @@ class LessonController(QObject):
         self._attempts = 0
         self._own = False  # the player opens a session because the lesson wants it
         self._frame: Frame | None = None
+        self._cut = False  # the verdict has cut the recording off: earlier steps cannot run in it again
         player.selected.connect(self._take_selection)
         player.events_changed.connect(self._take_events)
         player.frame_changed.connect(self._take_frame)
@@ -207,6 +209,8 @@ class LessonController(QObject):
         self._abandon()
         steps = self.lesson.lesson.steps
         base = max(index for index in range(self.index + 1) if steps[index].scenario is not None)
+        if self._cut:
+            self._starts = {}
         known = [index for index in self._starts if base <= index <= self.index]
         first = max(known, default=base)
         self._plan.extend(range(first, self.index + run))
@@ -219,7 +223,7 @@ class LessonController(QObject):
         assert self.lesson is not None
         wanted = self.lesson.lesson.steps[base].scenario
         assert wanted is not None
-        self._starts, self._events, self._frame = {}, [], None
+        self._starts, self._events, self._frame, self._cut = {}, [], None, False
         self._base = base
         selection = Selection(
             guest=wanted.guest,
@@ -228,7 +232,8 @@ class LessonController(QObject):
             build=wanted.build,
         )
         self._own = True
-        self._player.open(selection)
+        # Unchecked: a lesson goes on where equivalence is lost, and asks for the verdict when it wants it.
+        self._player.open(selection, checked=False)
         self._own = False
 
     def _seek(self, position: int) -> None:
@@ -247,6 +252,7 @@ class LessonController(QObject):
         if self.lesson is None:
             return
         self._frame = frame
+        self._cut = frame.stopped is not None and frame.stopped.reason == _DIVERGED
         if not frame.moving and not self._player.busy:
             self._advance(frame)
 

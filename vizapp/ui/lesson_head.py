@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vizapp.messages import Translator
     from vizapp.ui.look import Look
 
-_RAN = "·"
+_RAN = "•"
 _ROLES = {RIGHT: "good", WRONG: "accent"}
 
 
@@ -71,7 +71,7 @@ class LessonHead(QWidget):
         self.steps.setCurrentIndex(at)
         counts: dict[str, str | int | float | Message] = {"number": at + 1, "count": len(steps)}
         self.steps.setAccessibleName(translator.render(Message(N_("Step {number} of {count}"), counts)))
-        hint = translator.text(N_("The steps of the lesson: ✓ foreseen, · done"))
+        hint = translator.text(N_("The steps of the lesson: ✓ foreseen, • done"))
         self.steps.setToolTip(f"<p>{titles[at]}</p><p>{hint}</p>")
         roles = tuple(_ROLES.get(result, "accent") if result else "line" for result in done)
         self.segments.show_steps(roles, tuple(titles), at, look)

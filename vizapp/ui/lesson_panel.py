@@ -272,7 +272,9 @@ class LessonPanel(Panel):
         if outcome.scored and view.chosen in outcome.right:
             return f"{GOOD} {self.say(N_('Right: that is what the machine did.'))}", "good_text"
         right = [asked.choices[index].text.text(self.translator.language) for index in outcome.right]
-        answer = " / ".join(right) or "–"
+        if not right:
+            return self.say(N_("The machine did none of this.")), "text"
+        answer = " / ".join(right)
         if outcome.scored:
             return self.say(N_("The machine did something else: {answer}"), answer=answer), "text"
         return self.say(N_("What the machine did: {answer}"), answer=answer), "text"
@@ -347,9 +349,14 @@ class LessonPanel(Panel):
         self.lesson_requested.emit(link)
 
     def _show_outcome(self) -> None:
+        """Scroll to what was added, but never past the question."""
         self._page_column.activate()
-        shown = self._notice_frame if self._notice_frame.isVisible() else self._verdict_frame
-        self.area.ensureWidgetVisible(shown, 0, self.look.px(12))
+        shown = [self._verdict_frame, self.after, self._notice_frame]
+        end = max((widget.geometry().bottom() for widget in shown if widget.isVisible()), default=0)
+        bar, margin = self.area.verticalScrollBar(), self.look.px(10)
+        wanted = end + margin - self.area.viewport().height()
+        limit = self.question.y() if self.question.isVisible() else self._verdict_frame.y()
+        bar.setValue(max(bar.value(), min(wanted, limit - margin)))
 
     # Sizes.
 
