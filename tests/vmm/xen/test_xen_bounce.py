@@ -211,3 +211,31 @@ def test_loading_cr3_switches_or_refuses():
     run.run()
     assert run.reason == "halted"
     assert run.xen.domain.page_directory == frame_number
+
+
+@pytest.mark.parametrize(
+    ("code", "instruction", "reason"),
+    [("hlt", "HLT", "the processor is not the guest's to stop; a ported kernel uses sched_op block"),
+     ("mov ax, 0x10\nhere: mov ds, ax", "MOV", "selector 0010 is none of a guest's"),
+     ("out 0x80, al", "OUT", "ports belong to the hypervisor or to domain 0"),
+     ("int 0x99", "INT", "vector 0x99 is not in the trap table with the right for the kernel to raise it"),
+     ("rdpmc", "RDPMC", "the hypervisor gives a guest no such thing")],
+)  # fmt: skip
+def test_without_a_handler_the_last_sentence_names_instruction_and_reason(code, instruction, reason):
+    run = Run(kernel(f"XEN 0, 0\n{code}")).run()
+    assert run.reason == "crashed"
+    assert run.sentence.startswith(f"{instruction} at 0xc00000")
+    assert f"Xen cannot honour it, for {reason}" in run.sentence
+
+
+def test_other_exceptions_without_a_handler_are_named_with_their_bytes():
+    run = Run(kernel("XEN 0, 0\nhere: mov eax, [0x123]")).run()
+    address = run.at("here")
+    assert run.sentence == (
+        f"#PF at {address:#010x} (a1 23 01 00 00 bb 02 00), and the guest has registered no handler for it"
+    )
+
+
+def test_what_an_application_may_not_do_is_no_matter_of_porting():
+    run = Run(kernel("XEN 0, 0", application="cli")).run()
+    assert run.sentence.startswith("#GP at 0xc000")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import registers as r
-from vizapp.isa.descriptors import unpack
+from vizapp.isa.descriptors import ERROR_IDT, unpack
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.ports import PortBus
@@ -44,17 +44,22 @@ REASONS: Final = {
     "invlpg": N_(
         "the translation buffer is the hypervisor's; a ported kernel uses mmuext_op or a flush flag"
     ),
-    "iret": N_(
-        "the frame names a ring that the guest does not run in; a ported kernel uses the iret hypercall"
-    ),
     "lmsw": N_("protection and paging belong to the hypervisor and stay on"),
-    "mov_to_control": N_("of the control registers a guest has CR0.TS, CR2 and CR3; the rest stays as it is"),
+    "mov_to_control": N_(
+        "a guest has CR0.TS, CR2 and CR3 of the control registers, and valid tables for CR3"
+    ),
+    "mov_to_debug": N_("a breakpoint in the hypervisor is not for its guests"),
     "in": _PORTS,
     "out": _PORTS,
     "ins": _PORTS,
     "outs": _PORTS,
 }
 NO_REASON: Final = N_("the hypervisor gives a guest no such thing")
+SELECTOR: Final = N_(
+    "selector {selector} is none of a guest's; the hypervisor's GDT has e019 and e021 for a kernel, e02b and "
+    "e033 for applications"
+)
+VECTOR: Final = N_("vector {vector} is not in the trap table with the right for the kernel to raise it")
 
 
 class Controls(NamedTuple):
@@ -66,8 +71,15 @@ class Controls(NamedTuple):
     cr4: int
 
 
-def why_not(operation: str) -> Message:
-    """Why the hypervisor does not honour an instruction, and what a ported kernel does instead."""
+def why_not(operation: str, error: int) -> Message:
+    """Why the hypervisor does not honour an instruction, and what a ported kernel does instead.
+
+    ``error`` is the error code of its #GP; one that is not 0 names a vector or a selector.
+    """
+    if error & ERROR_IDT:
+        return Message(VECTOR, {"vector": f"{error >> 3:#04x}"})
+    if error:
+        return Message(SELECTOR, {"selector": f"{error:04x}"})
     return Message(REASONS.get(operation, NO_REASON))
 
 

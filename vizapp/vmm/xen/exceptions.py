@@ -61,15 +61,12 @@ def emulate_privileged(xen: Hypervisor) -> str:
     instruction = emulate.trapped_instruction(cpu)
     if instruction is None:
         return "bounce"
-    operation = instruction.opcode.operation
     try:
         if not emulate.run(cpu, instruction):
-            xen.unhonoured = (address, operation, instruction.mnemonic)
             return "bounce"
         emulate.commit(xen, cpu)
     except RefusedError as refusal:
         xen.refused(instruction.mnemonic, refusal)
-        xen.unhonoured = (address, operation, instruction.mnemonic)
         return "bounce"
     xen.pc.count_emulated(Linear(cpu.segments[CS].base + address & M32))
     payload: dict[str, int | str] = {
@@ -105,14 +102,15 @@ def bounce_trap(xen: Hypervisor) -> str | None:
 
 def _no_handler(xen: Hypervisor, vector: int) -> None:
     """The domain's last sentence: which instruction Xen cannot honour and why, or which exception it was."""
-    eip = xen.frame.eip
+    eip, error = xen.frame.eip, xen.frame.error_code
     raw = next((code for n in range(_SHOWN_BYTES, 0, -1) if (code := guest_read(xen, Linear(eip), n))), b"")
     here = {"address": f"{eip:#010x}", "bytes": raw.hex(" ") or "?"}
-    if vector == vectors.GP and xen.unhonoured is not None and xen.unhonoured[0] == eip:
-        _, operation, mnemonic = xen.unhonoured
+    instruction = emulate.trapped_instruction(emulate.virtual_cpu(xen))
+    in_kernel = vector == vectors.GP and xen.frame.cs & SELECTOR_RPL == 1
+    if in_kernel and instruction is not None and instruction.opcode.privilege != "innocuous":
         text = N_("{mnemonic} at {address} ({bytes}): Xen cannot honour it, for {reason}")
-        reason = emulate.why_not(operation)
-        xen.crash(Message(text, {**here, "mnemonic": mnemonic.upper(), "reason": reason}))
+        reason = emulate.why_not(instruction.opcode.operation, error)
+        xen.crash(Message(text, {**here, "mnemonic": instruction.mnemonic.upper(), "reason": reason}))
     else:
         text = N_("{exception} at {address} ({bytes}), and the guest has registered no handler for it")
         xen.crash(Message(text, {**here, "exception": vectors.name(vector)}))

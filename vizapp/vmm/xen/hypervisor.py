@@ -51,7 +51,6 @@ class Hypervisor:
         m2p: the first frame of the machine-to-physical table.
         fault_address: CR2 of the page fault that is being handled.
         trap: what is being handed to the guest.
-        unhonoured: address, operation and mnemonic of an instruction that the hypervisor did not emulate.
         reload: the way out must load FS and GS too.
     """
 
@@ -80,7 +79,6 @@ class Hypervisor:
         self._charge: Callable[[str, int, Purpose | None], None] = _free
         self.fault_address = 0
         self.trap = Trap(0)
-        self.unhonoured: tuple[int, str, str] | None = None
         self.reload = False
 
     def started(self) -> None:
@@ -162,7 +160,7 @@ class Hypervisor:
         """Everything outside machine memory, as plain data."""
         return (
             self.domain.copy(), self.types.save(), self.frames.save(), self.timer.save(),
-            self.fault_address, self.trap, self.unhonoured, self.reload,
+            self.fault_address, self.trap, self.reload,
         )  # fmt: skip
 
     def load(self, saved: Any) -> None:
@@ -172,4 +170,4 @@ class Hypervisor:
         self.types.load(types)
         self.frames.load(frames)
         self.timer.load(timer)
-        self.fault_address, self.trap, self.unhonoured, self.reload = rest
+        self.fault_address, self.trap, self.reload = rest

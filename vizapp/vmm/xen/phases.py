@@ -145,7 +145,6 @@ def resume(xen: Hypervisor) -> None:
     """Leave through the exit stub, whose IRET checks where the guest wants to continue."""
     # Real interrupts stay on in every guest; what it may switch off is the upcall.
     xen.frame.eflags |= EFLAGS_IF
-    xen.unhonoured = None
     xen.pay("exit")
     ring0.jump(xen.pc, xen.tables, stubs.EXIT_ALL if xen.reload else stubs.EXIT)
     xen.reload = False

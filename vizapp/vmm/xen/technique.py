@@ -116,4 +116,5 @@ def _first_frame(xen: Hypervisor, boot: domain_builder.Boot) -> None:
     entries.set_kernel_stack(xen, abi.FLAT_RING1_DS, boot.stack)
     timekeeping.set_period(xen, xen.domain.period)
     timekeeping.write_record(xen)
+    timekeeping.set_wall_clock(xen)
     xen.started()
