@@ -46,8 +46,9 @@ class Recorder:
         taps: PortTaps,
     ) -> None:
         self.heat: Counter[int] = Counter()
-        self._arrivals: list[int] = []  # EIP after each guest instruction retired in this stretch
-        self._numbers: list[int] = []  # and how many had retired by then, where the stretch may be cut
+        self._last_arrival = -1
+        self._arrivals: list[int] = []  # in this stretch; where a fault came back to is not counted again
+        self._numbers: list[int] = []  # guest instructions retired at each, where the stretch may be cut
         self._pc = pc
         self._technique = technique
         self._store = store
@@ -125,16 +126,24 @@ class Recorder:
         )
 
     def _retired(self, pc: Pc) -> None:
-        self._arrivals.append(pc.cpu.eip)
+        self._arrived()
         if self._lockstep is not None:
-            self._numbers.append(pc.instructions)
             self._lockstep.trace.retired(pc)
         if self.watcher is not None:
             self.watcher(pc)
 
+    def _arrived(self) -> None:
+        """Execution has arrived at a guest instruction."""
+        self._last_arrival = self._pc.cpu.eip
+        self._arrivals.append(self._last_arrival)
+        if self._lockstep is not None:
+            self._numbers.append(self._pc.instructions)
+
     def _event(self, event: Event) -> None:
         if not self._attached:
             return
+        if event.target.is_guest and _arrives(event) and self._pc.cpu.eip != self._last_arrival:
+            self._arrived()
         self._store.append(event)
         self._auditor.event(event)
         if self._lockstep is not None:
@@ -153,3 +162,10 @@ class Recorder:
             self._taps.access(place, port, size, write, value)
         if self._attached:
             self._auditor.port(self._pc.position, place, port, write)
+
+
+def _arrives(event: Event) -> bool:
+    """Whether the guest is entered without an instruction of its own having retired."""
+    if event.kind == ev.RETURNED:
+        return not event.source.is_guest
+    return event.kind in (ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED)
