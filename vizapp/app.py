@@ -23,7 +23,8 @@ from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
-from vizapp.ui.player import OPENING, Player, Selection
+from vizapp.ui.player import Player
+from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
 from vizapp.ui.window import Window
 from vizapp.vmm.registry import technique

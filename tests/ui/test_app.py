@@ -12,7 +12,8 @@ from vizapp.machine.events import EXCEPTION_DELIVERED
 from vizapp.session.process import SessionProcess
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.picture import render
-from vizapp.ui.player import OPENING, Player, Selection
+from vizapp.ui.player import Player
+from vizapp.ui.selection import OPENING, Selection
 
 PATIENCE = 60_000  # ms; a loaded machine starts processes slowly
 RINGS = Selection(guest="rings")

@@ -19,8 +19,9 @@ from vizapp.session.protocol import (
     Step,
 )
 from vizapp.ui.bridge import Bridge
-from vizapp.ui.player import Player, Selection
+from vizapp.ui.player import Player
 from vizapp.ui.race import TECHNIQUES
+from vizapp.ui.selection import Selection
 
 
 class Links:
@@ -274,3 +275,23 @@ def test_other_bytes_begin_at_the_start(qtbot, player, links, changed):
     with qtbot.wait_signal(player.frame_changed):
         link.replies.put(make_frame(position=0))
     assert link.sent == []
+
+
+def test_a_racer_whose_guest_has_ended_is_let_go(qtbot, player, links):
+    player.open(Selection())
+    player.race()
+    racer = links.made[1][2]
+    with qtbot.wait_signal(player.race_frame):
+        racer.replies.put(make_frame(stopped=Stopped("halted", Message("halted"))))
+    qtbot.wait_until(lambda: racer.closed)
+
+
+def test_another_technique_leaves_the_race_alone_and_another_guest_ends_it(qtbot, player, links):
+    player.open(Selection())
+    player.race()
+    player.open(player.selection._replace(technique="native"))
+    assert not links.made[1][2].closed
+    with qtbot.wait_signal(player.race_started) as told:
+        player.open(player.selection._replace(guest="rings"))
+    assert told.args == [()]
+    qtbot.wait_until(lambda: links.made[1][2].closed)

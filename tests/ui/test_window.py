@@ -12,7 +12,8 @@ from vizapp.session.protocol import Opened, Step
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import Choices
 from vizapp.ui.picture import save_widget
-from vizapp.ui.player import Player, Selection
+from vizapp.ui.player import Player
+from vizapp.ui.selection import Selection
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.window import Window
 

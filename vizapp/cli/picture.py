@@ -84,7 +84,7 @@ def _draw(
 ) -> None:
     try:
         from vizapp.ui.picture import render
-        from vizapp.ui.player import OPENING
+        from vizapp.ui.selection import OPENING
     except ImportError as error:
         raise without_qt(error) from None
     with out.progress(options.output):

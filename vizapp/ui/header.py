@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vizapp.messages import Translator
     from vizapp.ui.choices import Choices
     from vizapp.ui.look import Look
-    from vizapp.ui.player import Selection
+    from vizapp.ui.selection import Selection
 
 
 class Header(QWidget):

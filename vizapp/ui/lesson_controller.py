@@ -24,7 +24,7 @@ from vizapp.lesson.runner import StepRunner
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import Run, Seek
 from vizapp.ui.lesson_progress import DONE, RIGHT, WRONG
-from vizapp.ui.player import Selection
+from vizapp.ui.selection import Selection
 
 if TYPE_CHECKING:
     from vizapp.lesson.loader import LoadedLesson
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from vizapp.session.protocol import Command
     from vizapp.ui.lesson_progress import LessonProgress
     from vizapp.ui.player import Player
+    from vizapp.ui.selection import Selection
 
 _DIVERGED = "diverged"
-_ATTEMPTS = 3  # at reaching a position: an answer to something older may come in between
 
 
 class Phase(StrEnum):
@@ -96,7 +96,6 @@ class LessonController(QObject):
         self._sent: Command | None = None
         self._base: int | None = None  # the step whose scenario is being opened
         self._goal: int | None = None  # the position that is being sought
-        self._attempts = 0
         self._own = False  # the player opens a session because the lesson wants it
         self._frame: Frame | None = None
         self._cut = False  # the verdict has cut the recording off: earlier steps cannot run in it again
@@ -191,6 +190,7 @@ class LessonController(QObject):
         """Give up what is under way."""
         if self.phase in (Phase.PREPARING, Phase.RUNNING):
             self._abandon()
+            self._starts = {}
             self._player.interrupt()
             self.notice = Message(N_("Stopped. The step can be run again, from its beginning."))
             self._show(Phase.READY)
@@ -237,7 +237,7 @@ class LessonController(QObject):
         self._own = False
 
     def _seek(self, position: int) -> None:
-        self._goal, self._attempts = position, 0
+        self._goal = position
         frame = self._frame
         if frame is not None and not frame.moving and not self._player.busy and frame.position == position:
             self._advance(frame)
@@ -265,23 +265,13 @@ class LessonController(QObject):
             self._base = None
         elif self._goal is not None:
             if frame.position != self._goal:
-                self._seek_again()
-                return
+                return  # the answer to something older; the one that is awaited follows
             self._goal = None
         try:
             while self._follow(frame):
                 pass
         except VizappError as error:
             self._fail(error.message)
-
-    def _seek_again(self) -> None:
-        assert self._goal is not None
-        self._attempts += 1
-        if self._attempts < _ATTEMPTS:
-            self._player.perform(Seek(self._goal))
-        else:
-            self._starts = {}
-            self._fail(Message(N_("The machine did not come back to where this step begins.")))
 
     def _follow(self, frame: Frame) -> bool:
         """Send the next command, or end the step that has run; whether there is more to do at this frame."""

@@ -78,9 +78,7 @@ class OverheadPanel(Panel):
             self.view.update()
 
     def clear(self) -> None:
-        """Another guest: the old bars say nothing about it."""
-        self.model = OverheadModel()
-        self._show_bars()
+        """Keep the bars: they are of the race, which a new session of the same guest leaves as it is."""
 
     def restyle(self) -> None:
         """Sizes at the zoom."""

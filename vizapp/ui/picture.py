@@ -24,7 +24,8 @@ from vizapp.session.session import Session
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
 from vizapp.ui.overhead_panel import OverheadPanel
-from vizapp.ui.player import OPENING, Player, Selection
+from vizapp.ui.player import Player
+from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.window import Window
 
 if TYPE_CHECKING:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from vizapp.errors import VizappError
-from vizapp.machine.events import (
-    EXCEPTION_DELIVERED,
-    HYPERCALL_MADE,
-    INTERRUPT_DELIVERED,
-    MACHINE_STOPPED,
-    SOFTWARE_INTERRUPT_DELIVERED,
-    SYSTEM_CALL_REFLECTED,
-)
 from vizapp.session.protocol import (
     Back,
     NextEvent,
@@ -32,6 +24,7 @@ from vizapp.session.protocol import (
 from vizapp.ui.overhead_model import PORTED
 from vizapp.ui.panel import RunState
 from vizapp.ui.race import Race
+from vizapp.ui.selection import TRAP_KINDS, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,26 +34,7 @@ if TYPE_CHECKING:
     from vizapp.session.scenario import Scenario
     from vizapp.ui.bridge import Bridge
 
-# Passages into ring 0: what "next trap" stops at.
-TRAP_KINDS = frozenset(
-    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
-)
-# Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
-OPENING = (
-    NextEvent(frozenset({SYSTEM_CALL_REFLECTED, SOFTWARE_INTERRUPT_DELIVERED, MACHINE_STOPPED})),
-    NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
-)
 _RACE_DELAY = 150  # ms after the first frame: that one has the processor for itself
-
-
-class Selection(NamedTuple):
-    """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits."""
-
-    guest: str = "minikernel"
-    technique: str = "trap-and-emulate"
-    processor: str = "pentium-4-672"
-    virtualizable: bool = True
-    build: str | None = None
 
 
 class Player(QObject):
@@ -136,7 +110,10 @@ class Player(QObject):
 
         A session that is ``checked`` stops where it is no longer what the bare machine does.
         """
-        self.close()
+        self._end_session()
+        if (selection.guest, selection.processor) != (self.selection.guest, self.selection.processor):
+            self._race.forget()
+            self._raced = False
         self.selection = selection
         self.breakpoints = frozenset()
         self.selected.emit(selection)
@@ -154,7 +131,6 @@ class Player(QObject):
         bridge.failed.connect(self._take_failure)
         bridge.died.connect(self._take_death)
         self._opening = list(opening)
-        self._raced = False
 
     def switch(self, selection: Selection) -> None:
         """Another technique or guest; the same bytes go on at the same instruction."""
@@ -171,8 +147,11 @@ class Player(QObject):
 
     def close(self) -> None:
         """End every session."""
-        self._race_timer.stop()
         self._race.stop()
+        self._end_session()
+
+    def _end_session(self) -> None:
+        self._race_timer.stop()
         if self._bridge is not None:
             self._end(self._bridge)
         self._bridge = None

@@ -12,6 +12,7 @@ from vizapp.session.protocol import Run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizapp.session.frames import Frame
     from vizapp.session.scenario import Scenario
     from vizapp.ui.bridge import Bridge
 
@@ -67,7 +68,19 @@ class Race(QObject):
                 (bridge.failed, self.failed),
             ):
                 signal.connect(lambda value, name=technique, onward=onward: onward.emit(name, value))
+            bridge.frame.connect(lambda frame, bridge=bridge: self._finish(bridge, frame))
             bridge.send(Run(None))
+
+    def forget(self) -> None:
+        """Nobody races: what was told concerns another guest."""
+        self.stop()
+        self.started.emit(())
+
+    def _finish(self, bridge: Bridge, frame: Frame) -> None:
+        """A process whose guest has ended has nothing more to tell: its frame is the last that it sends."""
+        if frame.stopped is not None and not frame.moving and bridge in self._bridges:
+            self._bridges.remove(bridge)
+            self._end(bridge)
 
     def stop(self) -> None:
         """End all of it."""

@@ -27,7 +27,8 @@ from vizapp.ui.header import Header
 from vizapp.ui.lesson_desk import LessonDesk
 from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.overhead_panel import OverheadPanel
-from vizapp.ui.player import Player, Selection
+from vizapp.ui.player import Player
+from vizapp.ui.selection import Selection
 from vizapp.ui.shortcuts_dialog import ShortcutsDialog
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
@@ -188,7 +189,7 @@ class Window(QMainWindow):
             self._player.toggle_run()
 
     def _choose(self, **chosen: str | bool) -> None:
-        self._player.open(self._player.selection._replace(**chosen))  # type: ignore[arg-type]
+        self._player.switch(self._player.selection._replace(**chosen))  # type: ignore[arg-type]
 
     def show_selection(self, selection: Selection) -> None:
         """Another guest, technique or processor; its session is about to begin."""

@@ -1,0 +1,35 @@
+"""What the window looks at, and where in a run it opens and stops."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vizapp.machine.events import (
+    EXCEPTION_DELIVERED,
+    HYPERCALL_MADE,
+    INTERRUPT_DELIVERED,
+    MACHINE_STOPPED,
+    SOFTWARE_INTERRUPT_DELIVERED,
+    SYSTEM_CALL_REFLECTED,
+)
+from vizapp.session.protocol import NextEvent
+
+# Passages into ring 0: what "next trap" stops at.
+TRAP_KINDS = frozenset(
+    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
+)
+# Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
+OPENING = (
+    NextEvent(frozenset({SYSTEM_CALL_REFLECTED, SOFTWARE_INTERRUPT_DELIVERED, MACHINE_STOPPED})),
+    NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
+)
+
+
+class Selection(NamedTuple):
+    """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits."""
+
+    guest: str = "minikernel"
+    technique: str = "trap-and-emulate"
+    processor: str = "pentium-4-672"
+    virtualizable: bool = True
+    build: str | None = None
