@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
-from xen_support import BASE, MEMORY, NUMBER, Run, kernel, started
+from xen_support import BASE, MEMORY, NUMBER, Run, kernel, recount_machine, started
 
-from vizapp.isa.addresses import HostPhysical
+from vizapp.errors import ScenarioError
+from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
 from vizapp.isa.descriptors import unpack_gate
 from vizapp.machine import events
+from vizapp.machine.image import Image
 from vizapp.vmm.host_tables import IDT, TSS
 from vizapp.vmm.xen import abi
 from vizapp.vmm.xen.continuation import Continuation
@@ -475,3 +478,28 @@ def test_shutdown(reason, stop, sentence, compat):
     assert [event.kind for event in run.events[-3:]] == [
         events.HYPERCALL_MADE, events.VM_STOPPED, events.MACHINE_STOPPED,
     ]  # fmt: skip
+
+
+def test_images_that_cannot_be_a_domain_are_told_why():
+    image = kernel("hlt")
+    with pytest.raises(ScenarioError, match="needs at least 4096 KB of memory as a domain, and has 1024 KB"):
+        Run(image, memory=1 << 20)
+    high = replace(image, virtual_base=Linear(0xFBFF_0000))
+    with pytest.raises(ScenarioError, match="would reach into the hypervisor's part of linear memory"):
+        Run(high)
+    symbols = {**image.symbols, "hypercall_page": Linear(BASE + 5)}
+    with pytest.raises(ScenarioError, match="hypercall_page of kernel is at 0xc0000005, which is no page"):
+        Run(replace(image, symbols=symbols))
+    with pytest.raises(ScenarioError, match="no page of the image"):
+        Run(replace(image, symbols={"hypercall_page": Linear(0)}))
+
+
+@pytest.mark.parametrize("base", [0, 0x40_0000, 0xC010_0000, 0xF800_0000])
+def test_a_kernel_is_mapped_where_it_was_linked(base):
+    code = b"\xf4"
+    run = Run(Image("x", "xen", ((GuestPhysical(0), code),), Linear(base), virtual_base=Linear(base)))
+    assert run.monitor.guest_read(Linear(base), 1) == code
+    assert run.monitor.guest_translate(Linear(base + 0x1234)) == 0x1234
+    recount_machine(run)
+    run.run()
+    assert run.sentence.startswith("HLT at")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 # CLI and STI do nothing on purpose: a POPF that follows could not be trapped, and events would stay masked.
-# The caches are the whole machine's.
+# The caches are the whole machine's. What WRMSR writes is dropped: the registers are the hypervisor's.
 IGNORED: Final = frozenset({"cli", "sti", "wbinvd", "invd"})
 EMULATED: Final = IGNORED | {
     "clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug",
