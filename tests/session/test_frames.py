@@ -108,7 +108,7 @@ def test_a_trap_is_explained(scenario: MakeScenario) -> None:
 def test_emulation_is_explained(scenario: MakeScenario) -> None:
     session = Session(scenario("rings", "trap-and-emulate"))
     frame = session.next_event({ev.INSTRUCTION_EMULATED})
-    assert "on the virtual CPU" in frame.sentence.in_english()
+    assert "has carried out “cli” on the virtual CPU" in frame.sentence.in_english()
 
 
 @pytest.mark.parametrize(

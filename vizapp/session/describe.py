@@ -26,7 +26,7 @@ _SENSITIVE_HERE = N_("It is sensitive, yet at ring 3 it does the same as on the 
 _POPF_AT_RING_0 = N_("At ring 0, POPF really changes IF: it was {before} and is now {after}.")
 
 
-def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stopped | None) -> Message:
+def describe(step: LastStep | None, now: Moment, stopped: Stopped | None) -> Message:
     """The sentence for the cursor; ``step`` is None at the start of the run and while it flies by."""
     if stopped is not None:
         ended = N_("The run has ended: {detail}.")
@@ -53,7 +53,7 @@ def describe(step: LastStep | None, now: Moment, technique: str, stopped: Stoppe
     if event is not None and event.kind != ev.ADDRESS_SPACE_SWITCHED:
         return describe_event(event, step)
     if step.retired:
-        sentence = _instruction(step, technique)
+        sentence = _instruction(step)
         return sentence if event is None else _join(sentence, describe_event(event, step))
     if event is not None:
         return describe_event(event, step)
@@ -94,13 +94,13 @@ def _not_retired(step: LastStep) -> Message:
     return Message(N_("The processor waits for an interrupt."))
 
 
-def _instruction(step: LastStep, technique: str) -> Message:
+def _instruction(step: LastStep) -> Message:
     before, instruction = step.before, step.before.instruction
     if instruction is None:
         return Message(N_("An instruction of the guest has executed."))
     done = effect(step, instruction)
     privilege, ring = instruction.opcode.privilege, before.place.ring
-    if technique == "native":
+    if step.technique == "native":
         return _on_bare_machine(step, done)
     if _deprivileged(step) and privilege == "sensitive":
         failure = silent_failure(step, instruction)

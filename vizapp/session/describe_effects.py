@@ -112,15 +112,34 @@ _BY_MNEMONIC: dict[str, Callable[[LastStep, Instruction], Message]] = {
 }
 
 
+_PLAIN = {
+    "cli": N_("{text} clears IF: device interrupts have to wait."),
+    "sti": N_("{text} sets IF: after the next instruction device interrupts may come."),
+    "cld": N_("{text} clears DF: string instructions go upwards."),
+    "std": N_("{text} sets DF: string instructions go downwards."),
+    "hlt": N_("{text} stops the processor until an interrupt comes."),
+    "nop": N_("{text} does nothing."),
+    "lgdt": N_("{text} tells the processor where the descriptor table is."),
+    "lidt": N_("{text} tells the processor where the table of handlers is."),
+    "ltr": N_("{text} tells the processor which task state segment holds the stacks of inner rings."),
+    "invlpg": N_("{text} makes the TLB forget one page."),
+    "mov_to_control": N_("{text} loads a control register."),
+    "jmp_far": N_("{text} loads CS with a new descriptor and goes on there."),
+}
+
+
 def effect(step: LastStep, instruction: Instruction) -> Message:
     """What the retired ``instruction`` did."""
     mnemonic = instruction.mnemonic
     known = _BY_MNEMONIC.get(mnemonic)
     if known is not None:
         return known(step, instruction)
+    text = step.before.text
+    plain = _PLAIN.get(instruction.opcode.operation)
+    if plain is not None:
+        return Message(plain, {"text": text})
     if mnemonic[0] == "j":
         return _jump(step, instruction)
-    text = step.before.text
     if mnemonic in _STRING and instruction.repeat:
         return Message(
             N_("{text}: ECX is {ecx}, ESI {esi}, EDI {edi}."),

@@ -8,6 +8,7 @@ from vizapp.isa import vectors
 from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import hexadecimal
+from vizapp.session.describe_emulation import describe_emulation
 from vizapp.session.describe_hypercalls import describe_hypercall
 from vizapp.session.notes import HYPERCALL_VECTOR
 
@@ -46,6 +47,10 @@ _PAGE_FAULT = N_(
     "{cause}. The monitor must find out whether the guest's own tables have one (a hidden fault) or not "
     "(a true fault)."
 )
+_DIRECT_PAGE_FAULT = N_(
+    "{text} touches {address}, which is not mapped for that access: {cause}. The guest's page tables are "
+    "the real ones here, so there is nothing to find out; Xen will hand the fault to the guest kernel."
+)
 _FETCH_FAULT = N_(
     "The processor cannot even fetch the next instruction, at {address}: the page tables that it uses "
     "have no such entry, {cause}. The monitor must find out whether the guest's own tables have one (a "
@@ -81,6 +86,8 @@ def _exception(event: Event, step: LastStep) -> Message:
         if vector == vectors.GP and privileged:
             return Message(_NATIVE_PRIVILEGED, parameters)
         return Message(_NATIVE_PAGE_FAULT if vector == vectors.PF else _NATIVE_FAULT, parameters)
+    if vector == vectors.PF and step.technique == "paravirtual":
+        return Message(_DIRECT_PAGE_FAULT, parameters)
     if vector == vectors.PF:
         fetching = wanted == step.before.guest["eip"]
         return Message(_FETCH_FAULT if fetching else _PAGE_FAULT, parameters)
@@ -166,6 +173,25 @@ def _returned(event: Event, step: LastStep) -> Message:
     return Message(N_("A return from ring {ring} to ring {target}; execution goes on at {eip}."), parameters)
 
 
+def _reflected(event: Event, step: LastStep) -> Message:
+    parameters: dict[str, Parameter] = {"cause": event.cause}
+    if step.technique == "paravirtual":
+        return Message(
+            N_(
+                "{cause} is the guest's own affair: Xen builds a frame on the guest kernel's stack and "
+                "goes on at the handler that the kernel registered in its trap table."
+            ),
+            parameters,
+        )
+    return Message(
+        N_(
+            "{cause} is the guest's own affair: the VMM builds on the guest kernel's stack the frame that "
+            "the processor would have built, and goes on at the handler that the guest's IDT names."
+        ),
+        parameters,
+    )
+
+
 def _cause(text: str) -> Callable[[Event, LastStep], Message]:
     def describe(event: Event, step: LastStep) -> Message:
         parameters: dict[str, Parameter] = {
@@ -194,18 +220,8 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "TLB starts empty."
         )
     ),
-    ev.INSTRUCTION_EMULATED: _cause(
-        N_(
-            "The VMM has carried out {cause} on the virtual CPU: the guest's registers change as if it "
-            "had run at ring 0, while the real ones stay the monitor's."
-        )
-    ),
-    ev.FAULT_REFLECTED: _cause(
-        N_(
-            "{cause} is the guest's own affair: the VMM builds on the guest kernel's stack the frame that "
-            "the processor would have built, and goes on at the handler that the guest's IDT names."
-        )
-    ),
+    ev.INSTRUCTION_EMULATED: describe_emulation,
+    ev.FAULT_REFLECTED: _reflected,
     ev.SYSTEM_CALL_REFLECTED: _cause(
         N_(
             "The VMM hands the system call to the guest kernel: it builds the frame on the kernel's stack "

@@ -46,6 +46,7 @@ class LastStep:
     before: Moment
     after: Moment
     events: tuple[Event, ...]
+    technique: str
 
     @property
     def retired(self) -> bool:

@@ -68,7 +68,7 @@ class Timeline:
         end: the last recorded position, in steps.
         end_instruction: guest instructions retired there.
         stopped: why the run cannot go beyond ``end``, once it cannot.
-        replayed: steps that were done again to answer the last ``seek``.
+        replayed: steps that had to be done again to get where the cursor last went in the past.
     """
 
     def __init__(
@@ -137,7 +137,6 @@ class Timeline:
         """Put the cursor at ``position`` of the recorded past (or at its nearer end)."""
         goal = max(0, min(position, self.end))
         self.approach(goal)
-        self.replayed = goal - self.cursor
         while self.cursor < goal:
             self.forward(goal)
 
@@ -157,6 +156,7 @@ class Timeline:
         checkpoint = self._checkpoints.at_or_before(position)
         if not checkpoint.position <= self.cursor <= position:
             self._load(checkpoint)
+        self.replayed = max(0, position - self.cursor)
 
     def cut(self, stopped: Stopped) -> None:
         """End the run at the cursor, for ``stopped``: what was recorded behind it did not happen."""

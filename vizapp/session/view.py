@@ -79,7 +79,7 @@ class FrameBuilder:
         """
         pc, moment = self._pc, now.moment
         events = tuple(self._store[index] for index in self._store.at(moment.position - 1))
-        step = None if before is None else LastStep(before.moment, moment, events)
+        step = None if before is None else LastStep(before.moment, moment, events, self._scenario.technique)
         event = principal(events) or (events[-1] if events else None)
         eip = moment.guest["eip"]
         rows = truths(now.pair, None if before is None else before.pair)
@@ -97,7 +97,7 @@ class FrameBuilder:
             place=moment.place,
             phase=moment.phase,
             event=event,
-            sentence=describe(step, moment, self._scenario.technique, stopped),
+            sentence=describe(step, moment, stopped),
             lesson=lesson(step),
             code_title=self._listing.title(eip),
             code=self._listing.lines(eip, self._observer.read, heat, breakpoints, self._ported),
