@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -18,6 +19,7 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "assets" / "locale"
 PO = LOCALE / "pt_BR" / "LC_MESSAGES" / "vizapp.po"
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)  # the date of the day would make every run a change
 PLACEHOLDER = re.compile(r"{(\w+)[^}]*}")
 
 
@@ -42,8 +44,9 @@ def merged() -> Catalog:
         catalogue = Catalog(locale="pt_BR", project="vizapp", charset="utf-8")
     catalogue.update(extracted(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
-    # The dates would make every run a change.
-    catalogue.creation_date = catalogue.revision_date = None
+    catalogue.creation_date = catalogue.revision_date = EPOCH
+    catalogue.header_comment = "# The sentences of vizapp in Portuguese (Brazil)."
+    catalogue.fuzzy = False
     return catalogue
 
 
