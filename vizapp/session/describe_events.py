@@ -136,7 +136,7 @@ def _software_interrupt(event: Event, step: LastStep) -> Message:
 
 def _interrupt(event: Event, step: LastStep) -> Message:
     parameters: dict[str, Parameter] = {
-        "vector": event.cause,
+        "vector": f"{int(event.payload.get('vector', 0)):#04x}",
         "ring": event.source.ring,
         "target": event.target.ring,
     }

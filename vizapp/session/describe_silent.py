@@ -91,13 +91,27 @@ def _table(step: LastStep, mnemonic: str) -> Message:
     )
 
 
-def _selector(step: LastStep) -> Message:
+def _selector(step: LastStep, instruction: Instruction) -> Message | None:
+    """A selector got out as the processor holds it, with another requested privilege level."""
+    index = next(
+        (operand.index for operand in instruction.operands[-1:] if isinstance(operand, SegmentRegister)), r.CS
+    )
+    name = r.SEGMENTS[index]
+    held, own = step.before.processor[name], step.before.guest[name]
+    if held == own:
+        return None
     return Message(
         N_(
-            "{text} reads a segment register as the processor holds it. The guest kernel believes that it "
-            "is at ring 0, but the two low bits of the selector say ring {ring}: ring aliasing."
+            "{text} shows {register} as the processor holds it, {held}. The guest kernel believes that it "
+            "is at ring 0, with {own} there: the low bits betray ring {ring}. That is ring aliasing."
         ),
-        {"text": step.before.text, "ring": step.before.place.ring},
+        {
+            "text": step.before.text,
+            "register": name.upper(),
+            "held": f"{held:04X}",
+            "own": f"{own:04X}",
+            "ring": held & 3,
+        },
     )
 
 
@@ -138,5 +152,5 @@ def silent_failure(step: LastStep, instruction: Instruction) -> Message | None:
         isinstance(operand, SegmentRegister) for operand in instruction.operands[-1:]
     )
     if reads_selector or mnemonic == "call far":
-        return _selector(step)
+        return _selector(step, instruction)
     return None
