@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QComboBox,
+    QLabel,
     QLineEdit,
     QTextBrowser,
 )
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from vizapp.ui.actions import Actions
 
 _LENT = {"next_trap": "Shift+PgDown", "previous_trap": "Shift+PgUp"}
-_KEYS = {"next": ("PgDown",), "previous": ("PgUp",), "enter": ("Return", "Enter")}
+_KEYS = {"next": "PgDown", "previous": "PgUp"}
 _DIGITS = 5
-_OWN_ENTER = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView)
+_OWN_ENTER = (QLineEdit, QLabel, QComboBox, QAbstractItemView)
 
 
 class LessonKeys(QObject):
@@ -48,12 +49,11 @@ class LessonKeys(QObject):
         self._actions = actions
         self._own: list[QAction] = []
         self._usual = {wish: actions[wish].shortcuts() for wish in _LENT}
-        for wish, keys in _KEYS.items():
-            action = self._make(window, keys)
-            if wish == "enter":
-                action.triggered.connect(self._enter)
-            else:
-                action.triggered.connect(lambda _checked=False, wish=wish: self.wished.emit(wish))
+        self._enter_action = self._make(window, ("Return", "Enter"))
+        self._enter_action.triggered.connect(self._enter)
+        for wish, key in _KEYS.items():
+            action = self._make(window, (key,))
+            action.triggered.connect(lambda _checked=False, wish=wish: self.wished.emit(wish))
         for digit in range(1, _DIGITS + 1):
             action = self._make(window, (str(digit),))
             action.triggered.connect(lambda _checked=False, digit=digit: self.answered.emit(digit - 1))
@@ -78,12 +78,17 @@ class LessonKeys(QObject):
     def _enter(self) -> None:
         """Enter belongs to the lesson, except where a button, a field or a list has the focus."""
         focused = QApplication.focusWidget()
-        own = isinstance(focused, _OWN_ENTER) and not isinstance(focused, Answer)
+        if isinstance(focused, QAbstractButton) and not isinstance(focused, Answer):
+            focused.click()
+            return
+        own = isinstance(focused, _OWN_ENTER)
         if isinstance(focused, QTextBrowser) and focused.textCursor().hasSelection():
             own = True  # a link that was reached by Tab
         if own and focused is not None:
+            self._enter_action.setEnabled(False)  # or the key would come back here
             for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
                 pressed = QKeyEvent(kind, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier)
                 QCoreApplication.sendEvent(focused, pressed)
+            self._enter_action.setEnabled(True)
         else:
             self.wished.emit("primary")

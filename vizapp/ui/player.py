@@ -162,7 +162,7 @@ class Player(QObject):
 
     def race(self) -> None:
         """Run the guest under every technique, each in its own process, from the start."""
-        selection = self.selection._replace(virtualizable=True)
+        selection = self.selection._replace(virtualizable=True, build=None)
         self._race.start(lambda technique: self._make_scenario(selection._replace(technique=technique)))
 
     # What a person wants.

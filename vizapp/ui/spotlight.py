@@ -40,6 +40,11 @@ class Spotlight(QWidget):
         """What it is pointed at."""
         return self._target
 
+    @property
+    def moving(self) -> bool:
+        """Whether the ring swells and ebbs now."""
+        return self._breath.state() == QVariantAnimation.State.Running
+
     def point_at(self, target: QWidget | None, look: Look) -> None:
         """Move the ring to another widget, or nowhere; with reduced motion it is there at once and still."""
         self._look = look
