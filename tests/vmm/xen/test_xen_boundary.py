@@ -51,7 +51,7 @@ def test_the_machine_to_physical_table_is_read_and_not_written(ring):
     assert attempt("mov [ebx], eax", abi.M2P_START, ring).word("vector") == 14
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     address=st.integers(0xFC40_0000, 0xFFFF_FFFF),
     instruction=st.sampled_from(sorted(ACCESSES)),

@@ -17,7 +17,7 @@ ARGUMENT = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     calls=st.lists(
         st.tuples(st.sampled_from(sorted(set(NUMBER.values()) - {abi.IRET})), st.tuples(*[ARGUMENT] * 5)),
@@ -41,7 +41,7 @@ def test_no_hypercall_brings_the_hypervisor_down(calls, memory):
     recount_machine(run)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     words=st.lists(
         st.one_of(
@@ -75,7 +75,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     code=st.lists(PIECES, max_size=60),
     registers=st.tuples(*[ARGUMENT] * 7),
