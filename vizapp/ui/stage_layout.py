@@ -264,12 +264,13 @@ class StageLayout:
     def path(self, source: Place, target: Place) -> QPainterPath:
         """The way of the bead: inwards bulging more than outwards; to another world above, back below."""
         start, end = self.slot(source), self.slot(target)
-        path = QPainterPath(start)
         first, last = self.system(source.world), self.system(target.world)
-        if first is None or last is None or start == end:
-            return path
+        if first is None or last is None:
+            return QPainterPath(start)
         if first is not last:
-            self._between(path, start, end, first, last)
+            return self._between(source, target, first, last)
+        path = QPainterPath(start)
+        if start == end:
             return path
         inwards = target.ring <= source.ring
         middle = (start + end) / 2
@@ -281,6 +282,13 @@ class StageLayout:
         path.quadTo(control, end)
         return path
 
+    def returns(self, source: Place, target: Place) -> bool:
+        """Whether a passage leads back to the guest: to an outer ring, or to a world further left."""
+        first, last = self.system(source.world), self.system(target.world)
+        if first is None or last is None or first is last:
+            return target.ring > source.ring
+        return self.systems.index(last) < self.systems.index(first)
+
     def flow_path(self, source: Place, target: Place) -> QPainterPath:
         """The way of many passages: inwards on the right, outwards mirrored on the left."""
         first, last = self.system(source.world), self.system(target.world)
@@ -290,16 +298,17 @@ class StageLayout:
         mirror = QTransform().translate(2 * first.center.x(), 0).scale(-1, 1)
         return mirror.map(inwards).toReversed()
 
-    def _between(
-        self, path: QPainterPath, start: QPointF, end: QPointF, first: RingSystem, last: RingSystem
-    ) -> None:
-        upwards = self.systems.index(first) < self.systems.index(last)
-        edge = first.center.y() - first.radius * 0.72 if upwards else first.center.y() + first.radius * 0.72
-        path.cubicTo(
-            QPointF(start.x() * 0.75 + end.x() * 0.25, edge),
-            QPointF(start.x() * 0.25 + end.x() * 0.75, edge),
-            end,
-        )
+    def _between(self, source: Place, target: Place, first: RingSystem, last: RingSystem) -> QPainterPath:
+        """Above on the way to a world further right, below on the way back; clear of the middle's words."""
+        back = self.returns(source, target)
+        start, end = self.slot(source), self.slot(target)
+        if back and source.ring == 0:
+            start = first.at(first.middle(0), 138)
+        path = QPainterPath(start)
+        edge = first.center.y() + (0.72 if back else -0.72) * first.radius
+        near, far = start.x() * 0.75 + end.x() * 0.25, start.x() * 0.25 + end.x() * 0.75
+        path.cubicTo(QPointF(near, edge), QPointF(far, edge), end)
+        return path
 
     def callout(self, path: QPainterPath, size: QSizeF, extra: Iterable[QRectF] = ()) -> QRectF:
         """A free rectangle for the words of a transition: beside its path, clear of words and of the path."""

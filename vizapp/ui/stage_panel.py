@@ -17,7 +17,7 @@ from vizapp.ui.panel import Panel, RunState
 from vizapp.ui.stage_items import Callout
 from vizapp.ui.stage_view import StageView
 from vizapp.ui.widgets import label, named
-from vizapp.ui.words import EVENT_TITLES, STOP_TITLES
+from vizapp.ui.words import EVENT_TITLES, STOP_TITLES, WORLD_TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,10 +183,15 @@ class StagePanel(Panel):
             cost = self.say(N_("{cycles} cycles"), cycles=grouped(frame.event_cycles))
         return Callout(headline, cost, f"ring{event.target.ring}")
 
+    def _world(self, place: Place) -> str:
+        return self.say(WORLD_TITLES.get(place.world, place.world))
+
     def _where(self, place: Place) -> str:
         return self.say(N_("ring {ring}"), ring=place.ring)
 
     def _way(self, event: Event) -> str:
-        if event.source.ring == event.target.ring and event.source.world == event.target.world:
+        if event.source.world != event.target.world:
+            return f"{self._world(event.source)} → {self._world(event.target)}"
+        if event.source.ring == event.target.ring:
             return self._where(event.target)
         return f"{self._where(event.source)} → {self._where(event.target)}"

@@ -167,9 +167,10 @@ class StageView(QGraphicsView):
             return
         source, target = self._passage
         path = layout.path(source, target)
-        outwards = source.world == target.world and target.ring > source.ring
         clear = layout.bead_radius * 1.7
-        item = PathItem(self._drawn, path, self._callout.color, dashed=outwards, clear=clear)
+        item = PathItem(
+            self._drawn, path, self._callout.color, dashed=layout.returns(source, target), clear=clear
+        )
         self._scene.addItem(item)
         self._moving.append(item)
         if layout.systems[0].radius >= self._drawn.px(84):
