@@ -247,6 +247,17 @@ def test_an_older_answer_is_not_taken_for_the_one_awaited(controller, player, le
     assert controller.outcome.right == (2,)
 
 
+def test_a_step_that_is_run_too_early_runs_as_soon_as_it_can(controller, player, lesson):
+    controller.open(lesson, 3)
+    controller.choose(1)
+    controller.run()
+    assert controller.phase is Phase.RUNNING
+    player.pump()
+    assert controller.phase is Phase.DONE
+    assert controller.outcome.right == (1,)
+    assert controller.outcome.scored
+
+
 def test_steering_gives_up_what_is_under_way(controller, player, lesson):
     controller.open(lesson, 1)
     player.steered.emit()

@@ -120,7 +120,7 @@ class LessonController(QObject):
     def can_run(self) -> bool:
         """Whether the step may run now: a question is answered first."""
         step = self.step
-        if step is None or self.phase not in (Phase.READY, Phase.DONE, Phase.FAILED):
+        if step is None or self.phase is Phase.RUNNING:
             return False
         return step.predict is None or self.chosen is not None
 
@@ -177,8 +177,14 @@ class LessonController(QObject):
             self.changed.emit()
 
     def run(self) -> None:
-        """Run the step and judge the answer."""
-        if self.can_run:
+        """Run the step and judge the answer; at once, or as soon as the machine is where the step begins."""
+        if not self.can_run:
+            return
+        if self.phase is Phase.PREPARING:
+            self._scored = True
+            self._plan.append(self.index)
+            self._show(Phase.RUNNING)
+        else:
             self._start(scored=True)
 
     def reveal(self) -> None:

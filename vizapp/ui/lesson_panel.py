@@ -6,7 +6,8 @@ import html
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -26,7 +27,7 @@ from vizapp.ui.panel import Panel
 from vizapp.ui.widgets import label, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vizapp.lesson.loader import LoadedLesson
     from vizapp.lesson.schema import Step
@@ -177,7 +178,7 @@ class LessonPanel(Panel):
     def primary_wish(self) -> str:
         """What the foremost button, and Enter, stand for now."""
         view = self.view
-        if view is None or view.phase in _WORKING:
+        if view is None:
             return ""
         if view.phase is Phase.FAILED:
             return "again"
@@ -281,7 +282,7 @@ class LessonPanel(Panel):
 
     def _write_buttons(self, view: LessonView) -> None:
         phase = view.phase
-        self.back.setText(self.say(N_("Back")))
+        self.back.setAccessibleName(self.say(N_("Back")))
         self.back.setToolTip(self.say(N_("The step before, with the machine as it was (Page Up)")))
         self.back.setEnabled(view.at > 0)
         others = {
@@ -291,7 +292,7 @@ class LessonPanel(Panel):
         words, tip = others.get(
             phase, (N_("Reveal"), N_("Run the step and show the answer, without counting it"))
         )
-        self.other.setText(self.say(words))
+        self._set_words(self.other, (N_("Reveal"), *(other for other, _ in others.values())), words)
         self.other.setToolTip(self.say(tip))
         asked = view.step.predict is not None
         self.other.setVisible(not (phase is Phase.FAILED and view.last) and (asked or phase is Phase.FAILED))
@@ -299,11 +300,18 @@ class LessonPanel(Panel):
             Phase.FAILED: N_("Try again"),
             Phase.DONE: N_("Close the lesson") if view.last else N_("Next step"),
         }
-        self.primary.setText(self.say(foremost.get(phase, N_("Run the step"))))
+        self._set_words(self.primary, foremost.values(), foremost.get(phase, N_("Run the step")))
         hint = N_("Enter") if self.primary_wish() or not asked else N_("First choose an answer: keys 1 to 5")
         self.primary.setToolTip(self.say(hint))
         self._enable(self.other, phase not in _WORKING)
         self._enable(self.primary, bool(self.primary_wish()))
+
+    def _set_words(self, button: QPushButton, all_words: Iterable[str], words: str) -> None:
+        """Give a button its words, and room for all that it will say, so that nothing moves for them."""
+        metrics = QFontMetrics(self.look.font("title" if button is self.primary else "body"))
+        room = max(metrics.horizontalAdvance(self.say(text)) for text in (*all_words, words))
+        button.setMinimumWidth(room + self.look.px(28))
+        button.setText(self.say(words))
 
     def _enable(self, button: QPushButton, enabled: bool) -> None:
         """A button that goes dark hands the focus to the page, not to whichever button comes next."""
@@ -375,5 +383,6 @@ class LessonPanel(Panel):
             row.setContentsMargins(px(12), px(8), px(12), px(8))
         for answer in self.answers:
             answer.restyle(self.look)
-        self.setMinimumWidth(px(320))
+        self.back.setIcon(self.look.icon("back"))
+        self.back.setIconSize(QSize(px(13), px(13)))
         self._write()

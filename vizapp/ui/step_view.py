@@ -27,7 +27,7 @@ _TOP_WIDTHS = {"code": 404, "stage": 620, "truths": 368}
 _BOTTOM_WIDTHS = {"lanes": 880, "overhead": 520}
 _HEIGHTS = {"code": 470, "transport": 58, "lanes": 276}
 _SCORECARD_HEIGHT = 158
-_LESSON_WIDTH = 372
+_LESSON_WIDTH = 380
 _WIDE = 1620  # a view this wide has room for lesson, code, stage and truths side by side
 
 P = TypeVar("P", bound=Panel)
@@ -107,7 +107,7 @@ class StepView(QMainWindow):
             docks["truths"].raise_()
         self._first_layout = True
         if self.isVisible():
-            self._share_space()
+            QTimer.singleShot(0, self, self._share_space)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Only now are sizes known by which space can be shared."""
@@ -119,8 +119,6 @@ class StepView(QMainWindow):
         self._first_layout = False
         docks, px = self.docks, self._look.px
         horizontal, vertical = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        if self._lesson:
-            self.resizeDocks([docks["lesson"]], [px(_LESSON_WIDTH)], horizontal)
         for widths in (_TOP_WIDTHS, _BOTTOM_WIDTHS):
             names = [name for name in widths if not (self._narrow and name == "code")]
             self.resizeDocks(
@@ -129,6 +127,8 @@ class StepView(QMainWindow):
         self.resizeDocks(
             [docks[name] for name in _HEIGHTS], [px(height) for height in _HEIGHTS.values()], vertical
         )
+        if self._lesson:
+            self.resizeDocks([docks["lesson"]], [px(_LESSON_WIDTH)], horizontal)
         rest = _HEIGHTS["code"] - _SCORECARD_HEIGHT
         self.resizeDocks([docks["truths"], docks["scorecard"]], [px(rest), px(_SCORECARD_HEIGHT)], vertical)
 
