@@ -41,6 +41,8 @@ SYSTEM: Final = 1  # may have changed how to go on: interrupts, mode, devices, h
 PRICED: Final = 2  # its handler has charged it
 REPEATED: Final = 4  # retires only once EIP has moved on
 MARKED: Final = 8  # a progress mark stands at its address
+BRANCH: Final = 16  # what follows it may be a compiled block; nothing to look at
+_BRANCHES: Final = frozenset(("branch", "branch_indirect", "call", "call_indirect", "ret"))
 
 
 class Decoded(NamedTuple):
@@ -57,7 +59,7 @@ def prepare(instruction: Instruction) -> Decoded:
     opcode = instruction.opcode
     in_memory = any(isinstance(operand, Memory) for operand in instruction.operands)
     price = "locked" if instruction.lock else opcode.memory_cost if in_memory else opcode.cost
-    kind = REPEATED if instruction.repeat else 0
+    kind = REPEATED if instruction.repeat else BRANCH if opcode.cost in _BRANCHES else 0
     if opcode.operation in HANDLERS:
         kind |= SYSTEM | (PRICED if opcode.operation in SELF_PRICED else 0)
     return Decoded(executor(instruction), INDEX[price], kind, instruction)
@@ -68,7 +70,9 @@ class CodeCache:
 
     Attributes:
         hot: of the present ring and code segment; ``select`` changes it.
+        linked: the linear pages that ``hot`` rests on, with their frames.
         marks: linear addresses of progress marks.
+        on_unlink: called when ``hot`` was dropped, for every way of looking at memory.
     """
 
     def __init__(self, memory: PhysicalMemory, mmu: Mmu) -> None:
@@ -77,7 +81,8 @@ class CodeCache:
         self._memory = memory
         self._mmu = mmu
         self._contexts: dict[tuple[int, int, int, int], dict[int, Decoded]] = {}
-        self._linked: set[int] = set()
+        self.linked: dict[int, int] = {}
+        self.on_unlink: list[Callable[[], None]] = []
         self._frames: dict[int, dict[int, Decoded]] = {}
         self._covered: dict[int, bytearray] = {}
         self._crossing: dict[bytes, Decoded] = {}
@@ -124,14 +129,32 @@ class CodeCache:
             raise Fault(vectors.GP, 0)
         found = self._marked(cpu, found)
         self.hot[cpu.eip] = found
-        self._linked.add((code.base + cpu.eip & M32) >> PAGE_SHIFT)
+        self.linked[(code.base + cpu.eip & M32) >> PAGE_SHIFT] = frame
+        return found
+
+    def peek(self, frame: int, offset: int, bits: int, eip: int) -> Decoded | None:
+        """The instruction at a place in memory, decoded ahead of its execution.
+
+        None where that could not be done without a fault, or where it crosses into another page.
+        """
+        found = self._frames.get(frame, {}).get(offset | bits << PAGE_SHIFT)
+        if found is None and frame < self._memory.frames:
+            host = HostPhysical(frame << PAGE_SHIFT | offset)
+            raw = self._memory.dump(host, min(MAX_LENGTH, PAGE_SIZE - offset))
+            try:
+                found = prepare(decode(raw, Linear(eip), bits))
+            except DecodeError:
+                return None
+            self._keep(frame, offset, bits, found)
         return found
 
     def unlink(self) -> None:
         """Forget which EIP leads where; nothing but time is lost."""
         for hot in self._contexts.values():
             hot.clear()
-        self._linked.clear()
+        self.linked.clear()
+        for call in self.on_unlink:
+            call()
 
     def revalidate(self) -> None:
         """Memory was restored: keep what is still there."""
@@ -198,7 +221,7 @@ class CodeCache:
         self.unlink()
 
     def _unmapped(self, page: int | None) -> None:
-        if page is None or page in self._linked:
+        if page is None or page in self.linked:
             self.unlink()
 
 

@@ -9,7 +9,7 @@ Counts, not cycles, are kept: the same run can be priced again for another proce
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ class Meter:
         counts: charges of the place's own work, by input index. The processor's inner loop adds to it
             (with ``prices`` to ``cycles``) instead of calling ``instruction``.
         prices: cycles by input index.
+        before_reading: called before anyone looks at the counts; whoever keeps some back then calls ``book``.
     """
 
     def __init__(self, prices: Mapping[str, int]) -> None:
@@ -65,6 +66,7 @@ class Meter:
         self.cycles = 0
         self._counts: dict[tuple[Place, Purpose], list[int]] = {}
         self._pending: dict[str, int] = {}
+        self.before_reading: list[Callable[[], None]] = []
         self.enter(Place())
 
     def enter(self, place: Place) -> None:
@@ -77,6 +79,12 @@ class Meter:
         """Charge one instruction whose class has this index in ``inputs.NAMES``, as the place's own work."""
         self.counts[index] += 1
         self.cycles += self.prices[index]
+
+    def book(self, place: Place, indices: Iterable[int], times: int) -> None:
+        """Count what was done at ``place`` as its own work, ``times`` each, and is in ``cycles`` already."""
+        counts = self._counts[place, Purpose.GUEST if place.is_guest else Purpose.MONITOR]
+        for index in indices:
+            counts[index] += times
 
     def charge(self, input: str, count: int = 1, purpose: Purpose | None = None) -> None:  # noqa: A002
         """Charge ``count`` of ``input``.
@@ -99,6 +107,7 @@ class Meter:
 
     def rows(self) -> list[Row]:
         """Every count that is not zero, in the order in which places were first entered."""
+        self._complete()
         return [
             Row(place, purpose, NAMES[index], count)
             for (place, purpose), counts in self._counts.items()
@@ -108,6 +117,7 @@ class Meter:
 
     def by_purpose(self) -> dict[Purpose, int]:
         """Cycles by purpose, every purpose named; they sum to ``cycles``."""
+        self._complete()
         totals = dict.fromkeys(Purpose, 0)
         for (_, purpose), counts in self._counts.items():
             totals[purpose] += sum(map(int.__mul__, counts, self.prices))
@@ -115,6 +125,7 @@ class Meter:
 
     def save(self) -> dict[str, object]:
         """The counts, the place and the clock as plain data; prices are the scenario's."""
+        self._complete()
         return {
             "cycles": self.cycles,
             "place": self.place,
@@ -124,6 +135,7 @@ class Meter:
 
     def load(self, saved: Mapping[str, object]) -> None:
         """Take up where ``save`` left off."""
+        self._complete()  # what was kept back belongs to the counts that go
         counts, pending, place, cycles = saved["counts"], saved["pending"], saved["place"], saved["cycles"]
         assert isinstance(counts, dict)
         assert isinstance(pending, dict)
@@ -133,6 +145,10 @@ class Meter:
         self._pending = dict(pending)
         self.cycles = cycles
         self.enter(place)
+
+    def _complete(self) -> None:
+        for call in self.before_reading:
+            call()
 
     def _row(self, purpose: Purpose) -> list[int]:
         key = (self.place, purpose)

@@ -100,9 +100,15 @@ def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
 
 
 @cache
+def statements_of(shape: Shape) -> list[ast.stmt]:
+    """``expand`` for the meaning that a shape names; not to be changed."""
+    return expand(INSTRUCTIONS[shape.meaning], shape)
+
+
+@cache
 def template(shape: Shape) -> Template:
     """The compiled function of a shape of instruction."""
-    body = expand(INSTRUCTIONS[shape.meaning], shape)
+    body = statements_of(shape)
     parameters = [ast.arg(parameter, **HERE) for parameter in ("cpu", *number_names(shape))]
     arguments = ast.arguments([], parameters, None, [], [], None, [])
     function = ast.FunctionDef(shape.meaning, arguments, body, [], **HERE)

@@ -1,0 +1,313 @@
+"""Hot code as compiled blocks: which there are, where they may run, and how their work gets into the books.
+
+A block is compiled once execution has arrived at an address often enough, and is kept by where its bytes lie
+in physical memory and by what it takes for granted. ``View.linked`` leads from EIP to it, for one set of
+segments and one place; like ``CodeCache.hot`` it is disposable, and dropped along with it:
+
+    EIP ──linked──▶ Link ──▶ Block                              the common case
+    EIP ──page that is in CodeCache.linked──▶ frame ──▶ Block   fills linked
+
+Running blocks must not be told from stepping. So a block runs only if nothing is due before its end; what it
+executed is counted by exits taken, and turned into charges when somebody looks at the meter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
+from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
+from vizapp.machine.code_cache import BRANCH
+from vizapp.machine.engine.block_source import Facts
+from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
+from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
+from vizapp.machine.mmu import ALL_LINES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.code_cache import CodeCache
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.doors import Door
+    from vizapp.machine.memory import PhysicalMemory
+    from vizapp.machine.meter import Meter
+    from vizapp.machine.mmu import Mmu
+    from vizapp.machine.places import Place
+    from vizapp.machine.segments import SegmentState
+
+# Arrivals at an address before it is compiled. That takes about as long as executing its instructions one by
+# one this many times.
+ARRIVALS: Final = 200
+# Blocks that were changed under a frame before it is left alone, and failures of a block close together.
+_REWRITES: Final = 16
+_FAILURES: Final = 64
+_CLOSE: Final = 100  # instructions
+_VIEWS: Final = 512
+_DATA: Final = (ES, SS, DS, FS, GS)
+
+
+class Compiled:
+    """A block with what the machine knows of it.
+
+    Attributes:
+        offsets: of each instruction in its page.
+        prices: input index of each instruction.
+        costs: cycles of the first n instructions, for n from 0 to all.
+        runs: by place, how often an exit after n instructions was taken.
+    """
+
+    __slots__ = ("block", "costs", "failed_at", "failures", "offsets", "prices", "runs")
+
+    def __init__(self, block: Block, offsets: list[int], prices: list[int], meter: Meter) -> None:
+        self.block = block
+        self.offsets = offsets
+        self.prices = prices
+        self.costs = [0]
+        for price in prices:
+            self.costs.append(self.costs[-1] + meter.prices[price])
+        self.runs: dict[Place, list[int]] = {}
+        self.failures = 0
+        self.failed_at = 0
+
+
+class Link(NamedTuple):
+    """A compiled block as the inner loop wants it."""
+
+    run: BlockFunction
+    size: int
+    costs: list[int]
+    runs: list[int]
+    compiled: Compiled
+
+
+class View:
+    """What one way of looking at memory leads to.
+
+    Attributes:
+        linked: blocks by EIP.
+        arrivals: how often execution has come to an EIP that has none.
+        ceiling: the last page that its segments reach; the fast maps of its ring must have none beyond.
+    """
+
+    __slots__ = ("arrivals", "ceiling", "code", "facts", "linked", "place", "segments")
+
+    def __init__(self, place: Place, segments: tuple[SegmentState, ...], stack_mask: int) -> None:
+        self.place = place
+        self.segments = segments  # kept, so that no other segment gets the identity of one of these
+        self.code = segments[CS]
+        limits = [_flat_limit(segment) for segment in segments]
+        top = max(limits[DS], limits[SS], limits[ES])
+        flat = sum(1 << index for index in _DATA if 0 <= top <= limits[index])
+        self.ceiling = ALL_LINES if top < 0 else top >> PAGE_SHIFT
+        self.facts = Facts(self.code.limit, stack_mask, flat, 32 if self.code.big else 16)
+        self.linked: dict[int, Link] = {}
+        self.arrivals: dict[int, int] = {}
+
+
+def _flat_limit(segment: SegmentState) -> int:
+    """The last offset of a segment at 0 that ends with a page and may be read and written; -1 of others."""
+    limit = segment.writable_to
+    flat = segment.base == 0 and limit == segment.readable_to and limit & PAGE_MASK == PAGE_MASK
+    return limit if flat else -1
+
+
+class HotBlocks:
+    """The blocks of one PC.
+
+    Attributes:
+        doors: host-physical addresses that no block goes through.
+    """
+
+    def __init__(self, memory: PhysicalMemory, mmu: Mmu, code: CodeCache, meter: Meter) -> None:
+        self.doors: Mapping[HostPhysical, Door] = {}
+        self._memory = memory
+        self._mmu = mmu
+        self._code = code
+        self._meter = meter
+        self._views: dict[tuple[object, ...], View] = {}
+        self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
+        self._covered: dict[int, bytearray] = {}
+        self._rewrites: dict[int, int] = {}
+        memory.on_code_write.append(self._written)
+        code.on_unlink.append(self.unlink)
+        meter.before_reading.append(self.settle)
+
+    def view(self, cpu: Cpu) -> View:
+        """For the processor's segments and the meter's place as they are now; prepares the fast maps."""
+        key = (self._meter.place, cpu.cpl, *map(id, cpu.segments))
+        view = self._views.get(key)
+        if view is None:
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            view = self._views[key] = View(self._meter.place, tuple(cpu.segments), cpu.stack_mask)
+        if self._mmu.ceilings[cpu.cpl] != view.ceiling:
+            self._mmu.set_ceiling(cpu.cpl, view.ceiling)
+        return view
+
+    def arrive(self, view: View, eip: int) -> Link | None:
+        """Execution has come to an EIP: the block there, linked by now if it is worth it and possible."""
+        link = view.linked.get(eip)
+        if link is None:
+            count = view.arrivals.get(eip, 0) + 1
+            view.arrivals[eip] = count
+            if count > ARRIVALS:
+                link = self._link(view, eip)
+        return link
+
+    def run(self, view: View, link: Link, cpu: Cpu, position: int, last: int, due: int) -> int:
+        """Run blocks from ``link`` on while there are any and they are over before the bounds.
+
+        Adds to the meter's cycles; returns the position. The bounds are those of single instructions: none
+        begins once ``last`` steps or ``due`` cycles have passed.
+        """
+        cycles = self._meter.cycles
+        linked = view.linked
+        following: Link | None = link
+        while following is not None:
+            run, size, costs, runs, compiled = following
+            whole = costs[size]
+            if position + size > last or cycles + whole >= due:
+                break
+            limit = 0
+            if compiled.block.loops:
+                limit = last - position - size
+                if whole:
+                    limit = min(limit, ((due - cycles - 1) // whole - 1) * size)
+            try:
+                done = run(cpu, limit)
+            except DEOPTIMIZE as error:
+                done = recover(error, compiled.block, cpu)
+                self._failed(compiled, position + done)
+                following = None
+            else:
+                following = linked.get(cpu.eip) or self.arrive(view, cpu.eip)
+            position += done
+            if done <= size:
+                cycles += costs[done]
+                runs[done] += 1
+            else:
+                passes, rest = divmod(done, size)
+                cycles += passes * whole + costs[rest]
+                runs[size] += passes
+                runs[rest] += 1
+        self._meter.cycles = cycles
+        return position
+
+    def settle(self) -> None:
+        """Enter what blocks have done into the meter's counts."""
+        for blocks in self._frames.values():
+            for compiled in blocks.values():
+                if compiled is not None:
+                    self._book(compiled)
+
+    def unlink(self) -> None:
+        """Forget which EIP leads where; nothing but time is lost."""
+        for view in self._views.values():
+            view.linked.clear()
+
+    def forget(self) -> None:
+        """Forget every block: where one may go has changed."""
+        for frame in list(self._frames):
+            self._drop(frame)
+
+    def revalidate(self) -> None:
+        """Memory was restored: keep the blocks that are still there."""
+        self.unlink()
+        for frame, blocks in self._frames.items():
+            page = self._memory.page(frame)
+            for key in [key for key, compiled in blocks.items() if not _holds(page, compiled)]:
+                del blocks[key]
+
+    def _link(self, view: View, eip: int) -> Link | None:
+        page = view.code.base + eip & M32
+        frame = self._code.linked.get(page >> PAGE_SHIFT)
+        if frame is None or self._rewrites.get(frame, 0) > _REWRITES:
+            return None
+        key = (page & PAGE_MASK, eip, view.facts)
+        blocks = self._frames.get(frame)
+        if blocks is None:
+            blocks = self._frames[frame] = {}
+            self._covered[frame] = bytearray(PAGE_SIZE)
+        if key in blocks:
+            compiled = blocks[key]
+        else:
+            compiled = blocks[key] = self._compile(view, eip, frame)
+            self._cover(frame, page & PAGE_MASK, compiled)
+        if compiled is None or compiled.failures > _FAILURES:
+            return None
+        size = len(compiled.prices)
+        runs = compiled.runs.get(view.place)
+        if runs is None:
+            runs = compiled.runs[view.place] = [0] * (size + 1)
+        link = view.linked[eip] = Link(compiled.block.run, size, compiled.costs, runs, compiled)
+        return link
+
+    def _compile(self, view: View, head: int, frame: int) -> Compiled | None:
+        code = view.code
+        page = code.base + head >> PAGE_SHIFT
+        prices: dict[int, int] = {}
+
+        def fetch(eip: int) -> Instruction | None:
+            linear = Linear(code.base + eip & M32)
+            offset = linear & PAGE_MASK
+            if linear >> PAGE_SHIFT != page & ALL_LINES or linear in self._code.marks:
+                return None
+            if HostPhysical(frame << PAGE_SHIFT | offset) in self.doors:
+                return None
+            found = self._code.peek(frame, offset, view.facts.bits, eip)
+            if found is None or found.kind & ~BRANCH or eip + found.instruction.length - 1 > code.limit:
+                return None
+            prices[eip] = found.price
+            return found.instruction
+
+        block = compile_block(head, fetch, view.facts)
+        if block is None:
+            return None
+        offsets = [code.base + eip & PAGE_MASK for eip in block.addresses]
+        return Compiled(block, offsets, [prices[eip] for eip in block.addresses], self._meter)
+
+    def _cover(self, frame: int, head: int, compiled: Compiled | None) -> None:
+        covered = self._covered[frame]
+        covered[head] = 1
+        if compiled is not None:
+            for offset, instruction in zip(compiled.offsets, compiled.block.instructions, strict=True):
+                covered[offset : offset + instruction.length] = b"\1" * instruction.length
+
+    def _written(self, frame: int, offset: int, count: int) -> None:
+        covered = self._covered.get(frame)
+        if covered is not None and 1 in covered[offset : offset + count]:
+            self._rewrites[frame] = self._rewrites.get(frame, 0) + 1
+            self._drop(frame)
+
+    def _drop(self, frame: int) -> None:
+        self.unlink()
+        for compiled in self._frames[frame].values():
+            if compiled is not None:
+                self._book(compiled)
+        del self._frames[frame], self._covered[frame]
+
+    def _book(self, compiled: Compiled) -> None:
+        for place, runs in compiled.runs.items():
+            for done, times in enumerate(runs):
+                if times:
+                    self._meter.book(place, compiled.prices[:done], times)
+                    runs[done] = 0
+
+    def _failed(self, compiled: Compiled, position: int) -> None:
+        """A block that fails again and again costs more than it saves: it is not linked any more."""
+        if position - compiled.failed_at < _CLOSE:
+            compiled.failures += 1
+            if compiled.failures > _FAILURES:
+                self.unlink()
+        else:
+            compiled.failures = 0
+        compiled.failed_at = position
+
+
+def _holds(page: bytearray, compiled: Compiled | None) -> bool:
+    """Whether a page still has the bytes that a block was made of."""
+    return compiled is not None and all(
+        page[offset : offset + instruction.length] == instruction.raw
+        for offset, instruction in zip(compiled.offsets, compiled.block.instructions, strict=True)
+    )
