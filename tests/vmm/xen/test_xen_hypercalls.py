@@ -208,7 +208,7 @@ def test_mmu_update_writes_counts_and_stops_at_the_first_refusal(run):
 
 
 def test_mmu_update_keeps_accessed_and_dirty(run):
-    pte = table_of(run, "scratch")
+    pte = table_of(run, run.put("scratch", b"written"))
     before = run.pc.memory.read(pte, 4)
     assert before & 0x60 == 0x60
     request = run.put("results", pack(pte | 2, 0, before & ~0x60, 0))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 PADDING: Final = 512 << 10
 SUPERPAGE: Final = 4 << 20
-TABLE_FLAGS: Final = PTE_P | PTE_W | PTE_U | PTE_A
-PAGE_FLAGS: Final = PTE_P | PTE_W | PTE_A | PTE_D  # not for ring 3: the kernel opens its applications' pages
+TABLE_FLAGS: Final = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D
+PAGE_FLAGS: Final = PTE_P | PTE_W | PTE_A  # not for ring 3: the kernel opens its applications' pages
 
 
 class Boot(NamedTuple):
