@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.clock import Clock
@@ -11,10 +11,27 @@ from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
+from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import Place
 from vizapp.machine.ports import PortBus
 
 TIMER_IRQ = 0
+# A periodic timer that has gone through two periods without an interrupt getting through will not wake a
+# halted processor any more: nothing changes while it waits. A full PC has more that may come.
+WAKING_EVENTS, FULL_WAKING_EVENTS = 4, 4096
+
+
+class Interrupts(Protocol):
+    """What the processor takes interrupts from: the 8259s, or a local APIC before them."""
+
+    @property
+    def intr(self) -> bool:
+        """Whether there is one."""
+        ...
+
+    def acknowledge(self) -> int:
+        """Take it: its vector."""
+        ...
 
 
 class Board:
@@ -27,6 +44,10 @@ class Board:
         clock: the devices' time, ``hertz`` cycles a second of the counter ``now``.
         frozen: time does not reach the devices, save where a port is read.
         on_port: told (place, port, size, write, value) after each access by the processor.
+        on_line: told (number, level) of each change of an interrupt line.
+        interrupts: where the processor takes them from.
+        peripherals: what a full PC has besides; None on a plain one.
+        waking_events: how many things may happen without an interrupt before a halted processor is given up.
     """
 
     def __init__(
@@ -41,9 +62,13 @@ class Board:
         self.clock = Clock(hertz, now)
         self.frozen = False
         self.on_port: Callable[[Place, int, int, bool, int], None] | None = None
+        self.on_line: Callable[[int, bool], None] | None = None
+        self.peripherals: Peripherals | None = None
+        self.waking_events = WAKING_EVENTS
         self.pic = Pic()
-        self.pit = Pit(self.clock, self._line(TIMER_IRQ), read_time)
-        self.uart = Uart(self._line(COM1_IRQ))
+        self.interrupts: Interrupts = self.pic
+        self.pit = Pit(self.clock, self.line(TIMER_IRQ), read_time)
+        self.uart = Uart(self.line(COM1_IRQ))
         self.screen = TextScreen(read_memory)
         self._place = place
         for ports in PIC_PORTS:
@@ -52,6 +77,24 @@ class Board:
         self.ports.register(range(PORT_B, PORT_B + 1), self.pit)
         self.ports.register(COM1_PORTS, self.uart)
         self.ports.register(CRTC_PORTS, self.screen)
+
+    def attach(self, peripherals: Peripherals) -> None:
+        """Make it a full PC's board; ``peripherals`` are wired to it already."""
+        self.peripherals = peripherals
+        self.waking_events = FULL_WAKING_EVENTS
+
+    def line(self, number: int) -> Callable[[bool], None]:
+        """What drives IRQ ``number``."""
+
+        def drive(high: bool) -> None:
+            if high:
+                self.pic.raise_irq(number)
+            else:
+                self.pic.lower_irq(number)
+            if self.on_line is not None:
+                self.on_line(number, high)
+
+        return drive
 
     def advance(self) -> None:
         """Let every device act that is due."""
@@ -75,6 +118,10 @@ class Board:
 
     def request(self, vector: int) -> bool:
         """Raise the line that has ``vector`` and acknowledge it; False if the controllers do not pass it."""
+        apic = None if self.peripherals is None else self.peripherals.apic
+        if apic is not None and not apic.passes_external:
+            apic.accept(vector)
+            return apic.intr and apic.acknowledge() == vector
         for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
             line = vector - controller.vector
             if 0 <= line < 8:
@@ -85,12 +132,15 @@ class Board:
 
     def save(self) -> dict[str, Any]:
         """All devices, as plain data."""
-        return {
+        saved: dict[str, Any] = {
             "pic": self.pic.save(),
             "pit": self.pit.save(),
             "uart": self.uart.save(),
             "screen": self.screen.save(),
         }
+        if self.peripherals is not None:
+            saved["peripherals"] = self.peripherals.save()
+        return saved
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take up where ``save`` left off; the counter must already show the time of then."""
@@ -98,12 +148,5 @@ class Board:
         self.pit.load(saved["pit"])
         self.uart.load(saved["uart"])
         self.screen.load(saved["screen"])
-
-    def _line(self, number: int) -> Callable[[bool], None]:
-        def drive(high: bool) -> None:
-            if high:
-                self.pic.raise_irq(number)
-            else:
-                self.pic.lower_irq(number)
-
-        return drive
+        if self.peripherals is not None:
+            self.peripherals.load(saved["peripherals"])

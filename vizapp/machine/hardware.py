@@ -11,11 +11,14 @@ from vizapp.machine.board import Board
 from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.events import Event, Payload
-from vizapp.machine.identity import Identity
+from vizapp.machine.features import Features
+from vizapp.machine.identity import FEATURE_APIC, Identity
 from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.mmu import ImplicitAccess, Mmu
+from vizapp.machine.mp_tables import MP_BASE, mp_tables
+from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import Message
 
@@ -28,7 +31,7 @@ def bare_place(cpu: Cpu) -> Place:
 
 
 class Hardware:
-    """Processor, memory, devices and the meter.
+    """Processor, memory, devices and the meter; with ``features`` a full PC.
 
     Attributes:
         position: steps done. An event's position is that of the step that made it.
@@ -39,7 +42,14 @@ class Hardware:
             timer's.
     """
 
-    def __init__(self, prices: Mapping[str, int], memory_bytes: int, hertz: int, identity: Identity) -> None:
+    def __init__(
+        self,
+        prices: Mapping[str, int],
+        memory_bytes: int,
+        hertz: int,
+        identity: Identity,
+        features: Features | None = None,
+    ) -> None:
         self.hertz = hertz
         self.position = 0
         self.instructions = 0
@@ -54,6 +64,8 @@ class Hardware:
         )
         self.pic, self.pit = self.board.pic, self.board.pit
         self.uart, self.screen = self.board.uart, self.board.screen
+        if features is not None:
+            identity = self._equip(features, identity)
         self.code = CodeCache(self.memory, self.mmu)
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
@@ -156,6 +168,21 @@ class Hardware:
             host = HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
             raw = self.memory.dump(host, _SHOWN_BYTES)
         return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
+
+    def _equip(self, features: Features, identity: Identity) -> Identity:
+        """Make it a full PC; what its processor then says of itself."""
+
+        def set_a20(enabled: bool) -> None:
+            self.mmu.a20 = enabled
+
+        size, mmio = self.memory.size, self.mmu.mmio
+        self.board.attach(Peripherals(features, self.board, self.memory, size, mmio, set_a20, self._timed))
+        if not features.apic:
+            return identity
+        identity = identity.with_features(FEATURE_APIC)
+        leaf = identity.leaf(1)
+        self.memory.load(MP_BASE, mp_tables(MP_BASE, leaf.eax, leaf.edx))
+        return identity
 
     def _notify(self, kind: str, cause: str, payload: Payload) -> None:
         source, self._left = self._left, None

@@ -14,6 +14,7 @@ FEATURE_DE = 1 << 2
 FEATURE_TSC = 1 << 4
 FEATURE_MSR = 1 << 5
 FEATURE_CX8 = 1 << 8
+FEATURE_APIC = 1 << 9
 FEATURE_SEP = 1 << 11
 FEATURE_PGE = 1 << 13
 FEATURE_CMOV = 1 << 15
@@ -41,6 +42,11 @@ class Identity(NamedTuple):
         """The answer to CPUID with EAX = ``number``."""
         found = self.leaves.get(number)
         return self.leaves[self.leaves[0].eax] if found is None else found
+
+    def with_features(self, features: int) -> Identity:
+        """The same with further bits of leaf 1, EDX."""
+        first = self.leaves[1]
+        return self._replace(leaves={**self.leaves, 1: first._replace(edx=first.edx | features)})
 
 
 def _text(text: str) -> list[int]:

@@ -33,10 +33,13 @@ class MmioSpace:
 
     Attributes:
         frames: for the MMU to ask before it takes a frame for memory.
+        touched: a device was accessed, which may have changed when something is due or whether there is an
+            interrupt; whoever runs the processor looks around and clears it.
     """
 
     def __init__(self) -> None:
         self.frames: dict[int, _Range] = {}
+        self.touched = False
 
     def register(self, base: HostPhysical, size: int, device: MmioDevice) -> None:
         """Let ``device`` answer at ``size`` bytes from ``base`` on: whole pages.
@@ -56,10 +59,12 @@ class MmioSpace:
 
     def read(self, address: int, size: int) -> int:
         """``size`` bytes at a physical address in one of the frames."""
+        self.touched = True
         base, device = self.frames[address >> PAGE_SHIFT]
         return device.read(address - base, size)
 
     def write(self, address: int, size: int, value: int) -> None:
         """Store ``size`` bytes at a physical address in one of the frames."""
+        self.touched = True
         base, device = self.frames[address >> PAGE_SHIFT]
         device.write(address - base, size, value)

@@ -23,20 +23,20 @@ from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.doors import Door, PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import PENTIUM_4, Identity
+from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.messages import N_, Message
 
 DR6_BS = 1 << 14
-# A periodic timer that has gone through two periods without an interrupt getting through will not wake a
-# halted processor any more: nothing changes while it waits.
-_WAKING_EVENTS = 4
 
 
 class Pc(Hardware):
     """One machine.
 
-    ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second.
+    ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second; ``features`` make
+    it a full PC.
 
     Attributes:
         stopped: why the run is over: (reason, sentence). Reasons: halted, shutdown, crashed, and what a
@@ -45,19 +45,26 @@ class Pc(Hardware):
         doors: by host-physical address; a monitor sets them before the first step.
         monitor: whose phases run behind the doors.
         pause_requested: ``run`` returns after the present step.
+        on_reset: what the reset line of a full PC does; without it, it ends the run (reason reset).
         on_retired: told after each guest instruction that the processor itself has retired.
     """
 
     def __init__(
-        self, prices: Mapping[str, int], memory_bytes: int, hertz: int, identity: Identity = PENTIUM_4
+        self,
+        prices: Mapping[str, int],
+        memory_bytes: int,
+        hertz: int,
+        identity: Identity = PENTIUM_4,
+        features: Features | None = None,
     ) -> None:
-        super().__init__(prices, memory_bytes, hertz, identity)
+        super().__init__(prices, memory_bytes, hertz, identity, features)
         self.stopped: tuple[str, Message] | None = None
         self.phase: str | None = None
         self.doors: dict[HostPhysical, Door] = {}
         self.monitor: PhaseRunner | None = None
         self.pause_requested = False
         self.on_retired: Callable[[Pc], None] | None = None
+        self.on_reset: Callable[[], None] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
 
     def step(self) -> None:
@@ -150,12 +157,20 @@ class Pc(Hardware):
             self._run_phase(self.phase)
             return
         self.board.advance()
-        if cpu.single_step:
+        peripherals = self.board.peripherals
+        if peripherals is not None and peripherals.signal is not None:
+            self._take_signal(peripherals)
+        elif cpu.single_step:
             cpu.single_step = False
             cpu.debug[6] |= DR6_BS
             self._guarded(partial(cpu.deliver, vectors.DB))
-        elif self.pic.intr and cpu.system_flags & EFLAGS_IF and not cpu.shadow and not self.board.frozen:
-            self._interrupt(self.pic.acknowledge())
+        elif (
+            self.board.interrupts.intr
+            and cpu.system_flags & EFLAGS_IF
+            and not cpu.shadow
+            and not self.board.frozen
+        ):
+            self._interrupt(self.board.interrupts.acknowledge())
         elif cpu.halted:
             self._wait()
         else:
@@ -222,7 +237,13 @@ class Pc(Hardware):
         return bool(kind & (SYSTEM | MARKED))
 
     def _arrive(self) -> Decoded | None:
-        """The instruction at EIP by the long way; None when a door is there and its phases begin."""
+        """The instruction at EIP by the long way; None when a door is there and its phases begin.
+
+        None too after an access to a device behind memory: what is due may have changed.
+        """
+        if self.mmu.mmio.touched:
+            self.mmu.mmio.touched = False
+            return None
         host = self.code.locate(self.cpu)
         passed, self._arrival = self._arrival, None
         door = self.doors.get(host)
@@ -249,6 +270,17 @@ class Pc(Hardware):
         """Deliver an external interrupt."""
         self._guarded(partial(self.cpu.deliver, vector, external=True))
 
+    def _take_signal(self, peripherals: Peripherals) -> None:
+        """What needs no permission: NMI, or the reset line."""
+        signal, peripherals.signal = peripherals.signal, None
+        if signal == NMI:
+            self._interrupt(vectors.NMI)
+        elif self.on_reset is not None:
+            self.on_reset()
+            self.position += 1
+        else:
+            self._end("reset", Message(N_("the guest reset the machine")))
+
     def _guarded(self, deliver: Callable[[], None]) -> None:
         """A delivery is a step, even if it is the last."""
         try:
@@ -263,13 +295,13 @@ class Pc(Hardware):
     def _wait(self) -> None:
         """Wait in HLT for an interrupt and take it, or end the run when none can come."""
         if self.cpu.system_flags & EFLAGS_IF:
-            for _ in range(_WAKING_EVENTS):
+            for _ in range(self.board.waking_events):
                 if self.board.clock.due == NEVER:
                     break
                 self.meter.charge("idle_cycle", max(0, self.board.clock.due - self.meter.cycles))
                 self.board.clock.advance()
-                if self.pic.intr:
-                    self._interrupt(self.pic.acknowledge())
+                if self.board.interrupts.intr:
+                    self._interrupt(self.board.interrupts.acknowledge())
                     return
             sentence = Message(N_("the processor halted, and no interrupt that could wake it is coming"))
         else:

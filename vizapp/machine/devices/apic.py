@@ -135,7 +135,13 @@ class LocalApic:
     @property
     def intr(self) -> bool:
         """Whether there is an interrupt for the processor to take."""
-        return self._pending() is not None or self._passes_external()
+        return self._pending() is not None or (self._external.intr and self.passes_external)
+
+    @property
+    def passes_external(self) -> bool:
+        """Whether LINT0 lets the 8259s through."""
+        entry = self._lvt[Register.LVT_LINT0]
+        return not self.enabled or (not entry & LVT_MASKED and mode_of(entry) == EXTINT)
 
     def acknowledge(self) -> int:
         """The processor takes an interrupt: its vector. The APIC's own go before those of the 8259s."""
@@ -144,7 +150,7 @@ class LocalApic:
             self._irr.discard(vector)
             self._isr.add(vector)
             return vector
-        if self._passes_external():
+        if self._external.intr and self.passes_external:
             return self._external.acknowledge()
         return self._svr & 0xFF  # spurious
 
@@ -251,12 +257,6 @@ class LocalApic:
     def _pending(self) -> int | None:
         vector = self._irr.highest()
         return vector if vector is not None and vector >> 4 > self._ppr >> 4 else None
-
-    def _passes_external(self) -> bool:
-        if not self._external.intr:
-            return False
-        entry = self._lvt[Register.LVT_LINT0]
-        return not self.enabled or (not entry & LVT_MASKED and mode_of(entry) == EXTINT)
 
     def _register(self, offset: int) -> int:
         if Register.ISR <= offset < Register.ESR:

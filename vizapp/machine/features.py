@@ -1,0 +1,24 @@
+"""What a PC has beyond interrupt controllers, timer, serial port and text screen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Features(NamedTuple):
+    """A full PC's equipment; plain data, part of a scenario.
+
+    Attributes:
+        start: the date that the real-time clock shows at power-on.
+        disks: contents of up to two IDE disks; the machine never changes them.
+        apic: a local APIC and an I/O APIC, with MP tables in the BIOS area.
+        a20: whether the firmware has opened the gate of address line 20.
+        mac: six bytes, the address of a network adapter; None: there is none.
+    """
+
+    start: datetime = datetime(2009, 1, 1)
+    disks: tuple[bytes, ...] = ()
+    apic: bool = True
+    a20: bool = True
+    mac: bytes | None = None
