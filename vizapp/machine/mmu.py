@@ -84,6 +84,7 @@ class Mmu:
     Attributes:
         ring: the CPL, whose maps explicit accesses fill.
         readable, writable: the fast maps, indexed by ring or ``NO_RING``.
+        ceilings: by ring, the last page that its fast maps may have; see ``set_ceiling``.
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
         on_unmapped: called with a page number, or None for all, when translations cease to hold.
@@ -99,6 +100,7 @@ class Mmu:
         # Pages that a ring may write, as frames, because stores to decoded code must be seen.
         self._guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
         self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self._guarded)
+        self.ceilings = [ALL_LINES] * (RINGS + 1)
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
         self.mmio = MmioSpace()
@@ -228,6 +230,17 @@ class Mmu:
         for fast in self._maps:
             fast.clear()
 
+    def set_ceiling(self, ring: int, page: int) -> None:
+        """Keep the fast maps of a ring free of pages above ``page``.
+
+        So whoever looks up a page there knows it to be within a segment that ends with that page.
+        """
+        if page < self.ceilings[ring]:
+            for fast in (self.readable[ring], self.writable[ring]):
+                for beyond in [number for number in fast if number > page]:
+                    del fast[beyond]
+        self.ceilings[ring] = page
+
     def protect_code(self, frame: int) -> None:
         """A frame holds decoded code from now on: stores to it must go through the memory's own door."""
         self.memory.code_frames.add(frame)
@@ -297,7 +310,7 @@ class Mmu:
             return
         if self.on_fill is not None and ring != NO_RING:
             self.on_fill(page << PAGE_SHIFT, frame, write)
-        if frame >= self.memory.frames or frame in self.mmio.frames:
+        if frame >= self.memory.frames or frame in self.mmio.frames or page > self.ceilings[ring]:
             return
         if not write:
             fast[page] = self.memory.page(frame)
