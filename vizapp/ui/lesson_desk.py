@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMenu
 from vizapp.errors import UnknownNameError, VizappError
 from vizapp.lesson.loader import LoadedLesson, all_lessons
 from vizapp.messages import N_
-from vizapp.ui.lesson_controller import LessonController
+from vizapp.ui.lesson_controller import LessonController, Phase
 from vizapp.ui.lesson_keys import LessonKeys
 from vizapp.ui.lesson_panel import LessonPanel, LessonView
 from vizapp.ui.lesson_progress import LessonProgress
@@ -73,6 +73,11 @@ class LessonDesk(QObject):
     def playing(self) -> bool:
         """Whether a lesson is open."""
         return self.controller.lesson is not None
+
+    @property
+    def failing(self) -> bool:
+        """Whether the panel tells what went wrong, and the way on, so that nobody else need."""
+        return self.controller.phase is Phase.FAILED
 
     # Opening and closing.
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QFontMetrics
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -168,6 +168,8 @@ class LessonPanel(Panel):
             self.area.verticalScrollBar().setValue(0)
         elif view is not None and view.phase in (Phase.DONE, Phase.FAILED):
             QTimer.singleShot(0, self, self._show_outcome)  # once the page has its new height
+            told = self.verdict if view.phase is Phase.DONE else self.notice
+            QAccessible.updateAccessibility(QAccessibleEvent(told, QAccessible.Event.Alert))
 
     def show_shelf(self, shelf: Sequence[tuple[LoadedLesson, Tally]]) -> None:
         """The lessons that can be opened while none is."""
