@@ -14,6 +14,7 @@ from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Regis
 from vizapp.machine import events
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.operands import effective_address, next_eip, read_operand, read_register, write_operand
+from vizapp.machine.real_mode import code_in_real_mode
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -44,15 +45,23 @@ def require_ring_0(cpu: Cpu) -> None:
         raise Fault(vectors.GP, 0)
 
 
+def require_protected(cpu: Cpu) -> None:
+    """#UD of an instruction that real and virtual-8086 mode do not know."""
+    if not cpu.protected:
+        raise Fault(vectors.UD)
+
+
 def set_cr0(cpu: Cpu, value: int) -> None:
     """Load CR0 with the checks of MOV; reserved bits are ignored and ET is always 1."""
     if (value & r.CR0_PG and not value & r.CR0_PE) or (value & r.CR0_NW and not value & r.CR0_CD):
         raise Fault(vectors.GP, 0)
-    if not value & r.CR0_PE:
-        raise Unimplemented(Message(N_("CR0.PE was cleared: real mode is not implemented")))
     changed = cpu.cr0 ^ value
     cpu.cr0 = value & _CR0_BITS | r.CR0_ET
-    cpu.mode_changed()
+    if changed & r.CR0_PE and not value & r.CR0_PE:
+        # No register is loaded by leaving protected mode: their hidden parts serve on.
+        cpu.set_code_segment(code_in_real_mode(cpu.segments[r.CS]), 0)
+    else:
+        cpu.mode_changed()
     if changed & r.CR0_PG:
         cpu.space.flush()
 

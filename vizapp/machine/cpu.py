@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Final, Protocol
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
-from vizapp.isa.registers import CR0_ET, CR0_PE, CS, DS, EFLAGS_FIXED, ES, FS, GS, IOPL_SHIFT, SS
+from vizapp.isa.registers import (
+    CR0_ET,
+    CR0_PE,
+    CS,
+    DS,
+    EFLAGS_FIXED,
+    EFLAGS_VM,
+    ES,
+    FS,
+    GS,
+    IOPL_SHIFT,
+    SS,
+)
 from vizapp.machine.execute import executor
 from vizapp.machine.faults import Fault
 from vizapp.machine.flags import FlagState
@@ -91,7 +103,7 @@ def _nothing() -> None:
 
 
 class Cpu(FlagState):
-    """An IA-32 processor in 32-bit protected mode.
+    """An IA-32 processor.
 
     Attributes:
         eax ... edi: general registers, 0 to 2**32 - 1.
@@ -169,6 +181,16 @@ class Cpu(FlagState):
     def iopl(self) -> int:
         """I/O privilege level, 0-3."""
         return self.system_flags >> IOPL_SHIFT & 3
+
+    @property
+    def protected(self) -> bool:
+        """Whether selectors name descriptors: protected mode, and not virtual-8086 mode within it."""
+        return bool(self.cr0 & CR0_PE) and not self.system_flags & EFLAGS_VM
+
+    @property
+    def virtual_8086(self) -> bool:
+        """Virtual-8086 mode: a task of protected mode, at CPL 3, that addresses as the 8086 does."""
+        return bool(self.system_flags & EFLAGS_VM)
 
     def execute(self, instruction: Instruction) -> None:
         """Run one instruction (one iteration of a repeated one), or raise its Fault with nothing changed.

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
 _ALWAYS: Final = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT | r.EFLAGS_AC | r.EFLAGS_ID
 
 
+def require_iopl(cpu: Cpu) -> None:
+    """#GP(0) of CLI and STI, and in virtual-8086 mode of all that touches IF."""
+    if cpu.cpl > cpu.iopl:
+        raise Fault(vectors.GP, 0)
+
+
+def require_iopl_of_task(cpu: Cpu) -> None:
+    """#GP(0) of PUSHF, POPF, IRET and INT n in a virtual-8086 task whose IOPL is below 3."""
+    if cpu.virtual_8086:
+        require_iopl(cpu)
+
+
 def pushf(cpu: Cpu, instruction: Instruction) -> None:
     """PUSHF and PUSHFD; VM and RF are never shown."""
+    require_iopl_of_task(cpu)
     cpu.push(instruction.operand_size, _image(cpu) & (0xFFFF if instruction.operand_size == 2 else ~0))
     cpu.eip = next_eip(cpu, instruction)
 
@@ -28,6 +41,7 @@ def _image(cpu: Cpu) -> int:
 
 def popf(cpu: Cpu, instruction: Instruction) -> None:
     """POPF and POPFD: outside CPL 0 IOPL stays, outside IOPL also IF, and neither faults."""
+    require_iopl_of_task(cpu)
     size = instruction.operand_size
     value = cpu.stack_load(cpu.esp, size)
     changed = _ALWAYS
@@ -42,21 +56,16 @@ def popf(cpu: Cpu, instruction: Instruction) -> None:
     cpu.eip = next_eip(cpu, instruction)
 
 
-def _require_iopl(cpu: Cpu) -> None:
-    if cpu.cpl > cpu.iopl:
-        raise Fault(vectors.GP, 0)
-
-
 def cli(cpu: Cpu, instruction: Instruction) -> None:
     """CLI."""
-    _require_iopl(cpu)
+    require_iopl(cpu)
     cpu.system_flags &= ~r.EFLAGS_IF
     cpu.eip = next_eip(cpu, instruction)
 
 
 def sti(cpu: Cpu, instruction: Instruction) -> None:
     """STI: interrupts come after the next instruction, if they were off."""
-    _require_iopl(cpu)
+    require_iopl(cpu)
     if not cpu.system_flags & r.EFLAGS_IF:
         cpu.system_flags |= r.EFLAGS_IF
         cpu.shadow = True

@@ -9,6 +9,8 @@ to an inner ring leaves on that ring's stack (a gate to the same ring pushes fro
         +  8  old CS
         +  4  EIP
         +  0  error code, of the vectors that have one
+
+Out of virtual-8086 mode GS, FS, DS and ES are pushed before SS.
 """
 
 from __future__ import annotations
@@ -18,11 +20,25 @@ from typing import TYPE_CHECKING, Final
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
-from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_NT, EFLAGS_RF, EFLAGS_TF, EFLAGS_VM, SS
-from vizapp.machine import events
+from vizapp.isa.registers import (
+    CR0_PE,
+    CS,
+    DS,
+    EFLAGS_IF,
+    EFLAGS_NT,
+    EFLAGS_RF,
+    EFLAGS_TF,
+    EFLAGS_VM,
+    ES,
+    FS,
+    GS,
+    SS,
+)
+from vizapp.machine import events, real_mode
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.operands import next_eip
-from vizapp.machine.segments import SegmentState, checked_stack, mark_accessed, read_descriptor, state_of
+from vizapp.machine.segments import SegmentState, mark_accessed, read_descriptor, state_of
+from vizapp.machine.stacks import inner_stack, push_frame
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -79,7 +95,33 @@ def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[in
 def enter(
     cpu: Cpu, vector: int, error: int | None, *, software: bool, external: bool, return_eip: int
 ) -> None:
-    """Pass through the gate of ``vector``, or raise the Fault that prevents it, with no register changed."""
+    """Go to the handler of ``vector``, or raise the Fault that prevents it, with no register changed."""
+    address = cpu.eip
+    price = "software_interrupt" if software else "interrupt" if external else "exception"
+    if not cpu.cr0 & CR0_PE:
+        real_mode.enter(cpu, vector, return_eip, price)
+        error = None
+    else:
+        is_fault = not (software or external or vector in _NOT_FAULTS)
+        pushed_flags = cpu.eflags | EFLAGS_RF if is_fault else cpu.eflags
+        _pass_gate(cpu, vector, error, [pushed_flags, cpu.segments[CS].selector, return_eip], price)
+
+    payload = {"vector": vector, "address": address}
+    if error is not None:
+        payload["error"] = error
+    if software:
+        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, f"int {vector:#04x}", payload)
+    elif external:
+        cpu.notify(events.INTERRUPT_DELIVERED, f"interrupt {vector:#04x}", payload)
+    else:
+        if vector == vectors.PF:
+            payload["cr2"] = cpu.cr2
+        cpu.notify(events.EXCEPTION_DELIVERED, vectors.name(vector), payload)
+
+
+def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price: str) -> None:
+    """Through the gate of ``vector`` with ``frame`` (EFLAGS, CS, EIP) to be pushed."""
+    software = price == "software_interrupt"
     external_bit = 0 if software else d.ERROR_EXT
     gate = _read_gate(cpu, vector, software, external_bit)
     if d.is_null(gate.selector):
@@ -94,9 +136,6 @@ def enter(
     if gate.offset > code.limit:
         raise Fault(vectors.GP, external_bit)
 
-    flags = cpu.eflags
-    pushed_flags = flags if software or external or vector in _NOT_FAULTS else flags | EFLAGS_RF
-    frame = [pushed_flags, cpu.segments[CS].selector, return_eip]
     if error is not None:
         frame.append(error)
     cpl = cpu.cpl
@@ -104,17 +143,25 @@ def enter(
     if code.dpl < cpl and not code.is_conforming:
         cpl = code.dpl
         frame = [stack.selector, esp, *frame]
+        if cpu.virtual_8086:
+            if cpl:
+                raise Fault(vectors.GP, selector_error)
+            frame = [*(cpu.segments[index].selector for index in (GS, FS, DS, ES)), *frame]
         stack, esp = inner_stack(cpu, cpl, external_bit)
         room_error = stack.selector & d.SELECTOR_ERROR | external_bit
         memory: SystemMemory = cpu.implicit
+    elif cpu.virtual_8086:  # such a task can be left for ring 0 only
+        raise Fault(vectors.GP, selector_error)
     else:
         room_error = external_bit
         memory = cpu.space
     mark_accessed(cpu, found)
     esp = push_frame(memory, stack, esp, gate.size, frame, room_error, user=cpl == 3)
 
-    cpu.charge("software_interrupt" if software else "interrupt" if external else "exception")
-    address = cpu.eip
+    cpu.charge(price)
+    if cpu.virtual_8086:
+        for index in (ES, DS, FS, GS):
+            cpu.set_segment(index, SegmentState(0))
     cleared = EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM
     cpu.system_flags &= ~(cleared | EFLAGS_IF if gate.type in _INTERRUPT_GATES else cleared)
     cpu.halted = cpu.shadow = cpu.single_step = False
@@ -122,18 +169,6 @@ def enter(
     cpu.esp = esp
     cpu.set_segment(SS, stack)
     cpu.set_code_segment(state_of(gate.selector & d.SELECTOR_ERROR | cpl, code), cpl)
-
-    payload = {"vector": vector, "address": address}
-    if error is not None:
-        payload["error"] = error
-    if software:
-        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, f"int {vector:#04x}", payload)
-    elif external:
-        cpu.notify(events.INTERRUPT_DELIVERED, f"interrupt {vector:#04x}", payload)
-    else:
-        if vector == vectors.PF:
-            payload["cr2"] = cpu.cr2
-        cpu.notify(events.EXCEPTION_DELIVERED, vectors.name(vector), payload)
 
 
 def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Gate:
@@ -158,54 +193,6 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Ga
             )
         )
     return gate
-
-
-def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> tuple[SegmentState, int]:
-    """SS and ESP of an inner ring from the TSS, checked; faults are #TS, and #SS for an absent segment."""
-    tss = cpu.tr
-    wide = tss.descriptor.type & 8
-    offset = d.TSS_ESP0 + 8 * cpl if wide else d.TSS16_SP0 + 4 * cpl
-    if not tss.usable or offset + (7 if wide else 3) > tss.limit:
-        raise Fault(vectors.TS, tss.selector & d.SELECTOR_ERROR | external_bit)
-    size = 4 if wide else 2
-    address = tss.base + offset & M32
-    esp = cpu.implicit.read(address, size, False)
-    selector = cpu.implicit.read(address + size & M32, 2, False)
-    stack, found = checked_stack(cpu, selector, cpl, vectors.TS, external_bit)
-    mark_accessed(cpu, found)
-    return stack, esp
-
-
-def push_frame(
-    memory: SystemMemory,
-    stack: SegmentState,
-    esp: int,
-    size: int,
-    values: list[int],
-    room_error: int,
-    *,
-    user: bool,
-) -> int:
-    """Push ``values``, the first one deepest, on a stack that need not be the present one.
-
-    Returns the new ESP. #SS(``room_error``) when the segment has no room, found before anything is stored.
-    """
-    mask = M32 if stack.big else 0xFFFF
-    value_mask = (1 << 8 * size) - 1
-    total = size * len(values)
-    top = esp - total & mask
-    if top + total - 1 <= mask and stack.allows(top, total, write=True):
-        whole = 0
-        for value in values:
-            whole = whole << 8 * size | value & value_mask
-        memory.write(stack.base + top & M32, total, whole, user)
-    else:  # the frame goes round the end of the stack segment, or does not fit
-        offsets = [esp - size * count & mask for count in range(1, len(values) + 1)]
-        if not all(stack.allows(offset, size, write=True) for offset in offsets):
-            raise Fault(vectors.SS, room_error)
-        for offset, value in zip(offsets, values, strict=True):
-            memory.write(stack.base + offset & M32, size, value & value_mask, user)
-    return esp & ~mask & M32 | top
 
 
 def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:

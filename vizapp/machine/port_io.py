@@ -24,7 +24,7 @@ _WIDE_TSS: Final = (d.TSS_32, d.TSS_32_BUSY)
 
 def may_access(cpu: Cpu, port: int, size: int) -> bool:
     """Whether the code that runs now may access ``size`` bytes of ports from ``port`` on."""
-    if cpu.cpl <= cpu.iopl:
+    if cpu.cpl <= cpu.iopl and not cpu.virtual_8086:
         return True
     tss = cpu.tr
     if not tss.usable or tss.descriptor.type not in _WIDE_TSS or tss.limit < d.TSS_BYTES - 1:

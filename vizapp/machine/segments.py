@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _CONFORMING: Final = d.AR_S | d.TYPE_CODE | d.TYPE_CONFORMING
+_VIRTUAL_ACCESS: Final = d.DATA_READ_WRITE | d.TYPE_ACCESSED | d.AR_S | 3 << d.AR_DPL_SHIFT | d.AR_P
 _REMEMBERED: Final = 4096
 
 
@@ -193,11 +194,33 @@ def checked_data(cpu: Cpu, selector: int) -> tuple[SegmentState, DescriptorAt | 
     return state_of(selector, descriptor), found
 
 
+@lru_cache(_REMEMBERED)
+def _paragraph(selector: int, limit: int, access: int) -> SegmentState:
+    return SegmentState(selector, selector << 4, limit, access)
+
+
+def paragraph_segment(cpu: Cpu, index: int, selector: int) -> SegmentState:
+    """What register ``index`` becomes in real or virtual-8086 mode; see ``machine.real_mode``."""
+    if cpu.virtual_8086:
+        return virtual_segment(selector)
+    old = cpu.segments[index]
+    if old.usable:
+        return _paragraph(selector, old.limit, old.access)
+    return _paragraph(selector, 0xFFFF, _VIRTUAL_ACCESS & ~(3 << d.AR_DPL_SHIFT))
+
+
+def virtual_segment(selector: int) -> SegmentState:
+    """Any segment of virtual-8086 mode."""
+    return _paragraph(selector, 0xFFFF, _VIRTUAL_ACCESS)
+
+
 def check_segment(cpu: Cpu, index: int, selector: int) -> SegmentState:
     """What register ``index`` (not CS) becomes when loaded; raises the Fault that loading it would.
 
     Marks the descriptor accessed, changes no register.
     """
+    if not cpu.protected:
+        return paragraph_segment(cpu, index, selector)
     state: SegmentState
     found: DescriptorAt | None
     state, found = checked_stack(cpu, selector, cpu.cpl) if index == SS else checked_data(cpu, selector)

@@ -27,6 +27,7 @@ Handler: TypeAlias = "Callable[[Cpu, Instruction], None]"
 def _int(cpu: Cpu, instruction: Instruction) -> None:
     operand = instruction.operands[0]
     assert isinstance(operand, Immediate)
+    flag_moves.require_iopl_of_task(cpu)  # INT3 and INTO have no such check
     software_interrupt(cpu, instruction, operand.value)
 
 

@@ -12,7 +12,7 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import Memory, Register
 from vizapp.isa.registers import EFLAGS_ZF
-from vizapp.machine.control import require_ring_0
+from vizapp.machine.control import require_protected, require_ring_0
 from vizapp.machine.faults import Fault
 from vizapp.machine.operands import (
     WIDTH_MASK,
@@ -87,6 +87,7 @@ def sidt(cpu: Cpu, instruction: Instruction) -> None:
 
 def lldt(cpu: Cpu, instruction: Instruction) -> None:
     """LLDT; a null selector leaves no LDT."""
+    require_protected(cpu)
     require_ring_0(cpu)
     selector = read_operand(cpu, instruction, instruction.operands[0])
     if d.is_null(selector):
@@ -98,6 +99,7 @@ def lldt(cpu: Cpu, instruction: Instruction) -> None:
 
 def ltr(cpu: Cpu, instruction: Instruction) -> None:
     """LTR: the TSS must be available, and becomes busy."""
+    require_protected(cpu)
     require_ring_0(cpu)
     selector = read_operand(cpu, instruction, instruction.operands[0])
     if d.is_null(selector):
@@ -124,12 +126,14 @@ def _system_descriptor(cpu: Cpu, selector: int, types: tuple[int, ...]) -> Descr
 
 def sldt(cpu: Cpu, instruction: Instruction) -> None:
     """SLDT: at any ring."""
+    require_protected(cpu)
     write_operand(cpu, instruction, instruction.operands[0], cpu.ldtr.selector)
     cpu.eip = next_eip(cpu, instruction)
 
 
 def store_task(cpu: Cpu, instruction: Instruction) -> None:
     """STR: at any ring."""
+    require_protected(cpu)
     write_operand(cpu, instruction, instruction.operands[0], cpu.tr.selector)
     cpu.eip = next_eip(cpu, instruction)
 
@@ -160,17 +164,20 @@ def _answer(cpu: Cpu, instruction: Instruction, value: int | None) -> None:
 
 def lar(cpu: Cpu, instruction: Instruction) -> None:
     """LAR: access rights."""
+    require_protected(cpu)
     found = _visible(cpu, read_operand(cpu, instruction, instruction.operands[1]) & 0xFFFF, _LAR_TYPES)
     _answer(cpu, instruction, None if found is None else found.high & _LAR_MASK)
 
 
 def lsl(cpu: Cpu, instruction: Instruction) -> None:
     """LSL: the limit in bytes."""
+    require_protected(cpu)
     found = _visible(cpu, read_operand(cpu, instruction, instruction.operands[1]) & 0xFFFF, _LSL_TYPES)
     _answer(cpu, instruction, None if found is None else found.descriptor.limit)
 
 
 def _verify(cpu: Cpu, instruction: Instruction, *, write: bool) -> None:
+    require_protected(cpu)
     found = _visible(cpu, read_operand(cpu, instruction, instruction.operands[0]), ())
     good = found is not None and (found.descriptor.is_writable if write else found.descriptor.is_readable)
     cpu.change_flags(EFLAGS_ZF, EFLAGS_ZF if good else 0)
@@ -189,6 +196,7 @@ def verw(cpu: Cpu, instruction: Instruction) -> None:
 
 def arpl(cpu: Cpu, instruction: Instruction) -> None:
     """ARPL: raise the first selector's RPL to the second's."""
+    require_protected(cpu)
     target, source = instruction.operands
     selector = read_operand(cpu, instruction, target)
     rpl = read_operand(cpu, instruction, source) & d.SELECTOR_RPL

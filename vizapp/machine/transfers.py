@@ -13,9 +13,9 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import FarPointer, Memory
-from vizapp.machine import events
+from vizapp.machine import events, real_mode
 from vizapp.machine.faults import Fault, Unimplemented
-from vizapp.machine.interrupts import inner_stack, push_frame
+from vizapp.machine.flag_moves import require_iopl_of_task
 from vizapp.machine.operands import effective_address, next_eip, read_operand
 from vizapp.machine.segments import (
     DescriptorAt,
@@ -24,7 +24,9 @@ from vizapp.machine.segments import (
     mark_accessed,
     read_descriptor,
     state_of,
+    virtual_segment,
 )
+from vizapp.machine.stacks import inner_stack, push_frame
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -52,7 +54,11 @@ class _Target(NamedTuple):
 
 def jmp_far(cpu: Cpu, instruction: Instruction) -> None:
     """JMP ptr16:32 and JMP m16:32: never changes the CPL."""
-    target = _resolve(cpu, *_pointer(cpu, instruction), call=False)
+    selector, offset = _pointer(cpu, instruction)
+    if not cpu.protected:
+        real_mode.jump(cpu, selector, offset)
+        return
+    target = _resolve(cpu, selector, offset, call=False)
     if target.offset > target.code.limit:
         raise Fault(vectors.GP, 0)
     mark_accessed(cpu, target.found)
@@ -64,7 +70,11 @@ def jmp_far(cpu: Cpu, instruction: Instruction) -> None:
 
 def call_far(cpu: Cpu, instruction: Instruction) -> None:
     """CALL ptr16:32 and CALL m16:32, through a call gate perhaps to an inner ring."""
-    target = _resolve(cpu, *_pointer(cpu, instruction), call=True)
+    selector, offset = _pointer(cpu, instruction)
+    if not cpu.protected:
+        real_mode.call(cpu, selector, offset, instruction.operand_size, next_eip(cpu, instruction))
+        return
+    target = _resolve(cpu, selector, offset, call=True)
     code, gate = target.code, target.gate
     size = instruction.operand_size if gate is None else gate.size
     frame = [cpu.segments[r.CS].selector, next_eip(cpu, instruction)]
@@ -96,23 +106,27 @@ def retf(cpu: Cpu, instruction: Instruction) -> None:
     released = read_operand(cpu, instruction, instruction.operands[0]) if instruction.operands else 0
     eip = cpu.stack_load(cpu.esp, size)
     selector = cpu.stack_load(cpu.esp + size, size) & 0xFFFF
-    _return(cpu, "retf", eip, selector, size, 2 * size, released)
+    if cpu.protected:
+        _return(cpu, "retf", eip, selector, size, 2 * size, released)
+    else:
+        real_mode.return_to(cpu, selector, eip, 2 * size + released, _SAME_RING)
 
 
 def iret(cpu: Cpu, instruction: Instruction) -> None:
     """IRET and IRETD, to the same ring or an outer one."""
     size = instruction.operand_size
-    if cpu.system_flags & r.EFLAGS_NT:
+    require_iopl_of_task(cpu)
+    protected = cpu.protected
+    if protected and cpu.system_flags & r.EFLAGS_NT:
         raise Unimplemented(
             Message(N_("IRET with NT set returns to another task, and task switches are not implemented"))
         )
     eip = cpu.stack_load(cpu.esp, size)
     selector = cpu.stack_load(cpu.esp + size, size) & 0xFFFF
     flags = cpu.stack_load(cpu.esp + 2 * size, size)
-    if size == 4 and flags & r.EFLAGS_VM and cpu.cpl == 0:
-        raise Unimplemented(
-            Message(N_("IRET with VM set enters virtual-8086 mode, which is not implemented"))
-        )
+    if size == 4 and flags & r.EFLAGS_VM and cpu.cpl == 0 and protected:
+        _enter_virtual_8086(cpu, eip, selector, flags)
+        return
     changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
     if size == 4:
         # RF would be clear again after the next instruction, and no breakpoint is there to be suppressed.
@@ -121,16 +135,33 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
         changed |= r.EFLAGS_IF
     if cpu.cpl == 0:
         changed |= r.EFLAGS_IOPL
-        if size == 4:
+        if size == 4 and protected:
             changed |= r.EFLAGS_VIF | r.EFLAGS_VIP
     new_flags = cpu.eflags & ~changed | flags & changed
-    _return(cpu, "iret", eip, selector, size, 3 * size, 0, new_flags)
+    if protected:
+        _return(cpu, "iret", eip, selector, size, 3 * size, 0, new_flags)
+    else:
+        real_mode.return_to(cpu, selector, eip, 3 * size, "iret_same", new_flags)
+
+
+def _enter_virtual_8086(cpu: Cpu, eip: int, selector: int, flags: int) -> None:
+    """IRETD from ring 0 to a virtual-8086 task, with all its segment registers on the stack."""
+    esp, ss, es, ds, fs, gs = (cpu.stack_load(cpu.esp + 4 * index, 4) for index in range(3, 9))
+    if eip > virtual_segment(selector).limit:
+        raise Fault(vectors.GP, 0)
+    cpu.charge("iret_outer")
+    cpu.eflags = flags & ~r.EFLAGS_RF
+    cpu.eip, cpu.esp = eip, esp
+    for index, value in ((r.SS, ss), (r.ES, es), (r.DS, ds), (r.FS, fs), (r.GS, gs)):
+        cpu.set_segment(index, virtual_segment(value & 0xFFFF))
+    cpu.set_code_segment(virtual_segment(selector), 3)
+    _tell(cpu, events.RETURNED, "iret")
 
 
 def sysenter(cpu: Cpu, instruction: Instruction) -> None:
     """SYSENTER: to ring 0 by the three MSRs, with no look at any table."""
     selector, esp, eip = cpu.sysenter
-    if d.is_null(selector):
+    if d.is_null(selector) or not cpu.cr0 & r.CR0_PE:
         raise Fault(vectors.GP, 0)
     cpu.charge("sysenter")
     cpu.system_flags &= ~(r.EFLAGS_IF | r.EFLAGS_VM | r.EFLAGS_RF)
@@ -141,7 +172,7 @@ def sysenter(cpu: Cpu, instruction: Instruction) -> None:
 
 def sysexit(cpu: Cpu, instruction: Instruction) -> None:
     """SYSEXIT: to ring 3 at EDX, with the stack at ECX."""
-    if cpu.cpl or d.is_null(cpu.sysenter[0]):
+    if cpu.cpl or d.is_null(cpu.sysenter[0]) or not cpu.cr0 & r.CR0_PE:
         raise Fault(vectors.GP, 0)
     cpu.charge("sysenter")
     cpu.esp, cpu.eip = cpu.ecx, cpu.edx
