@@ -12,6 +12,7 @@ from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.events import Event, Payload
 from vizapp.machine.features import Features
+from vizapp.machine.hot_blocks import HotBlocks
 from vizapp.machine.identity import FEATURE_APIC, Identity
 from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
 from vizapp.machine.memory import PhysicalMemory
@@ -67,6 +68,7 @@ class Hardware:
         if features is not None:
             identity = self._equip(features, identity)
         self.code = CodeCache(self.memory, self.mmu)
+        self.blocks = HotBlocks(self.memory, self.mmu, self.code, self.meter)
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
@@ -99,6 +101,7 @@ class Hardware:
     def marks(self, marks: Mapping[Linear, str]) -> None:
         self.code.marks = marks
         self.code.unlink()
+        self.blocks.forget()
 
     @property
     def on_access(self) -> Callable[[Place, int, int, bool], None] | None:

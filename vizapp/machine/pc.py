@@ -19,7 +19,7 @@ from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
-from vizapp.machine.code_cache import MARKED, PRICED, REPEATED, SYSTEM, Decoded
+from vizapp.machine.code_cache import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.doors import Door, PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
@@ -30,6 +30,7 @@ from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.messages import N_, Message
 
 DR6_BS = 1 << 14
+_WORTH_A_VIEW = 8  # steps
 
 
 class Pc(Hardware):
@@ -61,6 +62,7 @@ class Pc(Hardware):
         self.stopped: tuple[str, Message] | None = None
         self.phase: str | None = None
         self.doors: dict[HostPhysical, Door] = {}
+        self.blocks.doors = self.doors
         self.monitor: PhaseRunner | None = None
         self.pause_requested = False
         self.on_retired: Callable[[Pc], None] | None = None
@@ -148,6 +150,7 @@ class Pc(Hardware):
         self.meter.load(saved["meter"])
         self.board.load(saved["board"])
         self.code.revalidate()
+        self.blocks.revalidate()
         self._left = None
 
     def _turn(self, last: int, cycle: int, instruction: int) -> None:
@@ -174,7 +177,8 @@ class Pc(Hardware):
         elif cpu.halted:
             self._wait()
         else:
-            self._execute(last, min(cycle, self.board.clock.due), instruction)
+            due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
+            self._execute(last, due, instruction)
 
     def _execute(self, last: int, due: int, until_instruction: int) -> None:
         """Run instructions until a bound is reached or one changes how to go on."""
@@ -195,8 +199,23 @@ class Pc(Hardware):
             found = self._arrive()
             if found is None:
                 return
+        # Whoever watches each instruction sees each; few steps are not worth a look at what is compiled.
+        view = self.blocks.view(cpu) if retired is None and last - self.position >= _WORTH_A_VIEW else None
+        at_branch = found is None
         while True:
             eip = cpu.eip
+            if at_branch and view is not None:
+                at_branch = False
+                link = self.blocks.arrive(view, eip)
+                if link is not None:
+                    position = self.blocks.run(view, link, cpu, self.position, last, due)
+                    if position != self.position:
+                        if guest:
+                            self.instructions += position - self.position
+                        self.position = position
+                        if position >= last or meter.cycles >= due:
+                            return
+                        continue
             try:
                 run, price, kind, _ = found or hot[eip]
             except KeyError:
@@ -208,7 +227,9 @@ class Pc(Hardware):
             if stepping:
                 cpu.single_step = True  # before: an INT clears it
             run(cpu)
-            if kind:
+            if kind & BRANCH:
+                at_branch = True
+            if kind & ~BRANCH:
                 if self._retire(kind, price, eip, guest):
                     last = self.position
             else:

@@ -1,0 +1,438 @@
+"""Running compiled blocks is the same as stepping: at every stop, in every respect that can be seen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.machine.bench import CODE, DATA, HANDLERS, Bench, data_selector
+from vizapp.isa import descriptors as d
+from vizapp.isa.addresses import HostPhysical, Linear
+from vizapp.isa.registers import DS, ES, SS
+from vizapp.isa.vectors import GP, PF
+from vizapp.machine import hot_blocks
+from vizapp.machine.segments import state_of
+
+COUNT = 0xFFFF_FFFF
+DEVICE = 0x30000
+
+
+@pytest.fixture(autouse=True)
+def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small programs are to be compiled too."""
+    monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
+
+
+def state(bench: Bench) -> dict[str, Any]:
+    """Everything that a step leaves behind."""
+    saved = bench.pc.save()
+    saved["memory"] = bench.memory.digest()
+    saved["rows"] = bench.pc.meter.rows()
+    saved["eflags"] = bench.cpu.eflags
+    saved["events"] = list(bench.events)
+    return saved
+
+
+def in_blocks(bench: Bench) -> int:
+    """How many compiled blocks there are."""
+    frames = bench.pc.blocks._frames.values()
+    return sum(compiled is not None for blocks in frames for compiled in blocks.values())
+
+
+def stepped(bench: Bench, steps: int) -> None:
+    """The reference: one at a time."""
+    for _ in range(steps):
+        bench.pc.step()
+
+
+def compare(make: Callable[[], Bench], total: int, seed: int = 1, parts: int = 12) -> Bench:
+    """Run ``make`` in stretches of random length beside one that is stepped."""
+    chance = random.Random(seed)
+    fast, slow = make(), make()
+    stops = sorted(chance.randrange(1, total) for _ in range(parts))
+    for stop in [*stops, total]:
+        fast.pc.run(max_steps=stop - fast.pc.position)
+        stepped(slow, stop - slow.pc.position)
+        assert state(fast) == state(slow)
+    return fast
+
+
+PROGRAMS = {
+    "a loop in registers": """
+        mov ecx, 400
+    .1: add eax, ecx
+        xor edx, eax
+        adc ebx, edx
+        lea esi, [eax + edx * 2 + 4]
+        dec ecx
+        jnz .1
+        hlt
+    """,
+    "copying bytes, words and double words": """
+        mov esi, 0x20000
+        mov edi, 0x30001
+        mov ecx, 300
+    .1: mov al, [esi]
+        mov [edi], al
+        mov bx, [esi + 1]
+        add [edi + 3], bx
+        mov edx, [esi + ecx]
+        xor [edi + ecx * 4], edx
+        inc esi
+        add edi, 5
+        dec ecx
+        jnz .1
+        hlt
+    """,
+    "across pages": """
+        mov esi, 0x20f00
+        mov ecx, 400
+    .1: add dword [esi], 0x01020304
+        mov ax, [esi + 0x1001]
+        push dword [esi + 2]
+        pop ebx
+        inc esi
+        loop .1
+        hlt
+    """,
+    "calls": """
+        mov ecx, 9
+    .1: mov eax, 7
+        call .fib
+        dec ecx
+        jnz .1
+        hlt
+    .fib:
+        cmp eax, 2
+        jb .end
+        push eax
+        dec eax
+        call .fib
+        xchg eax, [esp]
+        sub eax, 2
+        call .fib
+        pop edx
+        add eax, edx
+    .end:
+        ret
+    """,
+    "flags that live on": """
+        mov ecx, 500
+    .1: mov eax, ecx
+        shl eax, cl
+        rcr eax, 3
+        inc eax
+        setc bl
+        cmovo edx, eax
+        bt eax, 3
+        adc esi, 0
+        cmp eax, 0x4000
+        jle .2
+        neg eax
+        sar al, 1
+    .2: sbb edi, eax
+        mul ecx
+        test al, 5
+        jpe .3
+        pushf
+        pop ebp
+    .3: loop .1
+        hlt
+    """,
+    "faults in the middle": """
+        mov ecx, 300
+    .1: mov eax, ecx
+        mov edx, 0
+        mov ebx, ecx
+        and ebx, 7
+        div ebx
+        add esi, eax
+        dec ecx
+        jnz .1
+        hlt
+    """,
+    "changing itself": """
+        mov ecx, 300
+    .1: add eax, 1
+        inc byte [.1 + 2]
+        test cl, 15
+        jnz .2
+        nop
+    .2: add ebx, eax
+        dec ecx
+        jnz .1
+        hlt
+    """,
+    "data beside code": """
+        mov ecx, 300
+    .1: add [.data], ecx
+        mov eax, [.data]
+        dec ecx
+        jnz .1
+        hlt
+    .data: dd 0
+    """,
+    "strings": """
+        mov edx, 60
+    .1: mov esi, 0x20000
+        mov edi, 0x21000
+        mov ecx, 13
+        rep movsb
+        std
+        lodsb
+        stosw
+        scasd
+        cmpsb
+        cld
+        dec edx
+        jnz .1
+        hlt
+    """,
+    "16-bit parts": """
+        mov cx, 500
+    .1: add ax, cx
+        mov bh, al
+        add bl, ah
+        xchg al, bh
+        movzx edx, bx
+        movsx esi, bl
+        o16 push si
+        o16 pop di
+        pusha
+        popa
+        dec cx
+        jnz .1
+        hlt
+    """,
+    "the timer": """
+        mov al, 0x11
+        out 0x20, al
+        mov al, 0x20
+        out 0x21, al
+        mov al, 4
+        out 0x21, al
+        mov al, 1
+        out 0x21, al
+        mov al, 0
+        out 0x21, al
+        mov al, 0x34
+        out 0x43, al
+        mov al, 37
+        out 0x40, al
+        mov al, 0
+        out 0x40, al
+        sti
+        mov ecx, 3000
+    .1: add eax, ecx
+        mov [0x20000 + ecx], al
+        dec ecx
+        jnz .1
+        cli
+        hlt
+    """,
+}
+
+
+MAKE_PRESENT = """
+    push eax
+    mov eax, cr2
+    shr eax, 12
+    or dword [0x6000 + eax * 4], 7
+    shl eax, 12
+    invlpg [eax]
+    pop eax
+    add esp, 4
+    iret
+"""
+
+
+def bench_of(source: str, ring: int = 0) -> Bench:
+    """With handlers that return: of #DE to behind the division, of the timer with an end of interrupt."""
+    bench = Bench("start:\n" + source, ring)
+    bench.memory.load(HostPhysical(DATA), bytes(range(256)) * 16)
+    bench.memory.load(HostPhysical(HANDLERS), bytes.fromhex("83 04 24 02 cf"))  # add dword [esp], 2; iret
+    bench.memory.load(HostPhysical(HANDLERS + 16 * 0x20), bytes.fromhex("50 b0 20 e6 20 58 cf"))
+    return bench
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_blocks_are_the_same_as_steps(name: str, seed: int) -> None:
+    fast = compare(lambda: bench_of(PROGRAMS[name]), 2400, seed)
+    assert bool(in_blocks(fast)) == (name != "changing itself")
+
+
+def test_the_meter_adds_up_while_blocks_run() -> None:
+    bench = bench_of(PROGRAMS["a loop in registers"])
+    bench.pc.run(max_steps=1000)
+    assert in_blocks(bench)
+    assert sum(row.times for row in bench.pc.meter.rows()) == bench.pc.meter.cycles == 1000
+    assert sum(bench.pc.meter.by_purpose().values()) == 1000
+
+
+def test_a_saved_machine_goes_on_alike() -> None:
+    bench = bench_of(PROGRAMS["calls"])
+    bench.pc.run(max_steps=700)
+    saved, count = bench.pc.save(), len(bench.events)
+    bench.pc.run(max_steps=700)
+    first = state(bench)
+    bench.pc.load(saved)
+    del bench.events[count:]
+    bench.pc.run(max_steps=700)
+    assert state(bench) == first
+
+
+def test_no_block_survives_other_bytes() -> None:
+    bench = bench_of(PROGRAMS["a loop in registers"])
+    saved = bench.pc.save()
+    bench.pc.run(max_steps=500)
+    bench.assemble("start: sub eax, ecx\n jmp start")
+    bench.cpu.eip = CODE
+    before = bench.cpu.eax
+    bench.pc.run(max_steps=1)
+    assert bench.cpu.eax == before - bench.cpu.ecx & COUNT
+    bench.pc.load(saved)
+    assert bench.pc.position == 0
+    bench.pc.run(max_steps=500)
+    other = bench_of(PROGRAMS["a loop in registers"])
+    stepped(other, 500)
+    assert bench.cpu.eax == other.cpu.eax
+
+
+def test_page_faults_and_marks_of_use_come_where_they_do_in_steps() -> None:
+    source = """
+        mov ecx, 900
+        mov esi, 0x20000
+    .1: add [esi], ecx
+        mov eax, [esi + 0x800]
+        add esi, 64
+        cmp esi, 0x30000
+        jb .2
+        mov esi, 0x20000
+    .2: dec ecx
+        jnz .1
+        hlt
+    """
+
+    def make() -> Bench:
+        bench = bench_of(source, 3)
+        bench.turn_on_paging()
+        bench.page(0x23000, 5)  # not to be written
+        bench.page(0x27000, 6)  # absent
+        bench.assemble("jmp 0xa000", HANDLERS + 16 * PF)
+        bench.assemble(MAKE_PRESENT, 0xA000)
+        return bench
+
+    fast = compare(make, 3000)
+    assert in_blocks(fast)
+    assert any(event.kind == "ExceptionDelivered" for event in fast.events)
+
+
+def test_loads_of_cr3_and_evictions_change_nothing() -> None:
+    """Every pass flushes the translation buffer, and touches more pages than it holds every few."""
+    source = """
+        mov ecx, 300
+        mov esi, 0x20000
+        mov ebx, cr3
+    .1: mov edx, 9
+    .2: add [esi], edx
+        add esi, 0x1000
+        and esi, 0x7ffff
+        or esi, 0x20000
+        dec edx
+        jnz .2
+        test cl, 3
+        jnz .3
+        mov cr3, ebx
+    .3: dec ecx
+        jnz .1
+        hlt
+    """
+
+    def make() -> Bench:
+        bench = bench_of(source)
+        bench.turn_on_paging()
+        return bench
+
+    assert in_blocks(compare(make, 6000))
+
+
+def test_a_short_segment_is_kept_to() -> None:
+    """A ring-1 kernel below a monitor's pages: the last byte is in reach, the next one is #GP or #SS."""
+    source = """
+        mov ecx, 500
+    .1: mov eax, ecx
+        and eax, 63
+        mov esi, [0x3ffc0 + eax]
+        push eax
+        pop ebx
+        dec ecx
+        jnz .1
+    """
+
+    def make() -> Bench:
+        bench = Bench("start:\n" + source, 1)
+        short = state_of(data_selector(1), d.segment(0, 0x3FFFF, d.DATA_READ_WRITE, 1))
+        for index in (ES, SS, DS):
+            bench.cpu.set_segment(index, short)
+        bench.cpu.esp = 0x3F000
+        # The handler, in ring 0, returns behind the load.
+        bench.assemble("jmp 0xa000", HANDLERS + 16 * GP)
+        bench.assemble("mov eax, [0x40000]\n add esp, 4\n add dword [esp], 6\n iret", 0xA000)
+        return bench
+
+    fast = compare(make, 2500)
+    assert in_blocks(fast)
+    assert sum(event.kind == "ExceptionDelivered" for event in fast.events) > 10
+
+
+def test_marks_are_passed_where_they_stand() -> None:
+    def make() -> Bench:
+        bench = bench_of(PROGRAMS["a loop in registers"])
+        bench.pc.marks = {Linear(CODE + 7): "xor"}
+        return bench
+
+    fast = compare(make, 1500)
+    assert sum(event.kind == "MarkPassed" for event in fast.events) > 200
+
+
+def test_whoever_watches_instructions_sees_each() -> None:
+    bench = bench_of(PROGRAMS["calls"])
+    bench.pc.run(max_steps=500)
+    seen: list[int] = []
+    bench.pc.on_retired = lambda pc: seen.append(pc.position)
+    bench.pc.run(max_steps=50)
+    assert seen == list(range(500, 550))
+
+
+def test_a_device_that_is_read_and_written_is_asked_each_time() -> None:
+    source = """
+        mov ecx, 100
+    .1: mov eax, [0x30000]
+        add edx, eax
+        mov [0x30004], edx
+        dec ecx
+        jnz .1
+        hlt
+    """
+
+    class Counter:
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        def read(self, address: int, size: int) -> int:
+            self.seen.append(address)
+            return len(self.seen)
+
+        def write(self, address: int, size: int, value: int) -> None:
+            self.seen.append(value)
+
+    def make() -> Bench:
+        bench = Bench("start:\n" + source)
+        bench.pc.mmu.mmio.register(HostPhysical(DEVICE), 0x1000, Counter())
+        return bench
+
+    compare(make, 400)
