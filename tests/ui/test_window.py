@@ -11,7 +11,7 @@ from vizapp.messages import Message, Translator
 from vizapp.session.protocol import Opened, Step
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import Choices
-from vizapp.ui.picture import save_widget
+from vizapp.ui.picture_files import save_widget
 from vizapp.ui.player import Player
 from vizapp.ui.selection import Selection
 from vizapp.ui.stage_panel import StagePanel

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizapp.cli.output import Output
     from vizapp.experiment.execution import Run
 
-PICTURES = (".png", ".svg")
+PICTURES = (".png", ".svg", ".pdf")
 TEXTS = (".csv", ".json")
 
 

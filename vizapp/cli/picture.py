@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vizapp.session.protocol import Command
     from vizapp.session.scenario import Scenario
 
-SUFFIXES = (".png", ".svg")
+SUFFIXES = (".png", ".svg", ".pdf", ".gif")
 SMALLEST, LARGEST = 320, 8000
 
 

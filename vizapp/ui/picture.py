@@ -1,4 +1,4 @@
-"""Pictures of the views, to PNG or SVG files, with or without a display.
+"""Pictures of the views, to files, with or without a display.
 
 Sessions run in this process and to their end; what they tell is fed to the same views that the window has.
 """
@@ -11,9 +11,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from PySide6.QtCore import QPoint, QRect, QSettings, QSize, Qt, QTemporaryDir
-from PySide6.QtGui import QPainter
-from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtCore import (
+    QMessageLogContext,
+    QSettings,
+    QSize,
+    Qt,
+    QTemporaryDir,
+    QtMsgType,
+    qInstallMessageHandler,
+)
 from PySide6.QtWidgets import QApplication
 
 from vizapp.errors import VizappError
@@ -24,6 +30,7 @@ from vizapp.session.session import Session
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
 from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.picture_files import check_suffix, save_film, save_widget
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.window import Window
@@ -31,15 +38,12 @@ from vizapp.ui.window import Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PySide6.QtWidgets import QWidget
-
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.protocol import Command
     from vizapp.session.scenario import Scenario
 
 VIEWS = ("step", "stage", "compare")
-SUFFIXES = (".png", ".svg")
-_PIXELS_AN_INCH = 96  # as CSS has it, so that the picture is as large as the window
+FILM_EVENTS = 24  # pictures of a GIF: one an event, from the opening on
 _STRIDE = 2000  # steps between two points of a curve
 
 
@@ -50,12 +54,21 @@ class Recording(NamedTuple):
     events: EventBatch
     frame: Frame
     progress: tuple[Progress, ...]
+    film: tuple[Frame, ...] = ()
 
 
 def record(
-    scenario: Scenario, opening: Sequence[Command] = (), *, checked: bool = False, seconds: float = 30.0
+    scenario: Scenario,
+    opening: Sequence[Command] = (),
+    *,
+    checked: bool = False,
+    film: int = 0,
+    seconds: float = 30.0,
 ) -> Recording:
-    """Run a scenario for at most ``seconds``; then ``opening`` moves the cursor, else it stays at the end."""
+    """Run a scenario for at most ``seconds``; then ``opening`` moves the cursor, else it stays at the end.
+
+    ``film`` is how many events from there on get a frame each.
+    """
     session = Session(scenario, lockstep=checked)
     points: list[Progress] = []
     deadline = time.monotonic() + seconds
@@ -69,7 +82,11 @@ def record(
         while motion is not None and not motion.advance():
             pass
     opened = Opened(scenario.technique, session.title, session.stage)
-    return Recording(opened, session.events(), session.frame(), tuple(points))
+    frame = session.frame()
+    following: list[Frame] = []
+    while len(following) < film and not session.timeline.at_end:
+        following.append(session.next_event())
+    return Recording(opened, session.events(), frame, tuple(points), tuple(following))
 
 
 def render(
@@ -83,7 +100,9 @@ def render(
     language: str = "en",
     opening: Sequence[Command] = OPENING,
 ) -> None:
-    """Draw a view of a scenario, with others racing beside it, to a PNG or SVG file.
+    """Draw a view of a scenario, with others racing beside it, to a PNG, SVG, PDF or GIF file.
+
+    A GIF is a film: from the opening on, one picture an event.
 
     Args:
         view: one of ``VIEWS``; ``compare`` draws the race alone.
@@ -98,7 +117,7 @@ def render(
     Raises:
         VizappError: the file's ending, or the file itself.
     """
-    _check_suffix(Path(file))
+    film = FILM_EVENTS if check_suffix(Path(file)) == ".gif" and view != "compare" else 0
     application = offscreen_application()
     appearance = Appearance(application, assets(), theme)
     appearance.change(motion=False)
@@ -117,8 +136,10 @@ def render(
         Selection(scenario.image.name, scenario.technique, scenario.processor, scenario.virtualizable)
     )
     application.processEvents()
+    recording = None
     if view != "compare":
-        _feed_steps(window, record(scenario, opening, checked=True))
+        recording = record(scenario, opening, checked=True, film=film)
+        _feed_steps(window, recording)
     if view != "stage":
         _feed_race(window, race)
     if view == "compare":
@@ -127,7 +148,15 @@ def render(
         window.present(True)
     for _ in range(3):  # layouts settle, then what they hide and show
         application.processEvents()
-    save_widget(window, file)
+    if recording is not None and film:
+        images = [window.grab().toImage()]
+        for frame in recording.film:
+            window.steps.show_frame(frame)
+            application.processEvents()
+            images.append(window.grab().toImage())
+        save_film(images, file)
+    else:
+        save_widget(window, file)
     window.close()
 
 
@@ -163,35 +192,14 @@ def offscreen_application() -> QApplication:
     if isinstance(existing, QApplication):
         return existing
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    qInstallMessageHandler(_say)
     return QApplication(sys.argv[:1])
 
 
-def save_widget(widget: QWidget, file: str | Path) -> None:
-    """Render a widget to ``file``, PNG or SVG by its ending."""
-    path = Path(file)
-    if _check_suffix(path) == ".png":
-        if not widget.grab().save(str(path)):
-            raise VizappError(Message(N_("cannot write {file}"), {"file": str(path)}))
-        return
-    generator = QSvgGenerator()
-    generator.setFileName(str(path))
-    generator.setResolution(_PIXELS_AN_INCH)
-    generator.setSize(widget.size())
-    generator.setViewBox(QRect(QPoint(0, 0), widget.size()))
-    generator.setTitle("vizapp")
-    with QPainter() as painter:
-        if not painter.begin(generator):
-            raise VizappError(Message(N_("cannot write {file}"), {"file": str(path)}))
-        widget.render(painter, QPoint(0, 0))
-
-
-def _check_suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise VizappError(
-            Message(N_("pictures are .png or .svg, not {ending}"), {"ending": suffix or str(path)})
-        )
-    return suffix
+def _say(kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
+    """Pass on what Qt says, but not that a platform without windows has no window manager to talk to."""
+    if kind is not QtMsgType.QtDebugMsg and "propagateSizeHints" not in text:
+        print(text, file=sys.stderr)
 
 
 def _no_session(*_: object) -> NoReturn:

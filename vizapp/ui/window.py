@@ -113,7 +113,7 @@ class Window(QMainWindow):
         player.frame_changed.connect(steps.show_frame)
         player.events_changed.connect(steps.show_events)
         player.run_changed.connect(steps.show_run_state)
-        player.failed.connect(lambda message: self.banner.say(message, restart=False))
+        player.failed.connect(self._show_failure)
         player.died.connect(self._show_death)
         overhead = steps.panel(OverheadPanel)
         for show in (overhead, self.comparison):
@@ -198,8 +198,13 @@ class Window(QMainWindow):
         self.steps.clear()
         self.setWindowTitle(f"{selection.guest} – {self.header.processor.text()} – vizapp")
 
+    def _show_failure(self, message: Message) -> None:
+        if not self.lessons.failing:
+            self.banner.say(message, restart=False)
+
     def _show_death(self, message: Message) -> None:
-        self.banner.say(message, restart=True)
+        if not self.lessons.failing:
+            self.banner.say(message, restart=True)
         self.steps.panel(StagePanel).show_lost()
 
     def _show_compare(self, shown: bool) -> None:
@@ -242,10 +247,16 @@ class Window(QMainWindow):
         """Only stage and sentence in large type, or everything again."""
         if presenting:
             self.header.compare.setChecked(False)
-        self.header.setVisible(not presenting)
-        self.steps.set_presenting(presenting)
         scale = float(self._settings.value("scale", 1.0))  # type: ignore[arg-type]
-        self._restyle(self._appearance.change(scale=scale * 1.4 if presenting else scale))
+        # Large type and every panel at once would make the window grow: large last, and small again first.
+        if presenting:
+            self.header.setVisible(False)
+            self.steps.set_presenting(True)
+            self._restyle(self._appearance.change(scale=scale * 1.4))
+        else:
+            self._restyle(self._appearance.change(scale=scale))
+            self.header.setVisible(True)
+            self.steps.set_presenting(False)
 
     def _restyle(self, look: Look) -> None:
         self.header.restyle(look)
@@ -329,7 +340,7 @@ class Window(QMainWindow):
 
     def save_picture(self, file: str) -> None:
         """Render the window's content to a PNG or SVG file."""
-        from vizapp.ui.picture import save_widget
+        from vizapp.ui.picture_files import save_widget
 
         save_widget(self, file)
 
