@@ -182,6 +182,46 @@ def test_control_registers_are_the_domains():
     assert run.word(run.at("shared_info") + abi.VCPU_CR2) == 0x777
 
 
+FORCED_CPUID = """
+        mov eax, {leaf}
+        cpuid
+        mov esi, edx
+        mov eax, {leaf}
+        ud2
+        db "xen"
+        cpuid
+"""
+
+
+def test_a_forced_cpuid_answers_for_the_domain():
+    run = Run(kernel(FORCED_CPUID.format(leaf=1) + "mov [results], edx\nmov [results + 4], esi\nSTOP")).run()
+    forced, plain = run.words("results", 2)
+    assert forced == plain & ~0x280E
+    assert forced != plain
+    (done,) = run.kinds(events.INSTRUCTION_EMULATED)
+    assert (done.cause, done.source.ring) == ("cpuid", 1)
+
+
+def test_an_application_may_force_cpuid_too():
+    run = Run(kernel("", application=FORCED_CPUID.format(leaf=0) + "int 0x81")).run()
+    assert run.word("vector") == 0x81
+    assert [event.source.ring for event in run.kinds(events.INSTRUCTION_EMULATED)] == [3]
+
+
+def test_the_time_stamp_can_be_read_as_an_msr():
+    body = """
+        mov ecx, 0x10
+        rdmsr
+        mov esi, eax
+        rdtsc
+        sub eax, esi
+        mov [results], eax
+        STOP
+    """
+    run = Run(kernel(body)).run()
+    assert 0 < run.word("results") < 5000
+
+
 @pytest.mark.parametrize(
     "instruction",
     ["hlt", "lgdt [results]", "lidt [results]", "invlpg [results]", "in al, 0x60", "out 0x80, al", "outsb",

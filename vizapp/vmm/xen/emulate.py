@@ -1,6 +1,9 @@
 """What becomes of a privileged instruction in ring 1: the few that Xen emulates, and why not the others.
 
-Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op.
+CPUID is not privileged, and answers for the machine. A ported program that wants the answer for its domain
+writes it behind UD2 and the letters "xen", and so makes it trap.
+
+Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op and emulate_forced_invalid_op.
 """
 
 from __future__ import annotations
@@ -8,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import registers as r
-from vizapp.isa.descriptors import ERROR_IDT, unpack
+from vizapp.isa.addresses import M32
+from vizapp.isa.descriptors import ERROR_IDT, SELECTOR_RPL, unpack
+from vizapp.machine import identity
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.ports import PortBus
@@ -28,6 +33,10 @@ IGNORED: Final = frozenset({"cli", "sti", "wbinvd", "invd"})
 EMULATED: Final = IGNORED | {
     "clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug",
 }  # fmt: skip
+
+FORCED_CPUID: Final = b"\x0f\x0bxen\x0f\xa2"  # ud2; "xen"; cpuid
+# Of leaf 1, EDX: VME, DE, PSE, PGE and SEP, what a guest kernel would need CR4 or ring 0 for.
+_HIDDEN: Final = 1 << 1 | identity.FEATURE_DE | 1 << 3 | identity.FEATURE_PGE | identity.FEATURE_SEP
 
 _TABLES: Final = N_(
     "descriptor tables belong to the hypervisor; a ported kernel uses set_trap_table and set_gdt"
@@ -111,7 +120,7 @@ def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
 def virtual_cpu(xen: Hypervisor) -> Cpu:
     """A processor with the guest's state, in the ring that the guest kernel would have without Xen."""
     frame = xen.frame
-    cpu = Cpu(xen.space, PortBus(), identity=xen.pc.cpu.identity)
+    cpu = Cpu(xen.space, PortBus(), identity=xen.pc.cpu.identity, tsc=xen.pc.cpu.tsc)
     set_general(cpu, frame.general())
     cpu.eip, cpu.eflags = frame.eip, frame.eflags
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = controls(xen)
@@ -120,6 +129,24 @@ def virtual_cpu(xen: Hypervisor) -> Cpu:
     code = unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
     cpu.set_code_segment(SegmentState(frame.cs, *code), 0)
     return cpu
+
+
+def is_forced_cpuid(xen: Hypervisor) -> bool:
+    """Whether the guest's #UD asks for the CPUID of the domain."""
+    frame = xen.frame
+    try:
+        return xen.space.fetch(frame.eip, len(FORCED_CPUID), frame.cs & SELECTOR_RPL == 3) == FORCED_CPUID
+    except Fault:
+        return False
+
+
+def forced_cpuid(xen: Hypervisor) -> None:
+    """Answer it."""
+    frame = xen.frame
+    asked = frame.eax
+    frame.eax, frame.ebx, frame.ecx, features = xen.pc.cpu.identity.leaf(asked)
+    frame.edx = features & ~_HIDDEN if asked == 1 else features
+    frame.eip = frame.eip + len(FORCED_CPUID) & M32
 
 
 def trapped_instruction(cpu: Cpu) -> Instruction | None:

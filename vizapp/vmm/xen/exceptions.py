@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.descriptors import ERROR_EXT, ERROR_IDT, SELECTOR_RPL
-from vizapp.isa.registers import CS
 from vizapp.machine import events
 from vizapp.messages import N_, Message
 from vizapp.vmm.xen import abi, emulate
@@ -20,6 +19,7 @@ from vizapp.vmm.xen.places import HYPERVISOR, KERNEL, PLACES
 from vizapp.vmm.xen.views import guest_read
 
 if TYPE_CHECKING:
+    from vizapp.machine.places import Place
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 _INT_BYTES: Final = 2
@@ -32,6 +32,8 @@ def exception(xen: Hypervisor) -> str:
     vector, error, ring = frame.entry_vector, frame.error_code, frame.cs & SELECTOR_RPL
     if vector == vectors.PF:
         xen.fault_address = xen.pc.cpu.cr2
+    if vector == vectors.UD and emulate.is_forced_cpuid(xen):
+        return "emulate"
     if vector == vectors.GP:
         if error & (ERROR_IDT | ERROR_EXT) == ERROR_IDT:
             _software_interrupt(xen, error >> 3, ring)
@@ -52,9 +54,14 @@ def _software_interrupt(xen: Hypervisor, vector: int, ring: int) -> None:
         xen.trap = Trap(vectors.GP, xen.frame.error_code)
 
 
-def emulate_privileged(xen: Hypervisor) -> str:
-    """A privileged instruction of the guest kernel: done for it, or handed back as its #GP."""
+def emulate_instruction(xen: Hypervisor) -> str:
+    """An instruction that trapped: done for the guest, or handed back as its #GP."""
     xen.pay("emulate")
+    if xen.frame.entry_vector == vectors.UD:
+        address, place = xen.frame.eip, PLACES[xen.frame.cs & SELECTOR_RPL]
+        emulate.forced_cpuid(xen)
+        _emulated(xen, "cpuid", address, emulate.FORCED_CPUID, place)
+        return "events"
     xen.trap = Trap(vectors.GP, 0)
     cpu = emulate.virtual_cpu(xen)
     address = cpu.eip
@@ -68,12 +75,14 @@ def emulate_privileged(xen: Hypervisor) -> str:
     except RefusedError as refusal:
         xen.refused(instruction.mnemonic, refusal)
         return "bounce"
-    xen.pc.count_emulated(Linear(cpu.segments[CS].base + address & M32))
-    payload: dict[str, int | str] = {
-        "mnemonic": instruction.mnemonic, "address": address, "bytes": instruction.raw.hex(" "),
-    }  # fmt: skip
-    xen.pc.emit(events.INSTRUCTION_EMULATED, instruction.mnemonic, payload, KERNEL, HYPERVISOR)
+    _emulated(xen, instruction.mnemonic, address, instruction.raw, KERNEL)
     return "events"
+
+
+def _emulated(xen: Hypervisor, mnemonic: str, address: int, code: bytes, place: Place) -> None:
+    xen.pc.count_emulated(Linear(address))  # the code segments of guests begin at 0
+    payload: dict[str, int | str] = {"mnemonic": mnemonic, "address": address, "bytes": code.hex(" ")}
+    xen.pc.emit(events.INSTRUCTION_EMULATED, mnemonic, payload, place, HYPERVISOR)
 
 
 def bounce_trap(xen: Hypervisor) -> str | None:

@@ -214,7 +214,7 @@ PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
     "hypercall": hypercall,
     "continue": serve,
     "exception": exceptions.exception,
-    "emulate": exceptions.emulate_privileged,
+    "emulate": exceptions.emulate_instruction,
     "bounce": exceptions.bounce_trap,
     "interrupt": interrupt,
     "events": look_for_events,
