@@ -141,6 +141,16 @@ def test_presenting_keeps_the_lesson_beside_the_stage(window, lesson):
     assert shown(window) == {"stage", "lesson"}
     window.obey("leave")
     assert "code" in shown(window)
+    window.resize(1280, 720)
+    window.obey("present")
+    window.lessons.close()
+    assert shown(window) == {"stage"}
+    window.lessons.open(lesson, 0)
+    assert shown(window) == {"stage", "lesson"}
+    window.lessons.close()
+    window.obey("leave")
+    assert "code" in shown(window)
+    assert "lesson" not in shown(window)
 
 
 def test_the_menu_lists_lessons_by_number_and_title(window, lesson):

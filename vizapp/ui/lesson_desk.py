@@ -84,11 +84,14 @@ class LessonDesk(QObject):
     def open(self, lesson: LoadedLesson, step: int | None = None) -> None:
         """Open a lesson at a step, from 0, or where it was left."""
         self.opened.emit()
+        presenting = self._steps.presenting
         if not self.playing:
             self._former = self._steps.save_layout()
             self.keys.set_enabled(True)
+            self._steps.set_presenting(False)
             self._steps.reset_layout(lesson=True)
         self.controller.open(lesson, step)
+        self._steps.set_presenting(presenting)
         self.panel.area.setFocus()
 
     def follow(self, link: str) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 _RAN = "•"
+_UNDONE = "line"
 _ROLES = {RIGHT: "good", WRONG: "accent"}
 
 
@@ -73,7 +74,7 @@ class LessonHead(QWidget):
         self.steps.setAccessibleName(translator.render(Message(N_("Step {number} of {count}"), counts)))
         hint = translator.text(N_("The steps of the lesson: ✓ foreseen, • done"))
         self.steps.setToolTip(f"<p>{titles[at]}</p><p>{hint}</p>")
-        roles = tuple(_ROLES.get(result, "accent") if result else "line" for result in done)
+        roles = tuple(_ROLES.get(result, "accent") if result else _UNDONE for result in done)
         self.segments.show_steps(roles, tuple(titles), at, look)
         tally = Message(N_("{done} of {count} steps done"), {"done": len(results), "count": len(steps)})
         self.segments.setAccessibleName(translator.render(tally))
@@ -144,7 +145,7 @@ class Segments(QWidget):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             for index, role in enumerate(self._roles):
                 left, right = self._edges(index)
-                high = look.px(8) if index == self._current else look.px(4)
+                high = look.px(8 if index == self._current else 3 if role == _UNDONE else 5)
                 bar = QRectF(left, (self.height() - high) / 2, right - left, high)
                 painter.setPen(
                     QPen(look.color("text"), look.px(1)) if index == self._current else Qt.PenStyle.NoPen

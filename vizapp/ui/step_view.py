@@ -137,7 +137,14 @@ class StepView(QMainWindow):
         return self._presented or self.saveState(LAYOUT_VERSION)
 
     def restore_layout(self, state: QByteArray) -> bool:
-        """Take a saved layout; one of another version is refused and the first layout stays."""
+        """Take a saved layout; one of another version is refused and the first layout stays.
+
+        Presenter mode takes it as the one that it will return to.
+        """
+        if self.presenting:
+            self._presented = state
+            self.docks["lesson"].hide()
+            return True
         restored = self.restoreState(state, LAYOUT_VERSION)
         self._first_layout = not restored
         return restored
