@@ -44,6 +44,8 @@ _REWRITES: Final = 16
 _FAILURES: Final = 64
 _CLOSE: Final = 100  # instructions
 _VIEWS: Final = 512
+# Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
+_STRETCH: Final = 1 << 29
 _DATA: Final = (ES, SS, DS, FS, GS)
 
 
@@ -76,8 +78,10 @@ class Link(NamedTuple):
 
     run: BlockFunction
     size: int
+    whole: int
     costs: list[int]
     runs: list[int]
+    loops: bool
     compiled: Compiled
 
 
@@ -161,38 +165,37 @@ class HotBlocks:
         Adds to the meter's cycles; returns the position. The bounds are those of single instructions: none
         begins once ``last`` steps or ``due`` cycles have passed.
         """
-        cycles = self._meter.cycles
+        steps = end = min(last - position, _STRETCH)
+        room = whole_room = min(due - self._meter.cycles, _STRETCH)
         linked = view.linked
         following: Link | None = link
         while following is not None:
-            run, size, costs, runs, compiled = following
-            whole = costs[size]
-            if position + size > last or cycles + whole >= due:
+            run, size, whole, costs, runs, loops, compiled = following
+            if size > steps or whole >= room:
                 break
             limit = 0
-            if compiled.block.loops:
-                limit = last - position - size
-                if whole:
-                    limit = min(limit, ((due - cycles - 1) // whole - 1) * size)
+            if loops:
+                limit = min(steps, (room - 1) // whole * size if whole else steps) - size
             try:
                 done = run(cpu, limit)
             except DEOPTIMIZE as error:
                 done = recover(error, compiled.block, cpu)
-                self._failed(compiled, position + done)
+                self._failed(compiled, position + end - steps + done)
                 following = None
             else:
-                following = linked.get(cpu.eip) or self.arrive(view, cpu.eip)
-            position += done
+                eip = cpu.eip
+                following = linked[eip] if eip in linked else self.arrive(view, eip)
+            steps -= done
             if done <= size:
-                cycles += costs[done]
+                room -= costs[done]
                 runs[done] += 1
             else:
                 passes, rest = divmod(done, size)
-                cycles += passes * whole + costs[rest]
+                room -= passes * whole + costs[rest]
                 runs[size] += passes
                 runs[rest] += 1
-        self._meter.cycles = cycles
-        return position
+        self._meter.cycles += whole_room - room
+        return position + end - steps
 
     def settle(self) -> None:
         """Enter what blocks have done into the meter's counts."""
@@ -240,7 +243,15 @@ class HotBlocks:
         runs = compiled.runs.get(view.place)
         if runs is None:
             runs = compiled.runs[view.place] = [0] * (size + 1)
-        link = view.linked[eip] = Link(compiled.block.run, size, compiled.costs, runs, compiled)
+        link = view.linked[eip] = Link(
+            compiled.block.run,
+            size,
+            compiled.costs[size],
+            compiled.costs,
+            runs,
+            compiled.block.loops,
+            compiled,
+        )
         return link
 
     def _compile(self, view: View, head: int, frame: int) -> Compiled | None:
