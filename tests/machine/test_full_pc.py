@@ -8,6 +8,7 @@ import pytest
 
 from vizapp.guest.assembler.assembler import assemble
 from vizapp.isa.addresses import HostPhysical
+from vizapp.machine.devices.network import Switch
 from vizapp.machine.features import Features
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.mp_tables import MP_BASE
@@ -311,6 +312,66 @@ def test_a_machine_goes_on_from_wherever_it_was_saved():
     assert console(pc) == expected
     assert (pc.position, pc.meter.cycles) == (whole.position, whole.meter.cycles)
     assert pc.board.save() == whole.board.save()
+
+
+NETWORK = """
+main:   mov dx, 0x312
+        mov ax, 1
+        out dx, ax
+        sub edx, 2
+        mov eax, block
+        out dx, ax
+        add edx, 2
+        mov ax, 2
+        out dx, ax
+        sub edx, 2
+        mov eax, block
+        shr eax, 16
+        out dx, ax
+        add edx, 2
+        mov ax, 0
+        out dx, ax
+        sub edx, 2
+        mov ax, 1               ; INIT
+        out dx, ax
+        mov ax, 0x0102          ; IDON, STRT
+        out dx, ax
+        mov ax, 0x0008          ; TDMD
+        out dx, ax
+wait:   in ax, dx
+        test ax, 0x0200         ; TINT
+        jz wait
+        cli
+        hlt
+handler:
+        align 8
+block:  dw 0x8000, 0x0C00, 0x0029, 0x0100, 0, 0, 0, 0
+        dd receive
+        dd transmit
+receive:
+        dd 0x80030000
+        dd 0xF9C0
+transmit:
+        dd 0x83000000 + packet
+        dd 0xFFC4
+packet: times 6 db 0xFF
+        db 0x00, 0x0C, 0x29, 0, 0, 1
+        db "a frame for everyone"
+        times 28 db 0
+"""
+
+
+def test_a_frame_leaves_by_dma():
+    pc = build(NETWORK, Features(mac=bytes.fromhex("000c29000001")))
+    assert pc.board.peripherals is not None
+    assert pc.board.peripherals.network is not None
+    switch = Switch()
+    pc.board.peripherals.network.cable = switch.plug(pc.board.clock)
+    elsewhere = switch.plug(pc.board.clock)
+    finish(pc)
+    (frame,) = elsewhere.receive(pc.meter.cycles + HERTZ)
+    assert frame[:12] == b"\xff" * 6 + bytes.fromhex("000c29000001")
+    assert frame[12:32] == b"a frame for everyone"
 
 
 def test_a_plain_pc_has_none_of_it():

@@ -14,6 +14,7 @@ from vizapp.machine.devices.disk import Disk
 from vizapp.machine.devices.ide import IDE_CONTROL_PORTS, IDE_IRQ, IDE_PORTS, IdeChannel
 from vizapp.machine.devices.ioapic import IOAPIC_BASE, IOAPIC_BYTES, IoApic
 from vizapp.machine.devices.keyboard_controller import KEYBOARD_IRQ, KEYBOARD_PORTS, KeyboardController
+from vizapp.machine.devices.lance import LANCE_IRQ, LANCE_PORTS, RDP, Lance
 from vizapp.machine.devices.rtc import RTC_IRQ, RTC_PORTS, Rtc
 from vizapp.machine.devices.vga import VGA_PORTS, Vga
 from vizapp.machine.dma import BusMaster, DmaMemory
@@ -37,7 +38,8 @@ class Peripherals:
 
     Attributes:
         signal: ``nmi`` or ``reset`` when one has come that the processor has not taken yet.
-        bus_master: the network adapter's way to memory.
+        network: the adapter, without a cable; see ``devices.network``.
+        bus_master: its way to memory.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Peripherals:
         self.ide: IdeChannel | None = None
         self.apic: LocalApic | None = None
         self.io_apic: IoApic | None = None
+        self.network: Lance | None = None
         self._devices: dict[str, Any] = {
             "rtc": self.rtc, "a20": self.gate, "keyboard": self.keyboard, "vga": self.vga,
             "console": self.console, "post": self.post,
@@ -76,6 +79,8 @@ class Peripherals:
         ports.register(range(POST_PORT, POST_PORT + 1), self.post)
         if features.disks:
             self._add_disks(board, [Disk(contents) for contents in features.disks], read_time)
+        if features.mac is not None:
+            self._add_network(board, features.mac)
         if features.apic:
             self._add_apics(board, mmio, read_time)
 
@@ -97,6 +102,12 @@ class Peripherals:
         kinds = sum(0xF0 >> 4 * number for number in range(len(disks)))
         self.rtc.store(cmos.FIXED_DISKS, kinds)
         self._devices["ide"] = self.ide
+
+    def _add_network(self, board: Board, mac: bytes) -> None:
+        self.network = Lance(board.clock, board.line(LANCE_IRQ), self.bus_master, mac)
+        board.ports.register(LANCE_PORTS, self.network)
+        board.ports.register_wide(LANCE_PORTS[RDP:], self.network)
+        self._devices["network"] = self.network
 
     def _add_apics(self, board: Board, mmio: MmioSpace, read_time: ReadTime) -> None:
         timer = ApicTimer(board.clock, read_time)
