@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -399,6 +400,20 @@ def test_marks_are_passed_where_they_stand() -> None:
     assert sum(event.kind == "MarkPassed" for event in fast.events) > 200
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_arrivals_are_counted_as_by_watching(name: str) -> None:
+    fast, slow = bench_of(PROGRAMS[name]), bench_of(PROGRAMS[name])
+    counted: dict[int, int] = {}
+    watched: Counter[int] = Counter()
+    slow.pc.on_retired = lambda pc: watched.update((pc.cpu.eip,))
+    fast.pc.heat = counted
+    for stop in (200, 333, 1500, 2000):
+        for bench in (fast, slow):
+            bench.pc.run(max_steps=stop - bench.pc.position)
+    fast.pc.heat = None
+    assert counted == watched
+
+
 def test_whoever_watches_instructions_sees_each() -> None:
     bench = bench_of(PROGRAMS["calls"])
     bench.pc.run(max_steps=500)
@@ -419,7 +434,7 @@ def test_a_device_that_is_read_and_written_is_asked_each_time() -> None:
         hlt
     """
 
-    class Counter:
+    class Asked:
         def __init__(self) -> None:
             self.seen: list[int] = []
 
@@ -432,7 +447,7 @@ def test_a_device_that_is_read_and_written_is_asked_each_time() -> None:
 
     def make() -> Bench:
         bench = Bench("start:\n" + source)
-        bench.pc.mmu.mmio.register(HostPhysical(DEVICE), 0x1000, Counter())
+        bench.pc.mmu.mmio.register(HostPhysical(DEVICE), 0x1000, Asked())
         return bench
 
     compare(make, 400)

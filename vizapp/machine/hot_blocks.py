@@ -121,10 +121,12 @@ class HotBlocks:
 
     Attributes:
         doors: host-physical addresses that no block goes through.
+        heat: if there, how often execution arrived at each EIP of the guest; see ``Pc.heat``.
     """
 
     def __init__(self, memory: PhysicalMemory, mmu: Mmu, code: CodeCache, meter: Meter) -> None:
         self.doors: Mapping[HostPhysical, Door] = {}
+        self.heat: dict[int, int] | None = None
         self._memory = memory
         self._mmu = mmu
         self._code = code
@@ -168,6 +170,7 @@ class HotBlocks:
         steps = end = min(last - position, _STRETCH)
         room = whole_room = min(due - self._meter.cycles, _STRETCH)
         linked = view.linked
+        heat = self.heat if view.place.is_guest else None
         following: Link | None = link
         while following is not None:
             run, size, whole, costs, runs, loops, compiled = following
@@ -194,11 +197,16 @@ class HotBlocks:
                 room -= passes * whole + costs[rest]
                 runs[size] += passes
                 runs[rest] += 1
+                if heat is not None:
+                    head = compiled.block.addresses[0]
+                    heat[head] = heat.get(head, 0) + passes - (not rest)
+            if heat is not None and done:
+                heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
         self._meter.cycles += whole_room - room
         return position + end - steps
 
     def settle(self) -> None:
-        """Enter what blocks have done into the meter's counts."""
+        """Enter what blocks have done into the meter's counts and into ``heat``."""
         for blocks in self._frames.values():
             for compiled in blocks.values():
                 if compiled is not None:
@@ -304,6 +312,9 @@ class HotBlocks:
                 if times:
                     self._meter.book(place, compiled.prices[:done], times)
                     runs[done] = 0
+                    if self.heat is not None and place.is_guest:
+                        for eip in compiled.block.addresses[1:done]:
+                            self.heat[eip] = self.heat.get(eip, 0) + times
 
     def _failed(self, compiled: Compiled, position: int) -> None:
         """A block that fails again and again costs more than it saves: it is not linked any more."""

@@ -67,7 +67,21 @@ class Pc(Hardware):
         self.pause_requested = False
         self.on_retired: Callable[[Pc], None] | None = None
         self.on_reset: Callable[[], None] | None = None
+        self._heat: dict[int, int] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
+
+    @property
+    def heat(self) -> dict[int, int] | None:
+        """Where to count how often execution arrived at each EIP by a guest instruction that retired.
+
+        The counts are complete once it has been set to another dictionary, or to None.
+        """
+        return self._heat
+
+    @heat.setter
+    def heat(self, heat: dict[int, int] | None) -> None:
+        self.blocks.settle()
+        self._heat = self.blocks.heat = heat
 
     def step(self) -> None:
         """Do one step; nothing once the machine has stopped."""
@@ -192,6 +206,7 @@ class Pc(Hardware):
             # No step retires more than one, so the bound in instructions is one in steps.
             last = min(last, self.position + until_instruction - self.instructions)
         retired = self.on_retired if guest else None
+        heat = self._heat if guest else None
         hot = self.code.hot
         counts, prices = meter.counts, meter.prices
         found: Decoded | None = None
@@ -237,10 +252,13 @@ class Pc(Hardware):
                 meter.cycles += prices[price]
                 if guest:
                     self.instructions += 1
-            if retired is not None and not (kind & REPEATED and cpu.eip == eip):
-                retired(self)
-                if self.pause_requested:
-                    last = self.position
+            if (heat is not None or retired is not None) and not (kind & REPEATED and cpu.eip == eip):
+                if heat is not None:
+                    heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
+                if retired is not None:
+                    retired(self)
+                    if self.pause_requested:
+                        last = self.position
             self.position += 1
             if self.position >= last or meter.cycles >= due:
                 return

@@ -74,14 +74,16 @@ class Recorder:
     def begin(self) -> None:
         """Attach."""
         self._attached = self._taps.recording = True
-        self._pc.on_retired = self._retired
+        self._pc.heat = self.heat
+        if self._lockstep is not None or self.watcher is not None:
+            self._pc.on_retired = self._retired
         if self._lockstep is not None:
             self._lockstep.begin()
 
     def finish(self) -> Stopped | None:
         """Detach, and say whether the run ends here: because it stopped, or because it diverged."""
         pc = self._pc
-        pc.on_retired = None
+        pc.on_retired = pc.heat = None
         self._attached = self._taps.recording = False
         self._catch = frozenset()
         stopped = None if pc.stopped is None else Stopped(*pc.stopped)
