@@ -141,7 +141,7 @@ def test_bytes_after_the_instruction_do_no_harm() -> None:
         ("f090", "unknown"), ("f00fa308", "unknown"), ("f001d8", "unknown"), ("f03908", "unknown"),
         ("f06690", "unknown"), ("0fa6c0", "unknown"), ("0f04", "unknown"), ("ff18", "decoded"),
         ("ffd8", "unknown"), ("0f0110", "decoded"), ("0f01d0", "unknown"), ("6690", "decoded"),
-        ("d8c0", "unimplemented"), ("9b", "unimplemented"), ("0f77", "unimplemented"),
+        ("d8c0", "unimplemented"), ("9b", "decoded"), ("dbe3", "decoded"), ("0f77", "unimplemented"),
         ("0f58c1", "unimplemented"), ("0f3800c0", "unimplemented"),
     ],
 )  # fmt: skip

@@ -126,7 +126,7 @@ def flags(mnemonic: str) -> tuple[int, int, int]:
 # Price classes: a name of ``machine.inputs``, with the operations of that class. What goes through a gate has
 # its transition's name, which the delivery itself charges.
 _COSTS = {
-    "nop": "nop pause",
+    "nop": "nop pause fwait esc",
     "mov": "mov movzx movsx xlat",
     "shift": "rol ror rcl rcr shl shr sar shld shrd",
     "mul": "mul imul",
@@ -147,6 +147,7 @@ _COSTS = {
     "far_transfer": "call_far jmp_far retf",
     "system": (
         "sgdt sidt sldt str smsw lar lsl verr verw arpl invlpg invd wbinvd rsm ud2 "
+        "fninit fnclex fnstsw fnstcw fldcw fxsave fxrstor "
         "mov_from_control mov_from_debug"
     ),
     "system_load": "lgdt lidt lldt ltr lmsw clts mov_to_control mov_to_debug",

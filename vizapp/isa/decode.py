@@ -6,12 +6,15 @@ from vizapp.isa.addresses import Linear
 from vizapp.isa.fields import MAX_LENGTH, READERS, Cursor, DecodeError, Reader
 from vizapp.isa.instruction import Instruction
 from vizapp.isa.opcodes import (
+    ESCAPE,
     MEMORY_ONLY,
     ONE_BYTE,
     OPCODES,
     PAUSE,
     TWO_BYTE,
     UNIMPLEMENTED_SETS,
+    WITH_MODRM,
+    X87,
     Opcode,
 )
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
@@ -27,7 +30,7 @@ def _plan(opcode: Opcode) -> tuple[tuple[Reader, ...], bool]:
     return tuple(READERS[code] for code in opcode.operands), needs_memory
 
 
-_PLANS = {opcode: _plan(opcode) for opcode in OPCODES}
+_PLANS = {opcode: _plan(opcode) for opcode in (*OPCODES, ESCAPE)}
 
 
 def _select(cursor: Cursor, repeat: str) -> Opcode:
@@ -38,6 +41,8 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
         slot, number = TWO_BYTE[byte], 0x0F00 | byte
     else:
         slot, number = ONE_BYTE[byte], byte
+        if byte in X87:
+            return _select_x87(cursor, byte)
     cursor.opcode_byte = byte
     if slot is None:
         name = UNIMPLEMENTED_SETS.get(number)
@@ -56,6 +61,15 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
     if member is None:
         raise DecodeError("unknown")
     return member
+
+
+def _select_x87(cursor: Cursor, byte: int) -> Opcode:
+    cursor.rm = cursor.take(1)
+    cursor.reg = cursor.rm >> 3 & 7
+    if cursor.rm >= 0xC0:
+        return WITH_MODRM.get((byte, cursor.rm), ESCAPE)
+    slot = ONE_BYTE[byte]
+    return (slot[cursor.reg] if isinstance(slot, tuple) else None) or ESCAPE
 
 
 def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
@@ -101,7 +115,7 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
         raise DecodeError("unknown")
     if lock and not (opcode.lockable and cursor.rm < 0xC0):
         raise DecodeError("unknown")
-    return Instruction(
+    instruction = Instruction(
         opcode,
         address,
         bytes(code[: cursor.position]),
@@ -112,3 +126,6 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
         lock,
         cursor.segment,
     )
+    if opcode is ESCAPE:
+        raise DecodeError("unimplemented", UNIMPLEMENTED_SETS[X87.start], instruction)
+    return instruction

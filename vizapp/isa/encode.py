@@ -107,7 +107,9 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
             case FarPointer(selector, offset):
                 tail += _number(offset, size, position) + _number(selector, 2, position)
     escape = b"\x0f" if opcode.two_byte else b"\xf3" if opcode.encoding.startswith("F3 ") else b""
-    if rm:
+    if opcode.modrm is not None:
+        rm = bytes([opcode.modrm])
+    elif rm:
         rm = bytes([rm[0] | reg << 3]) + rm[1:]
     body = head + escape + bytes([code_byte]) + rm + tail
     return body if branch is None else _with_target(request, body, *branch)

@@ -17,6 +17,7 @@ from vizapp.isa.instruction import (
     DebugRegister,
     FarPointer,
     Immediate,
+    Instruction,
     Memory,
     Operand,
     Register,
@@ -39,12 +40,14 @@ class DecodeError(Exception):
         kind: ``truncated``: more bytes are needed; ``too-long``: over 15 bytes, #GP(0) on a processor;
             ``unknown``: #UD by the architecture; ``unimplemented``: real processors do more here.
         detail: of ``unimplemented``, the name of the instruction set (``x87``).
+        escape: of an x87 instruction, what a processor without an FPU makes of it: its length and operand.
     """
 
-    def __init__(self, kind: DecodeErrorKind, detail: str = "") -> None:
+    def __init__(self, kind: DecodeErrorKind, detail: str = "", escape: Instruction | None = None) -> None:
         super().__init__(f"{kind} {detail}".rstrip())
         self.kind = kind
         self.detail = detail
+        self.escape = escape
 
 
 REGISTERS: dict[int, tuple[Register, ...]] = {
@@ -197,6 +200,8 @@ READERS: dict[str, Reader] = {
     "Ew": _register_or_memory(2, 2),
     "Ev": _register_or_memory(0, 0),
     "Ed": _register_or_memory(0, 2),
+    "Ee": _register_or_memory(4, 0),
+    "Mw": lambda c: c.memory(2),
     "Rd": lambda c: REGISTERS[4][c.rm & 7],
     "Gb": lambda c: REGISTERS[1][c.reg],
     "Gw": lambda c: REGISTERS[2][c.reg],
@@ -227,6 +232,7 @@ READERS: dict[str, Reader] = {
     "Ap": _far_pointer,
     "1": _fixed(_ONE),
     "AL": _fixed(REGISTERS[1][EAX]),
+    "AX": _fixed(REGISTERS[2][EAX]),
     "CL": _fixed(REGISTERS[1][ECX]),
     "DX": _fixed(REGISTERS[2][EDX]),
     "eAX": lambda c: REGISTERS[c.operand_size][EAX],

@@ -23,12 +23,13 @@ from vizapp.isa.registers import CS, EAX, EBX, ECX, EDI, EDX, ES, ESI
 _SIZES: dict[str, tuple[int | None, int | None]] = {
     "Eb": (1, 1), "Ew": (2, 2), "Ev": (0, 0), "Ed": (0, 2), "Gb": (1, None), "Gw": (2, None), "Gv": (0, None),
     "Zb": (1, None), "Zv": (0, None), "Rd": (4, None), "Ob": (None, 1), "Ov": (None, 0),
-    "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
+    "Mw": (None, 2), "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
 }  # fmt: skip
 _ANY_MEMORY = frozenset({"M", "Ma", "Mp", "Ms"})
 IMPLIED_BASE = {"Xb": ESI, "Xv": ESI, "Yb": EDI, "Yv": EDI, "BBb": EBX}
 _FIXED: dict[str, Operand] = {
     "AL": Register(EAX, 1),
+    "AX": Register(EAX, 2),
     "CL": Register(ECX, 1),
     "DX": Register(EDX, 2),
     **{name: SegmentRegister(index) for index, name in enumerate(SEGMENT_NAMES)},

@@ -35,6 +35,7 @@ _SPELLINGS: dict[str, Name] = {
     "jcxz": Name("jcxz", None, 2),
     "jecxz": Name("jcxz", None, 4),
     "retn": Name("ret"),
+    "wait": Name("fwait"),
     "sal": Name("shl"),
     "xlatb": Name("xlat"),
     "loopz": Name("loope"),

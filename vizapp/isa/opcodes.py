@@ -11,7 +11,8 @@ from vizapp.isa.classes import Privilege
 from vizapp.isa.table import UNIMPLEMENTED, Row, rows
 
 SEGMENT_NAMES = ("ES", "CS", "SS", "DS", "FS", "GS")
-MEMORY_ONLY = frozenset({"M", "Ma", "Mp", "Mq", "Ms"})
+MEMORY_ONLY = frozenset({"M", "Ma", "Mp", "Mq", "Ms", "Mw"})
+X87 = range(0xD8, 0xE0)
 _MODRM = MEMORY_ONLY | {"Eb", "Ev", "Ew", "Ed", "Rd"}
 
 
@@ -39,6 +40,7 @@ class Opcode:
         has_modrm: whether a ModRM byte follows.
         plus_register: whether the low three bits of the opcode byte are a register.
         lockable: whether LOCK may precede a form with memory as its destination.
+        modrm: the whole ModRM byte where it is part of the opcode, or None.
         repeatable: whether REP, REPE and REPNE mean something.
     """
 
@@ -60,6 +62,7 @@ class Opcode:
     plus_register: bool
     lockable: bool
     repeatable: bool
+    modrm: int | None = None
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         # A pickled opcode is its place in the table, so it is itself again in another process.
@@ -67,7 +70,7 @@ class Opcode:
 
 
 def _opcode_at(index: int) -> Opcode:
-    return OPCODES[index]
+    return OPCODES[index] if index < len(OPCODES) else ESCAPE
 
 
 def _operation(mnemonic: str, operands: tuple[str, ...]) -> str:
@@ -87,6 +90,8 @@ def _operation(mnemonic: str, operands: tuple[str, ...]) -> str:
 def _opcode(index: int, row: Row) -> Opcode:
     parts = row.encoding.split()
     two_byte = parts[0] == "0F" and len(parts) > 1
+    code = int(parts[1 if parts[0] in ("0F", "F3") and len(parts) > 1 else 0], 16)
+    modrm = int(parts[1], 16) if code in X87 and parts[1][0] != "/" else None
     digits = [int(part[1]) for part in parts if part[0] == "/" and part != "/r"]
     operation = _operation(row.mnemonic, row.operands)
     memory_is_first = bool(row.operands) and row.operands[0][0] in "EMO"
@@ -104,12 +109,13 @@ def _opcode(index: int, row: Row) -> Opcode:
         flags_written=written,
         flags_undefined=undefined,
         two_byte=two_byte,
-        code=int(parts[1 if parts[0] in ("0F", "F3") and len(parts) > 1 else 0], 16),
+        code=code,
         digit=digits[0] if digits else None,
-        has_modrm="/" in row.encoding or any(code in _MODRM for code in row.operands),
+        has_modrm="/" in row.encoding or modrm is not None or any(code in _MODRM for code in row.operands),
         plus_register="+r" in parts,
         lockable=row.mnemonic in classes.LOCKABLE and memory_is_first,
         repeatable=row.mnemonic in classes.STRINGS,
+        modrm=modrm,
     )
 
 
@@ -119,6 +125,12 @@ OPCODES: tuple[Opcode, ...] = tuple(_opcode(index, row) for index, row in enumer
 PAUSE = next(opcode for opcode in OPCODES if opcode.mnemonic == "pause")
 """F3 90, the one instruction here that a prefix turns into another."""
 
+ESCAPE = _opcode(len(OPCODES), Row("D8 /r", "esc", ("Ee",)))
+"""Any instruction of the x87 as the processor itself sees it; the name is the 8086's. In no index."""
+
+WITH_MODRM = {(opcode.code, opcode.modrm): opcode for opcode in OPCODES if opcode.modrm is not None}
+"""By opcode and ModRM byte."""
+
 Slot: TypeAlias = Opcode | tuple[Opcode | None, ...] | None
 """What an opcode byte leads to: an instruction, eight by ModRM's reg field, or none."""
 
@@ -127,7 +139,7 @@ def _maps() -> tuple[list[Slot], list[Slot]]:
     maps: list[list[Slot]] = [[None] * 256, [None] * 256]
     # +r rows first, so that 90 is NOP and not XCHG EAX, EAX
     for opcode in sorted(OPCODES, key=lambda opcode: not opcode.plus_register):
-        if opcode is PAUSE:
+        if opcode is PAUSE or opcode.modrm is not None:
             continue
         slots = maps[int(opcode.two_byte)]
         if opcode.digit is not None:

@@ -7,13 +7,15 @@ Encodings are written as the SDM's instruction pages print them (Vol. 2, "Instru
     ib iw  an immediate of one or two bytes                       cz   one of the operand size
     iz     an immediate of the operand size                       cp   a far pointer, selector:offset
     mo     a memory offset of the address size
+    E3     a second byte that is a whole ModRM byte: instructions of the x87 without operands in memory
     (none) SETcc and the multi-byte NOPs have a ModRM byte whose reg field means nothing
 
-Operands have the codes of the SDM's opcode map (Vol. 2, "Key to Abbreviations") and five more of our own:
+Operands have the codes of the SDM's opcode map (Vol. 2, "Key to Abbreviations") and six more of our own:
 
     Ibs    an immediate byte, sign-extended to the operand size   Zb Zv  the register in the opcode's low bits
+    Mw     a word in memory
     Ed     a register of the operand size, or a word in memory    BBb    the XLAT table at DS:EBX
-    AL eAX CL DX ES ... 1   implied operands; eAX is of the operand size
+    AL AX eAX CL DX ES ... 1   implied operands; eAX is of the operand size
 
 A mnemonic whose 16- and 32-bit forms differ in the operand or address size alone has its first name for
 both: ``cbw`` (also CWDE), ``cwd`` (CDQ), ``jcxz`` (JECXZ), ``pushf``, ``popf``, ``pusha``, ``popa``,
@@ -96,6 +98,7 @@ A3 mo     | mov       | Ov eAX
 9A cp     | call far  | Ap
 9C        | pushf     |
 9D        | popf      |
+9B        | fwait     |
 9E        | sahf      |
 9F        | lahf      |
 A4        | movs      | Yb Xb
@@ -128,6 +131,12 @@ D4 ib     | aam       | Ib
 D5 ib     | aad       | Ib
 D6        | salc      |
 D7        | xlat      | BBb
+D9 /5     | fldcw     | Mw
+D9 /7     | fnstcw    | Mw
+DB E2     | fnclex    |
+DB E3     | fninit    |
+DD /7     | fnstsw    | Mw
+DF E0     | fnstsw    | AX
 E0 cb     | loopne    | Jb
 E1 cb     | loope     | Jb
 E2 cb     | loop      | Jb
@@ -219,6 +228,8 @@ _TWO_BYTE = """
 0F A8        | push      | GS
 0F A9        | pop       | GS
 0F AA        | rsm       |
+0F AE /0     | fxsave    | M
+0F AE /1     | fxrstor   | M
 0F AC /r ib  | shrd      | Ev Gv Ib
 0F AD /r     | shrd      | Ev Gv CL
 0F AF /r     | imul      | Gv Ev
@@ -282,9 +293,9 @@ def rows() -> Iterator[Row]:
 
 
 UNIMPLEMENTED = {
-    "x87": (*range(0xD8, 0xE0), 0x9B),
+    "x87": tuple(range(0xD8, 0xE0)),
     "MMX or SSE": (
-        *range(0x0F10, 0x0F18), *range(0x0F28, 0x0F30), *range(0x0F50, 0x0F80), 0x0FAE, 0x0FC2, 0x0FC3,
+        *range(0x0F10, 0x0F18), *range(0x0F28, 0x0F30), *range(0x0F50, 0x0F80), 0x0FC2, 0x0FC3,
         0x0FC4, 0x0FC5, 0x0FC6, *range(0x0FD0, 0x0FFF),
     ),
     "3DNow!": (0x0F0D, 0x0F0E, 0x0F0F),

@@ -188,7 +188,7 @@ class CodeCache:
         count = min(room, PAGE_SIZE - (host & PAGE_MASK))
         raw = self._memory.dump(host, count)
         try:
-            return prepare(decode(raw, Linear(cpu.eip), bits))
+            return prepare(_decoded(raw, cpu.eip, bits))
         except DecodeError as error:
             if error.kind != "truncated":
                 raise _refusal(error) from None
@@ -196,7 +196,7 @@ class CodeCache:
             linear = cpu.segments[CS].base + cpu.eip + count & M32
             raw += self._mmu.fetch(linear, room - count, cpu.cpl == 3)
             try:
-                instruction = decode(raw, Linear(cpu.eip), bits)
+                instruction = _decoded(raw, cpu.eip, bits)
             except DecodeError as error:
                 raise _refusal(error) from None
             key = bytes((bits,)) + instruction.raw
@@ -223,6 +223,16 @@ class CodeCache:
     def _unmapped(self, page: int | None) -> None:
         if page is None or page in self.linked:
             self.unlink()
+
+
+def _decoded(raw: bytes, eip: int, bits: int) -> Instruction:
+    """As ``decode``, and an escape to the x87 is an instruction too: what comes of it is not known yet."""
+    try:
+        return decode(raw, Linear(eip), bits)
+    except DecodeError as error:
+        if error.escape is None:
+            raise
+        return error.escape
 
 
 def _refusal(error: DecodeError) -> Fault | Unimplemented:

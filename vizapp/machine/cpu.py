@@ -28,6 +28,7 @@ from vizapp.isa.registers import (
     IOPL_SHIFT,
     SS,
 )
+from vizapp.machine import fpu
 from vizapp.machine.execute import executor
 from vizapp.machine.faults import Fault
 from vizapp.machine.flags import FlagState
@@ -112,6 +113,7 @@ class Cpu(FlagState):
         cpl: current privilege level; changed by ``set_code_segment`` only.
         gdtr, idtr: bases and limits. ldtr, tr: selectors with hidden parts.
         cr0, cr2, cr3, cr4, debug: control registers, and DR0-DR7.
+        fpu: the state of the floating-point unit, if the identity has one.
         sysenter: the three MSRs of SYSENTER: CS, ESP, EIP.
         halted: HLT was executed and no interrupt has come since.
         shadow: the last instruction was an STI that set IF, or loaded SS: no interrupt before the next.
@@ -128,8 +130,8 @@ class Cpu(FlagState):
 
     __slots__ = (
         "charge", "cpl", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx", "eip",
-        "esi", "esp", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr", "mode_changed", "notify",
-        "ports", "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter", "tr",
+        "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr", "mode_changed",
+        "notify", "ports", "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter", "tr",
         "tsc", "writable",
     )  # fmt: skip
 
@@ -168,6 +170,7 @@ class Cpu(FlagState):
         self.cr0, self.cr2, self.cr3, self.cr4 = CR0_PE | CR0_ET, 0, 0, 0
         self.debug = [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400]
         self.sysenter = [0, 0, 0]
+        self.fpu = fpu.RESET
         self.halted = self.shadow = self.single_step = False
         self.gdtr = self.idtr = TableRegister(0, 0xFFFF)
         self.ldtr = self.tr = SegmentState(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa.registers import CS
+from vizapp.machine.fpu import RESET, FpuState
 from vizapp.machine.segments import SegmentState, TableRegister
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class CpuState(NamedTuple):
     halted: bool
     shadow: bool
     single_step: bool
+    fpu: FpuState = RESET
 
 
 def save_cpu(cpu: Cpu) -> CpuState:
@@ -50,6 +52,7 @@ def save_cpu(cpu: Cpu) -> CpuState:
         halted=cpu.halted,
         shadow=cpu.shadow,
         single_step=cpu.single_step,
+        fpu=cpu.fpu,
     )
 
 
@@ -62,6 +65,7 @@ def load_cpu(cpu: Cpu, state: CpuState) -> None:
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = state.control
     cpu.debug, cpu.sysenter = list(state.debug), list(state.sysenter)
     cpu.halted, cpu.shadow, cpu.single_step = state.halted, state.shadow, state.single_step
+    cpu.fpu = state.fpu
     for index, segment in enumerate(state.segments):
         if index != CS:
             cpu.set_segment(index, segment)

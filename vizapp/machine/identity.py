@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from vizapp.isa.registers import CR4_DE, CR4_PGE, CR4_TSD, CR4_VIRTUALIZABLE
+from vizapp.isa.registers import CR4_DE, CR4_OSFXSR, CR4_PGE, CR4_TSD, CR4_VIRTUALIZABLE
 
 # Leaf 1, EDX.
+FEATURE_FPU = 1 << 0
 FEATURE_DE = 1 << 2
 FEATURE_TSC = 1 << 4
 FEATURE_MSR = 1 << 5
@@ -18,6 +19,7 @@ FEATURE_APIC = 1 << 9
 FEATURE_SEP = 1 << 11
 FEATURE_PGE = 1 << 13
 FEATURE_CMOV = 1 << 15
+FEATURE_FXSR = 1 << 24
 
 
 class Registers(NamedTuple):
@@ -38,6 +40,16 @@ class Identity(NamedTuple):
     leaves: dict[int, Registers]
     cr4_bits: int
 
+    @property
+    def has_fpu(self) -> bool:
+        """Whether escapes to the x87 reach one."""
+        return bool(self.leaves[1].edx & FEATURE_FPU)
+
+    @property
+    def has_fxsr(self) -> bool:
+        """Whether FXSAVE and FXRSTOR exist."""
+        return bool(self.leaves[1].edx & FEATURE_FXSR)
+
     def leaf(self, number: int) -> Registers:
         """The answer to CPUID with EAX = ``number``."""
         found = self.leaves.get(number)
@@ -47,6 +59,13 @@ class Identity(NamedTuple):
         """The same with further bits of leaf 1, EDX."""
         first = self.leaves[1]
         return self._replace(leaves={**self.leaves, 1: first._replace(edx=first.edx | features)})
+
+
+def with_fpu(identity: Identity) -> Identity:
+    """The same processor with its floating-point unit, and FXSAVE to switch it between tasks."""
+    one = identity.leaves[1]
+    leaves = identity.leaves | {1: one._replace(edx=one.edx | FEATURE_FPU | FEATURE_FXSR)}
+    return Identity(leaves, identity.cr4_bits | CR4_OSFXSR)
 
 
 def _text(text: str) -> list[int]:

@@ -12,7 +12,7 @@ from vizapp.isa import vectors
 from vizapp.isa.classes import SENSITIVE
 from vizapp.isa.instruction import Immediate
 from vizapp.isa.registers import CR4_VIRTUALIZABLE
-from vizapp.machine import control, flag_moves, port_io, segment_moves, tables, transfers
+from vizapp.machine import control, flag_moves, fpu, port_io, segment_moves, tables, transfers
 from vizapp.machine.faults import Fault
 from vizapp.machine.interrupts import software_interrupt
 from vizapp.machine.operands import next_eip
@@ -110,6 +110,15 @@ _PLAIN: Final[dict[str, Handler]] = {
     "iret": transfers.iret,
     "sysenter": transfers.sysenter,
     "sysexit": transfers.sysexit,
+    "fwait": fpu.fwait,
+    "esc": fpu.escape,
+    "fninit": fpu.fninit,
+    "fnclex": fpu.fnclex,
+    "fnstsw": fpu.fnstsw,
+    "fnstcw": fpu.fnstcw,
+    "fldcw": fpu.fldcw,
+    "fxsave": fpu.fxsave,
+    "fxrstor": fpu.fxrstor,
     "int": _int,
     "int3": _int3,
     "int1": _int1,
