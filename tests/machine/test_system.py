@@ -253,14 +253,6 @@ def test_mov_to_cr0_is_checked(value, expected):
         assert bench.cpu.cr0 == value | 0x10
 
 
-def test_real_mode_stops_with_a_sentence():
-    bench = Bench("mov cr0, eax")
-    bench.cpu.eax = 0
-    bench.step()
-    assert bench.pc.stopped[0] == "crashed"
-    assert "real mode" in bench.pc.stopped[1].in_english()
-
-
 @pytest.mark.parametrize(("bits", "expected"), [(CR4_TSD, None), (CR4_PAE, (v.GP, 0)), (1 << 30, (v.GP, 0))])
 def test_cr4_has_only_the_bits_of_this_processor(bits, expected):
     bench = Bench("mov cr4, eax")
