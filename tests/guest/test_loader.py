@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vizapp.errors import AssemblyError, ImageError, ScenarioError, UnknownNameError
+from vizapp.guest.firmware import bios
 from vizapp.guest.library import build_guest
-from vizapp.guest.loader import load_guest
+from vizapp.guest.loader import load_guest, read_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,11 +150,27 @@ def test_binary_lies_below_four_gigabytes(tmp_path: Path, load: int) -> None:
         load_guest(str(binary), load=load)
 
 
-def test_real_mode_binary_comes_later(tmp_path: Path) -> None:
+def test_16_bit_binary_starts_in_real_mode(tmp_path: Path) -> None:
     binary = tmp_path / "code.bin"
     binary.write_bytes(b"\x90\xf4")
-    with pytest.raises(ScenarioError, match="real-mode images are not supported yet"):
-        load_guest(str(binary), load=0x7000, bits=16)
+    low = load_guest(str(binary), load=0x7000, entry=0x7001, bits=16)
+    assert (low.bits, low.code_segment, low.entry) == (16, 0, 0x7001)
+    high = load_guest(str(binary), load=0x2_0000, bits=16)
+    assert (high.code_segment, high.entry) == (0x2000, 0x2_0000)
+
+
+def test_16_bit_binary_lies_in_the_first_megabyte(tmp_path: Path) -> None:
+    binary = tmp_path / "code.bin"
+    binary.write_bytes(b"\x90\xf4")
+    with pytest.raises(ImageError, match="do not fit in the first megabyte at 0xfffff"):
+        load_guest(str(binary), load=0xF_FFFF, bits=16)
+
+
+def test_16_bit_binary_starts_where_cs_reaches(tmp_path: Path) -> None:
+    binary = tmp_path / "code.bin"
+    binary.write_bytes(bytes(0x1_8000))
+    with pytest.raises(ImageError, match="more than 64 KB after where it is loaded"):
+        load_guest(str(binary), load=0x2_0000, entry=0x3_4000, bits=16)
 
 
 def test_bits_are_16_or_32() -> None:
@@ -166,28 +183,65 @@ def test_library_guest_takes_no_address() -> None:
         load_guest("hello", load=0x1000)
 
 
-def test_boot_sector_comes_later_unless_called_flat(tmp_path: Path) -> None:
+def test_boot_sector_makes_a_disk_unless_called_flat(tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
-    disk.write_bytes(bytes(510) + b"\x55\xaa" + bytes(512))
-    with pytest.raises(ScenarioError, match="boots in real mode; real-mode images are not supported yet"):
-        load_guest(str(disk))
+    contents = bytes(510) + b"\x55\xaa" + bytes(512)
+    disk.write_bytes(contents)
+    image = load_guest(str(disk))
+    assert (image.disks, image.rom, image.entry) == ((contents,), bios().data, 0xFFFF_FFF0)
     assert load_guest(str(disk), load=0x1000).entry == 0x1000
 
 
 @pytest.mark.parametrize("kilobytes", [64, 128])
-def test_rom_comes_later(tmp_path: Path, kilobytes: int) -> None:
+def test_rom_is_known_by_its_size(tmp_path: Path, kilobytes: int) -> None:
     rom = tmp_path / "bios.rom"
-    rom.write_bytes(bytes(kilobytes << 10))
-    with pytest.raises(ScenarioError, match=f"a ROM of {kilobytes} KB"):
+    contents = bytes((kilobytes << 10) - 16) + b"\xea" + bytes(15)
+    rom.write_bytes(contents)
+    image = load_guest(str(rom))
+    assert (image.rom, image.disks, image.entry, image.bits) == (contents, (), 0xFFFF_FFF0, 16)
+
+
+@pytest.mark.parametrize("blank", [b"\0", b"\xff"])
+def test_rom_has_code_at_its_reset_vector(tmp_path: Path, blank: bytes) -> None:
+    rom = tmp_path / "bios.rom"
+    rom.write_bytes(blank * (64 << 10))
+    with pytest.raises(ImageError, match="nothing at the reset vector"):
         load_guest(str(rom))
+
+
+def test_source_with_a_signature_is_a_disk_with_lines(tmp_path: Path) -> None:
+    source = tmp_path / "boot.asm"
+    source.write_text("bits 16\nstart: hlt\ntimes 510 - ($ - $$) db 0\ndw 0xAA55\n")
+    image = load_guest(str(source))
+    assert image.symbols["start"] == 0x7C00
+    assert (image.lines[0].address, image.lines[0].number) == (0x7C00, 2)
+    assert image.lines[-1].file == "bios.asm"
+    assert len(image.disks[0]) == 512
+
+
+def test_source_without_one_is_flat_code(tmp_path: Path) -> None:
+    source = tmp_path / "flat.asm"
+    source.write_text("bits 16\norg 0x500\nnop\n_start: hlt\n")
+    image = load_guest(str(source))
+    assert (image.bits, image.entry, image.rom) == (16, 0x501, b"")
+    with pytest.raises(ScenarioError, match="16-bit code, and a domain's kernel is not"):
+        load_guest(str(source), "xen")
 
 
 @pytest.mark.parametrize("name", ["kernel", "kernel.asm", "kernel.bin"])
 def test_elf_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     kernel = tmp_path / name
     kernel.write_bytes(b"\x7fELF\x01\x01\x01")
-    with pytest.raises(ImageError, match="ELF files are not supported yet"):
+    with pytest.raises(ImageError, match="ELF file without a multiboot header"):
         load_guest(str(kernel), load=None if name.endswith("asm") else 0x1000)
+
+
+def test_disk_is_read_or_refused(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"contents")
+    assert read_disk(str(disk)) == b"contents"
+    with pytest.raises(ImageError, match="there is no file"):
+        read_disk(str(tmp_path / "nothing.img"))
 
 
 def test_scenario_file_comes_later(tmp_path: Path) -> None:

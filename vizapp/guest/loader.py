@@ -1,10 +1,11 @@
 """Finds what a person means by GUEST: a guest of the library, or a file, recognised by its content first.
 
 a name of the library
-\\x7fELF ...                     an ELF file
-... 55 AA at offset 510         a disk or floppy image that boots      unless --load says that
-64 or 128 KB                    a ROM                                  it is a flat binary
+\\x7fELF ...                     an ELF file: a multiboot kernel
 NAME.asm                        a source, assembled here
+... 55 AA at offset 510         a disk or diskette image that boots    unless --load says that
+1BADB002h in the first 8 KB     a multiboot kernel                     it is a flat binary
+64 or 128 KB                    a ROM
 anything else                   a flat binary, with --load
 """
 
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ImageError, ScenarioError, UnknownNameError
+from vizapp.guest.elf import MAGIC as ELF_MAGIC
 from vizapp.guest.library import BUILDS, GUESTS, build_guest, guest_directory
-from vizapp.guest.source import REAL_MODE, assemble_image
+from vizapp.guest.multiboot import find_header, multiboot_image
+from vizapp.guest.real_mode import ROM_SIZES, disk_image, flat_image, is_bootable, rom_image
+from vizapp.guest.source import assemble_image
 from vizapp.isa.addresses import M32, GuestPhysical, Linear
 from vizapp.machine.image import Image
 from vizapp.messages import N_, Message
@@ -23,10 +27,8 @@ from vizapp.messages import N_, Message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECTOR = 512
-BOOT_SIGNATURE = b"\x55\xaa"
-ROM_SIZES = (64 << 10, 128 << 10)
 LARGEST = 1 << 30
+DEFAULT_MEMORY = 16 << 20
 SOURCE_SUFFIXES = (".asm", ".s", ".nasm")
 
 
@@ -39,6 +41,7 @@ def load_guest(
     load: int | None = None,
     entry: int | None = None,
     bits: int = 32,
+    memory: int = DEFAULT_MEMORY,
 ) -> Image:
     """The image that GUEST names.
 
@@ -50,6 +53,7 @@ def load_guest(
         load: guest-physical address of a flat binary.
         entry: where it starts; at its first byte if None.
         bits: 32, flat protected mode in ring 0 without paging, or 16, real mode.
+        memory: bytes of memory that the machine will have, of which a boot loader tells a kernel.
 
     Raises:
         UnknownNameError: it is neither a guest nor a file.
@@ -72,14 +76,33 @@ def load_guest(
             Message(N_("only guests of the library take iterations, and {file} is a file"), {"file": guest})
         )
     data = _read(path)
-    _refuse_by_content(path, data, flat=load is not None)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise ImageError(
+            Message(N_("{file} is a scenario file; these are not supported yet"), {"file": str(path)})
+        )
+    if data.startswith(ELF_MAGIC):
+        return _kernel(path, data, memory)
     if path.suffix.lower() in SOURCE_SUFFIXES:
         _refuse_options(guest, load, entry, bits)
         if build not in BUILDS:
             raise UnknownNameError("build", build, BUILDS)
         directories = (path.parent, guest_directory())
         return assemble_image(path, path.name, build, defines or {}, directories)
-    return _flat_binary(path, data, load, entry, bits)
+    if load is not None:
+        return _flat_binary(path, data, load, entry, bits)
+    return _by_content(path, data, memory)
+
+
+def read_disk(file: str) -> bytes:
+    """The contents of a disk image for ``--disk``; the file is only read, now and completely.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    path = Path(file)
+    if not _exists(path):
+        raise ImageError(Message(N_("there is no file {file}"), {"file": file}))
+    return _read(path)
 
 
 def _exists(path: Path) -> bool:
@@ -117,52 +140,35 @@ def _unreadable(path: Path, error: OSError) -> ImageError:
     return ImageError(Message(N_("{file} cannot be read: {reason}"), {"file": str(path), "reason": reason}))
 
 
-def _refuse_by_content(path: Path, data: bytes, *, flat: bool) -> None:
-    """Turn away the kinds that are recognised and cannot be run."""
-    file = str(path)
-    if data.startswith(b"\x7fELF"):
-        raise ImageError(
-            Message(N_("{file} is an ELF file; ELF files are not supported yet"), {"file": file})
-        )
-    if path.suffix.lower() in (".yaml", ".yml"):
-        raise ImageError(
-            Message(N_("{file} is a scenario file; these are not supported yet"), {"file": file})
-        )
-    if flat:
-        return
-    if data[SECTOR - 2 : SECTOR] == BOOT_SIGNATURE and path.suffix.lower() not in SOURCE_SUFFIXES:
-        raise ScenarioError(
-            Message(
-                N_("{file} is a disk image that boots in real mode; {reason}"),
-                {"file": file, "reason": Message(REAL_MODE)},
-            )
-        )
-    if len(data) in ROM_SIZES and path.suffix.lower() not in SOURCE_SUFFIXES:
-        raise ScenarioError(
-            Message(
-                N_("{file} is a ROM of {size} KB, which starts in real mode; {reason}"),
-                {"file": file, "size": len(data) >> 10, "reason": Message(REAL_MODE)},
-            )
-        )
+def _kernel(path: Path, data: bytes, memory: int) -> Image:
+    """An ELF file that a boot loader can start."""
+    header = find_header(data)
+    if header is None:
+        sentence = N_("{file} is an ELF file without a multiboot header in its first 8 KB")
+        raise ImageError(Message(sentence, {"file": str(path)}))
+    return multiboot_image(path.name, data, header, memory)
 
 
-def _flat_binary(path: Path, data: bytes, load: int | None, entry: int | None, bits: int) -> Image:
+def _by_content(path: Path, data: bytes, memory: int) -> Image:
+    """A binary that says itself what it is."""
+    if is_bootable(data):
+        return disk_image(path.name, data)
+    header = find_header(data)
+    if header is not None:
+        return multiboot_image(path.name, data, header, memory)
+    if len(data) in ROM_SIZES:
+        return rom_image(path.name, data)
+    raise ImageError(
+        Message(
+            N_("{file} is of no kind that is known; if it is a flat binary, say where with --load"),
+            {"file": str(path)},
+        )
+    )
+
+
+def _flat_binary(path: Path, data: bytes, load: int, entry: int | None, bits: int) -> Image:
     """A file of nothing but code and data."""
     file = str(path)
-    if bits == 16:
-        raise ScenarioError(
-            Message(
-                N_("{file} is 16-bit code, which starts in real mode; {reason}"),
-                {"file": file, "reason": Message(REAL_MODE)},
-            )
-        )
-    if load is None:
-        raise ImageError(
-            Message(
-                N_("{file} is of no kind that is known; if it is a flat binary, say where with --load"),
-                {"file": file},
-            )
-        )
     if not 0 <= load <= M32 + 1 - len(data):
         raise ImageError(
             Message(
@@ -183,6 +189,8 @@ def _flat_binary(path: Path, data: bytes, load: int | None, entry: int | None, b
                 },
             )
         )
+    if bits == 16:
+        return flat_image(path.name, data, load, start)
     return Image(path.name, "native", ((GuestPhysical(load), data),), Linear(start), bits)
 
 

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 
 from vizapp.errors import ImageError, ScenarioError
 from vizapp.guest.assembler import assemble
+from vizapp.guest.real_mode import (
+    BOOT_ADDRESS,
+    ROM_SIZES,
+    disk_image,
+    flat_image,
+    is_bootable,
+    rom_image,
+)
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.image import Image
 from vizapp.messages import N_, Message
@@ -15,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from vizapp.guest.assembler import Assembly
+    from vizapp.machine.image import SourceLine
+
 LOAD_ADDRESS = 0x0010_0000
 ENTRY = "_start"
-REAL_MODE = N_("real-mode images are not supported yet")
 
 
 def assemble_image(
@@ -26,12 +36,13 @@ def assemble_image(
     """An image of a source file: flat, 32-bit, ring 0, paging off; or, as ``xen``, a domain's kernel.
 
     It starts at ``_start`` or, without such a label, at its first byte. Without ``org`` it is loaded at
-    0x00100000. ``directories`` are where it finds what it includes.
+    0x00100000. ``directories`` are where it finds what it includes. A source that begins with ``bits 16`` is
+    a disk if its first sector boots, a ROM if it has the size of one, and flat code in real mode if not.
 
     Raises:
         ImageError: the file is no text, or makes no bytes.
         AssemblyError: it does not assemble; all problems with their places.
-        ScenarioError: it is 16-bit code.
+        ScenarioError: it is 16-bit code, for a domain.
     """
     macros = {**defines, "XEN": ""} if build == "xen" else dict(defines)
     assembly = assemble(
@@ -42,15 +53,14 @@ def assemble_image(
         bits=32,
         origin=LOAD_ADDRESS,
     )
-    if assembly.bits != 32:
-        raise ScenarioError(
-            Message(
-                N_("{file} is 16-bit code, which starts in real mode; {reason}"),
-                {"file": path.name, "reason": Message(REAL_MODE)},
-            )
-        )
     if not assembly.data:
         raise ImageError(Message(N_("{file} makes no bytes: there is nothing to run"), {"file": path.name}))
+    if assembly.bits == 16:
+        if build == "xen":
+            raise ScenarioError(
+                Message(N_("{file} is 16-bit code, and a domain's kernel is not"), {"file": path.name})
+            )
+        return _in_real_mode(name, assembly)
     base = assembly.origin
     virtual_base, address = (base, 0) if build == "xen" else (0, base)
     return Image(
@@ -62,6 +72,25 @@ def assemble_image(
         symbols=dict(assembly.symbols),
         lines=tuple(assembly.lines),
     )
+
+
+def _in_real_mode(name: str, assembly: Assembly) -> Image:
+    """16-bit code, as what it looks like. Its labels count from where it will lie, whatever its ``org``."""
+    data = assembly.data
+    if is_bootable(data):
+        return disk_image(name, data, *_moved(assembly, BOOT_ADDRESS))
+    if len(data) in ROM_SIZES:
+        return rom_image(name, data, *_moved(assembly, (1 << 20) - len(data)))
+    start = assembly.symbols.get(ENTRY, assembly.origin)
+    return flat_image(name, data, assembly.origin, start, assembly.symbols, assembly.lines)
+
+
+def _moved(assembly: Assembly, address: int) -> tuple[dict[str, Linear], tuple[SourceLine, ...]]:
+    """Symbols and lines for the first byte at ``address``."""
+    distance = address - assembly.origin
+    symbols = {label: Linear(place + distance) for label, place in assembly.symbols.items()}
+    lines = tuple(line._replace(address=Linear(line.address + distance)) for line in assembly.lines)
+    return symbols, lines
 
 
 def read_text(path: Path) -> str:

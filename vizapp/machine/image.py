@@ -33,6 +33,11 @@ class Image:
             and the addresses are offsets from ``virtual_base``.
         entry: linear address of the first instruction.
         bits: 16 (real mode) or 32 (flat protected mode, ring 0, paging off).
+        code_segment: what CS holds at the start in real mode.
+        registers: general registers that are not 0 at the start, as (name, value).
+        rom: whole pages that end with the first megabyte, and are seen at the end of the address space too.
+        disks: contents of the IDE disks that belong to it.
+        needs_pc: whether it expects a whole PC around it: clock, keyboard controller, disks, APICs.
         symbols: label to linear address; ``mark_*`` labels are progress marks.
         lines: the line-to-address map, sorted by address; empty for a binary.
     """
@@ -45,6 +50,11 @@ class Image:
     virtual_base: Linear = Linear(0)
     symbols: dict[str, Linear] = field(default_factory=dict)
     lines: tuple[SourceLine, ...] = ()
+    code_segment: int = 0
+    registers: tuple[tuple[str, int], ...] = ()
+    rom: bytes = b""
+    disks: tuple[bytes, ...] = ()
+    needs_pc: bool = False
 
     @property
     def marks(self) -> dict[Linear, str]:

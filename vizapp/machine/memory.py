@@ -28,7 +28,8 @@ class MemorySnapshot(NamedTuple):
 class PhysicalMemory:
     """``size`` bytes of RAM from address 0, a whole number of 4 KiB pages.
 
-    Reads beyond the end give ones and writes there vanish, as on a bus that nobody answers.
+    Reads beyond the end give ones and writes there vanish, as on a bus that nobody answers, except where
+    ``add_rom`` has put read-only memory.
 
     Whoever keeps references to pages (the MMU's fast maps) follows these rules:
 
@@ -59,6 +60,18 @@ class PhysicalMemory:
         self._pages = [self._zero] * self.frames
         self._owned: set[int] = set()
         self._digests: dict[int, tuple[bytearray, bytes]] = {}
+        self._rom: dict[int, bytes] = {}
+
+    def add_rom(self, address: HostPhysical, data: bytes) -> None:
+        """Let whole pages beyond the end of memory read as ``data``, for good: no snapshot holds them.
+
+        Raises:
+            ValueError: they are no whole pages, or not beyond it.
+        """
+        if (address | len(data)) & PAGE_MASK or address < self.size:
+            raise ValueError(f"{len(data):#x} bytes at {address:#x} are no pages beyond {self.size:#x}")
+        for start in range(0, len(data), PAGE_SIZE):
+            self._rom[address + start >> PAGE_SHIFT] = data[start : start + PAGE_SIZE]
 
     def page(self, frame: int) -> bytearray:
         """The page in ``frame``, for reading only; ``frame`` is below ``frames``."""
@@ -96,7 +109,7 @@ class PhysicalMemory:
             self.load(HostPhysical(address), data)
 
     def dump(self, address: HostPhysical, count: int) -> bytes:
-        """``count`` bytes from a host-physical address on; ones where there is no memory."""
+        """``count`` bytes from a host-physical address on; ones where nobody answers."""
         parts: list[bytes | bytearray] = []
         position = int(address)
         end = position + count
@@ -105,6 +118,8 @@ class PhysicalMemory:
             length = min(PAGE_SIZE - offset, end - position)
             if 0 <= position < self.size:
                 parts.append(self._pages[position >> PAGE_SHIFT][offset : offset + length])
+            elif position >> PAGE_SHIFT in self._rom:
+                parts.append(self._rom[position >> PAGE_SHIFT][offset : offset + length])
             else:
                 parts.append(b"\xff" * length)
             position += length

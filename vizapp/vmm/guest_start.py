@@ -1,29 +1,68 @@
-"""How a guest finds its machine: its image in memory, the processor flat in ring 0, no paging."""
+"""How a guest finds its machine: its image in memory, and the processor flat in ring 0 or in real mode."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.errors import ImageError
+from vizapp.errors import ImageError, ScenarioError
+from vizapp.isa.addresses import GuestPhysical, HostPhysical
+from vizapp.isa.registers import CS
+from vizapp.machine import real_mode
+from vizapp.machine.segments import paragraph_segment
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizapp.isa.addresses import GuestPhysical
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.image import Image
+    from vizapp.machine.memory import PhysicalMemory
+
+MEGABYTE = 1 << 20
+TOP = 1 << 32
 
 
 def load_image(store: Callable[[GuestPhysical, bytes], None], size: int, image: Image) -> None:
-    """``store`` the segments of a 32-bit image in ``size`` bytes of memory; ImageError if they do not fit."""
+    """``store`` the segments of a 32-bit image in ``size`` bytes of memory.
+
+    Raises:
+        ScenarioError: it starts in real mode, where nothing can be deprivileged.
+        ImageError: it does not fit.
+    """
     if image.bits != 32:
-        raise ImageError(
+        raise ScenarioError(
             Message(
-                N_("{name} starts in real mode, which this technique cannot run"),
+                N_("{name} starts in real mode, which has no rings to be moved in; run it under native"),
                 {"name": image.name},
             )
         )
+    _store_segments(store, size, image)
+
+
+def power_on(cpu: Cpu, image: Image) -> None:
+    """Bring a processor, physical or virtual, to the state in which a 32-bit guest starts."""
+    cpu.reset()
+    for name, value in image.registers:
+        setattr(cpu, name, value)
+    cpu.eip = image.entry
+
+
+def start_bare(memory: PhysicalMemory, cpu: Cpu, size: int, image: Image) -> None:
+    """Load any image into the bare machine and bring its processor to where the image starts."""
+    _store_segments(lambda at, data: memory.load(HostPhysical(at), data), size, image)
+    if image.rom:
+        memory.load(HostPhysical(MEGABYTE - len(image.rom)), image.rom)
+        memory.add_rom(HostPhysical(TOP - len(image.rom)), image.rom)
+    if image.bits == 32:
+        power_on(cpu, image)
+        return
+    real_mode.power_on(cpu)
+    if not image.rom:
+        cpu.set_code_segment(paragraph_segment(cpu, CS, image.code_segment), 0)
+        cpu.eip = image.entry - cpu.segments[CS].base
+
+
+def _store_segments(store: Callable[[GuestPhysical, bytes], None], size: int, image: Image) -> None:
     for address, data in image.segments:
         if address + len(data) > size:
             raise ImageError(
@@ -33,9 +72,3 @@ def load_image(store: Callable[[GuestPhysical, bytes], None], size: int, image: 
                 )
             )
         store(address, data)
-
-
-def power_on(cpu: Cpu, image: Image) -> None:
-    """Bring a processor, physical or virtual, to the state in which a guest starts."""
-    cpu.reset()
-    cpu.eip = image.entry

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
+from vizapp.machine import real_mode
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView, Devices, Options, Ownership
 from vizapp.vmm.frame_allocator import FrameRange
-from vizapp.vmm.guest_start import load_image, power_on
+from vizapp.vmm.guest_start import start_bare
 from vizapp.vmm.processor_view import cpu_view, read_linear
 from vizapp.vmm.stage import StageWorld, bare_stage
 
@@ -97,9 +98,10 @@ class Native:
         return options.memory
 
     def start(self, pc: Pc, image: Image, options: Options) -> NativeMonitor:
-        """Load the image and point the processor at its entry."""
-        load_image(lambda at, data: pc.memory.load(HostPhysical(at), data), options.memory, image)
-        power_on(pc.cpu, image)
+        """Load the image and point the processor at its entry, or at the reset vector."""
+        start_bare(pc.memory, pc.cpu, options.memory, image)
+        if image.rom:
+            pc.on_reset = lambda: real_mode.power_on(pc.cpu)
         monitor = NativeMonitor(pc)
         pc.monitor = monitor
         pc.place_of = monitor.place_of
