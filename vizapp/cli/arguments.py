@@ -87,6 +87,8 @@ def _machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory", type=size, default=16 << 20, metavar="SIZE", help="of the guest; default 16M"
     )
+    parser.add_argument("--disk", dest="disks", action="append", default=[], metavar="FILE",
+                        help="an IDE disk, repeatable; only read, writes are kept apart")  # fmt: skip
     parser.add_argument("--max-instructions", type=number, metavar="N")
     parser.add_argument("--max-seconds", type=float, metavar="S")
 

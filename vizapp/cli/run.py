@@ -65,6 +65,7 @@ def scenario_from(
         serial_input=serial_input,
         exit_port=exit_port,
         log_ports=log_ports,
+        disks=options.disks,
     )
 
 
@@ -173,7 +174,8 @@ def _print(out: Output, result: Run) -> None:
     report = result.report
     stopped = report["stopped"]
     out.line(f"{report['guest']} · {out.text(TITLES[result.technique])} · {report['processor']}")
-    reason = f"{stopped['reason']}: {stopped['detail']}" if stopped["detail"] else stopped["reason"]
+    detail = out.render(result.why)
+    reason = f"{stopped['reason']}: {detail}" if detail else stopped["reason"]
     facts = [(N_("stopped"), reason)]
     counts = result.instructions
     instructions = f"{number(counts['guest'])} ({number(counts['user'])} {out.text(N_('in ring 3'))})"
@@ -185,7 +187,7 @@ def _print(out: Output, result: Run) -> None:
         if result.cycles.by_purpose.get(purpose, 0)
     ]
     facts.append((N_("events"), _events(report["events"])))
-    facts += _scorecard(out, report["scorecard"])
+    facts += _scorecard(out, result)
     width = max(len(out.text(name)) for name, _ in facts)
     for name, value in facts:
         out.line(f"{out.text(name):<{width}}  {value}")
@@ -208,14 +210,15 @@ def _events(events: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _scorecard(out: Output, card: dict[str, Any]) -> list[tuple[str, str]]:
+def _scorecard(out: Output, result: Run) -> list[tuple[str, str]]:
+    card = result.scorecard
     equivalence, control, efficiency = card["equivalence"], card["resource_control"], card["efficiency"]
     facts = []
     if equivalence["holds"] is not None:
         verdict = out.text(N_("holds") if equivalence["holds"] else N_("broken"))
-        detail = (
-            equivalence["first_difference"] or f"{number(equivalence['compared'])} {out.text(N_('compared'))}"
-        )
+        detail = f"{number(equivalence['compared'])} {out.text(N_('compared'))}"
+        if result.first_difference is not None:
+            detail = out.render(result.first_difference)
         facts.append((N_("equivalence"), f"{verdict}: {detail}"))
     text = out.text(N_("refused {refused}, let through {let_through}")).format(**control)
     facts.append((N_("resource control"), text))

@@ -8,12 +8,12 @@ from vizapp.errors import ScenarioError
 from vizapp.experiment.presets import preset as find_preset
 from vizapp.experiment.techniques import technique as find_technique
 from vizapp.guest.library import GUESTS
-from vizapp.guest.loader import load_guest
+from vizapp.guest.loader import load_guest, read_disk
 from vizapp.messages import N_, Message
 from vizapp.session.scenario import Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vizapp.machine.image import Image
 
@@ -39,11 +39,12 @@ def make_scenario(
     serial_input: bytes = b"",
     exit_port: int | None = None,
     log_ports: tuple[int, ...] = (),
+    disks: Sequence[str] = (),
 ) -> Scenario:
     """The scenario that these choices mean.
 
     A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
-    build comes along as the yardstick.
+    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks.
 
     Raises:
         UnknownNameError: a name that does not exist.
@@ -78,7 +79,9 @@ def make_scenario(
         )
 
     def image(wanted: str) -> Image:
-        return load_guest(guest, wanted, iterations=iterations, load=load, entry=entry, bits=bits or 32)
+        return load_guest(
+            guest, wanted, iterations=iterations, load=load, entry=entry, bits=bits or 32, memory=memory
+        )
 
     wanted = build or technique.build
     if guest in GUESTS and wanted not in GUESTS[guest].builds:
@@ -103,4 +106,5 @@ def make_scenario(
         log_ports=log_ports,
         preset=preset or "",
         yardstick=yardstick,
+        disks=tuple(read_disk(file) for file in disks),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.machine.features import Features
 from vizapp.machine.identity import PENTIUM_4, PENTIUM_4_VIRTUALIZABLE
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from vizapp.cost.processors import Processor
     from vizapp.session.scenario import Scenario
     from vizapp.vmm.base import Monitor, Paths, Technique
+
+MOST_DISKS = 2
 
 
 class Machine(NamedTuple):
@@ -49,12 +52,31 @@ def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
         memory_bytes=technique.host_memory(options),
         hertz=processor.hertz,
         identity=PENTIUM_4_VIRTUALIZABLE if scenario.virtualizable else PENTIUM_4,
+        features=_features(scenario),
     )
     monitor = technique.start(pc, scenario.image, options)
     pc.marks = scenario.image.marks
     if scenario.serial_input:
         monitor.devices.uart.receive(scenario.serial_input)
     return Machine(pc, monitor, technique, processor)
+
+
+def _features(scenario: Scenario) -> Features | None:
+    """The rest of a PC where the guest is one that expects it; the library's guests do without.
+
+    Raises:
+        ScenarioError: there are more disks than the channel has room for, or a monitor that has none to give.
+    """
+    disks = (*scenario.image.disks, *scenario.disks)
+    if disks and scenario.technique != "native":
+        sentence = N_("{technique} has no disk to give to its guest; run it under native")
+        raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
+    if len(disks) > MOST_DISKS:
+        sentence = N_("{count} disks are more than the {most} that an IDE channel takes")
+        raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
+    if scenario.technique != "native" or not (disks or scenario.image.needs_pc):
+        return None
+    return Features(disks=disks)
 
 
 def _overrides(scenario: Scenario) -> dict[str, int]:

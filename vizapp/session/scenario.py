@@ -13,7 +13,7 @@ class Scenario:
 
     ``memory`` is the guest's, in bytes. ``overrides`` re-price single inputs, in cycles. ``serial_input``
     is what COM1 will receive, available from the start. ``yardstick`` is the native build of a ported guest,
-    whose result is compared with this one's.
+    whose result is compared with this one's. ``disks`` are contents of IDE disks, behind those of the image.
     """
 
     image: Image
@@ -28,3 +28,4 @@ class Scenario:
     log_ports: tuple[int, ...] = ()
     preset: str = ""
     yardstick: Image | None = None
+    disks: tuple[bytes, ...] = ()
