@@ -119,8 +119,8 @@ class LessonDesk(QObject):
         self.controller.close()
         self.keys.set_enabled(False)
         former, self._former = self._former, None
-        if former is not None:
-            self._steps.restore_layout(former)
+        if former is not None and not self._steps.restore_layout(former):
+            self._steps.reset_layout()
 
     def show(self) -> None:
         """Bring the lesson to sight, or the lessons that there are."""

@@ -133,7 +133,9 @@ class StepView(QMainWindow):
         self.resizeDocks([docks["truths"], docks["scorecard"]], [px(rest), px(_SCORECARD_HEIGHT)], vertical)
 
     def save_layout(self) -> QByteArray:
-        """The layout as bytes; of presenter mode, the one it will return to."""
+        """The layout as bytes; of presenter mode, the one it will return to; none before space was shared."""
+        if self._first_layout:
+            return QByteArray()
         return self._presented or self.saveState(LAYOUT_VERSION)
 
     def restore_layout(self, state: QByteArray) -> bool:
