@@ -81,6 +81,6 @@ def _table(out: Output, runs: Sequence[Run]) -> None:
     out.table(columns, rows, right=tuple(range(1, len(columns))))
     for run in runs:
         if run.overhead is None:
-            why = run.scorecard["equivalence"]["first_difference"] or run.report["stopped"]["detail"]
-            text = out.text(N_("{technique} has no overhead figure: {reason}"))
-            out.line(text.format(technique=out.text(TITLES[run.technique]), reason=why))
+            why = run.why if run.first_difference is None else run.first_difference
+            parameters = {"technique": Message(TITLES[run.technique]), "reason": why}
+            out.say(Message(N_("{technique} has no overhead figure: {reason}"), parameters))

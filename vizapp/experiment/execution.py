@@ -80,7 +80,7 @@ class Run:
     ``overhead`` is cycles over the bare machine's for the same guest: None where there is nothing to
     compare with, and for a run that is not equivalent. ``report`` is the JSON of ``vizapp run``.
     ``port_logs`` is what the guest wrote to each logged port, ``exit_status`` what it wrote to the exit port
-    if that ended the run.
+    if that ended the run. ``why`` and ``first_difference`` are the report's two sentences, untranslated.
     """
 
     report: dict[str, Any]
@@ -88,6 +88,8 @@ class Run:
     overhead: float | None = None
     port_logs: dict[int, bytes] = field(default_factory=dict)
     exit_status: int | None = None
+    why: Message = Message("")
+    first_difference: Message | None = None
 
     @property
     def technique(self) -> str:
@@ -141,14 +143,25 @@ def execute(
     if score:
         session.score()
     report = session.report()
+    frame = session.frame()
+    stopped = frame.stopped
+    why = Message("") if stopped is None else stopped.detail
     if reached:
+        why = Message("{event}", {"event": reached})
         report["stopped"] = {"reason": "until", "detail": reached}
     elif report["stopped"]["reason"] == "limit":
-        report["stopped"]["detail"] = _limit(bounds, report["instructions"]["guest"])
-    stopped = session.frame().stopped
+        why = _limit(bounds, report["instructions"]["guest"])
+        report["stopped"]["detail"] = why.in_english()
     status = stopped.detail.parameters["status"] if stopped and stopped.reason == EXIT_PORT else None
     assert status is None or isinstance(status, int)
-    return Run(report, session.events().events, port_logs=session.port_logs, exit_status=status)
+    return Run(
+        report,
+        session.events().events,
+        port_logs=session.port_logs,
+        exit_status=status,
+        why=why,
+        first_difference=frame.scorecard.first_difference if score else None,
+    )
 
 
 def find(scenario: Scenario, until: Until, bounds: Bounds = UNBOUNDED) -> int:
@@ -158,10 +171,10 @@ def find(scenario: Scenario, until: Until, bounds: Bounds = UNBOUNDED) -> int:
     return session.timeline.cursor
 
 
-def _limit(bounds: Bounds, instructions: int) -> str:
+def _limit(bounds: Bounds, instructions: int) -> Message:
     if bounds.instructions is not None and instructions >= bounds.instructions:
-        return f"the bound of {bounds.instructions} instructions"
-    return f"the bound of {bounds.seconds:g} seconds"
+        return Message(N_("the bound of {count} instructions"), {"count": bounds.instructions})
+    return Message(N_("the bound of {seconds} seconds"), {"seconds": f"{bounds.seconds:g}"})
 
 
 def _drive(session: Session, until: Until | None, bounds: Bounds) -> str:
