@@ -172,8 +172,8 @@ class StepView(QMainWindow):
             self.docks["stage"].setFloating(False)
         else:
             state, self._presented = self._presented, None
-            if state is not None:
-                self.restoreState(state, LAYOUT_VERSION)
+            if state is None or not self.restoreState(state, LAYOUT_VERSION):
+                self.reset_layout()
         self.panel(StagePanel).set_presenting(presenting)
 
     # What arrives goes to every panel.
