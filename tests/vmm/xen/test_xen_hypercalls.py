@@ -482,6 +482,8 @@ def test_shutdown(reason, stop, sentence, compat):
 
 def test_images_that_cannot_be_a_domain_are_told_why():
     image = kernel("hlt")
+    with pytest.raises(ScenarioError, match="starts in real mode"):
+        Run(replace(image, bits=16))
     with pytest.raises(ScenarioError, match="needs at least 4096 KB of memory as a domain, and has 1024 KB"):
         Run(image, memory=1 << 20)
     high = replace(image, virtual_base=Linear(0xFBFF_0000))

@@ -61,8 +61,11 @@ def build(memory: PhysicalMemory, domain: Domain, image: Image) -> Boot:
     """Fill a domain's memory from an image; the caller then pins ``page_directory``.
 
     Raises:
-        ScenarioError: the image and what belongs to it do not fit the domain, or the address space.
+        ScenarioError: it is 16-bit code, or what belongs to it does not fit the domain or linear memory.
     """
+    if image.bits != 32:
+        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        raise ScenarioError(Message(sentence, {"name": image.name}))
     base = image.virtual_base
     layout = _lay_out(domain, image)
 
