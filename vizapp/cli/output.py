@@ -64,9 +64,11 @@ class Output:
         """Print a table; ``columns`` are catalogue keys, ``right`` the columns of numbers."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
-            number = index in right
-            table.add_column(self.text(column), justify="right" if number else "left", no_wrap=number,
-                             overflow="fold")  # fmt: skip
+            if index in right:
+                widest = max((len(row[index]) for row in rows), default=0)
+                table.add_column(self.text(column), justify="right", min_width=widest)
+            else:
+                table.add_column(self.text(column), overflow="fold")
         for row in rows:
             table.add_row(*(cell.replace("[", "\\[") for cell in row))
         self._console.print(table)
