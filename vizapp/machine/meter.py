@@ -40,6 +40,10 @@ NATURE: dict[str, Purpose] = {
 }
 
 
+# An access to a device is for the device, whoever makes it: also the guest's own, counted with its work.
+_DEVICE = {INDEX[name]: purpose for name, purpose in _BY_INPUT.items()}
+
+
 class Row(NamedTuple):
     """``times`` charges of ``input`` at ``place`` for ``purpose``."""
 
@@ -109,7 +113,7 @@ class Meter:
         """Every count that is not zero, in the order in which places were first entered."""
         self._complete()
         return [
-            Row(place, purpose, NAMES[index], count)
+            Row(place, _DEVICE.get(index, purpose), NAMES[index], count)
             for (place, purpose), counts in self._counts.items()
             for index, count in enumerate(counts)
             if count
@@ -121,6 +125,10 @@ class Meter:
         totals = dict.fromkeys(Purpose, 0)
         for (_, purpose), counts in self._counts.items():
             totals[purpose] += sum(map(int.__mul__, counts, self.prices))
+            for index in _DEVICE:
+                cycles = counts[index] * self.prices[index]
+                totals[purpose] -= cycles
+                totals[Purpose.IO] += cycles
         return totals
 
     def save(self) -> dict[str, object]:

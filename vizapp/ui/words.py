@@ -35,7 +35,7 @@ PURPOSE_TITLES = {
     "monitor": N_("monitor"),
     "translation": N_("translation"),
     "memory": N_("memory virtualization"),
-    "io": N_("I/O virtualization"),
+    "io": N_("devices"),
     "idle": N_("idle"),
 }
 
