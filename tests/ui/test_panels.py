@@ -211,7 +211,7 @@ def test_efficiency_never_rounds_up_to_all(show):
 def test_the_readout_tells_instruction_and_cycle(show):
     panel = show(TransportPanel, make_frame())
     expected = "instruction 9\u202f312 of 18\u202f204 · 41\u202f882 cycles"
-    assert panel.readout.text() == expected
+    assert panel.readout.words == expected
 
 
 def test_at_the_start_there_is_no_way_back(show):
@@ -225,7 +225,7 @@ def test_at_the_end_of_a_run_there_is_no_way_on(show):
     panel = show(TransportPanel, make_frame(position=2411, stopped=stopped))
     assert not panel.buttons["step"].isEnabled()
     assert panel.buttons["back"].isEnabled()
-    assert panel.readout.text().endswith("halted")
+    assert panel.readout.words.endswith("halted")
 
 
 @pytest.mark.parametrize("wish", ["to_start", "back", "step", "over", "next_trap", "run"])

@@ -12,7 +12,7 @@ from vizapp.messages import N_
 from vizapp.ui.numbers import compact, decimal, grouped
 from vizapp.ui.panel import Panel, RunState
 from vizapp.ui.scrubber import Scrubber
-from vizapp.ui.widgets import label, tight_column
+from vizapp.ui.widgets import ElidedLabel, label, tight_column
 from vizapp.ui.words import STOP_TITLES
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class TransportPanel(Panel):
         self._row.addLayout(speed)
         self.scrubber = Scrubber(look)
         self.scrubber.moved.connect(self.seek_requested)
-        self.readout = label("muted", align=Qt.AlignmentFlag.AlignCenter)
+        self.readout = ElidedLabel("muted")
+        self.readout.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         past = tight_column()
         past.addWidget(self.scrubber)
@@ -114,7 +115,7 @@ class TransportPanel(Panel):
     def clear(self) -> None:
         """Nothing is recorded yet."""
         self.scrubber.clear_ticks()
-        self.readout.setText("–")
+        self.readout.set_words("–")
         self._enable(False)
 
     def show_events(self, batch: EventBatch) -> None:
@@ -124,8 +125,8 @@ class TransportPanel(Panel):
     def show_frame(self, frame: Frame) -> None:
         """Where the cursor is."""
         self.scrubber.set_range(frame.position, frame.last_position)
-        self.readout.setText(self._reading(frame))
-        self.scrubber.setAccessibleDescription(self.readout.text())
+        self.readout.set_words(self._reading(frame))
+        self.scrubber.setAccessibleDescription(self.readout.words)
         self._enable(True)
         at_start = frame.position == 0
         self.buttons["back"].setEnabled(not at_start)
@@ -175,7 +176,7 @@ class TransportPanel(Panel):
         self.speed.setToolTip(self.speed.accessibleName())
         self.show_run_state(self.run_state)
         if self.frame is not None:
-            self.readout.setText(self._reading(self.frame))
+            self.readout.set_words(self._reading(self.frame))
 
     def _reading(self, frame: Frame) -> str:
         reading = self.say(
