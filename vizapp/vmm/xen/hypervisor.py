@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.domain import Domain, Entry
     from vizapp.vmm.xen.page_types import RefusedError
 
-Path = Literal["entry", "hypercall", "exit", "bounce", "emulate", "interrupt", "event", "upcall", "idle"]
+Path = Literal[
+    "entry", "hypercall", "exit", "bounce", "iret", "emulate", "interrupt", "event", "upcall", "idle",
+]  # fmt: skip
 PATHS: Final[tuple[str, ...]] = get_args(Path)
 """The paths of the hypervisor's code whose lengths stand in its data file."""
 

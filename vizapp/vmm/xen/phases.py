@@ -78,7 +78,7 @@ def serve(xen: Hypervisor) -> str | None:
 def _return_from_trap(xen: Hypervisor) -> str | None:
     before = xen.frame.read()
     arguments = (before.ebx, before.ecx, before.edx, before.esi, before.edi)
-    xen.pay("bounce")
+    xen.pay("iret")
     try:
         xen.pay_references(pop_frame(xen.frame, xen.space, xen.shared))
     except BadFrameError as bad:
