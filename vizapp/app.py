@@ -24,7 +24,7 @@ from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
 from vizapp.ui.player import Player
-from vizapp.ui.selection import OPENING, Selection
+from vizapp.ui.selection import Selection, opening_of
 from vizapp.ui.subject import Subject, resolve
 from vizapp.ui.window import Window
 from vizapp.vmm.registry import technique
@@ -51,7 +51,8 @@ def main(subject: str | None = None, language: str | None = None) -> int:
     player = Player(make_scenario, make_bridge)
     if wanted.lesson is None:
         # The session's process starts while the window is being made.
-        player.open(Selection(guest=wanted.guest or Selection().guest), OPENING)
+        guest = wanted.guest or Selection().guest
+        player.open(Selection(guest=guest), opening_of(guest))
     window = make_window(application, settings, player)
     _report_defects(window)
     window.show()

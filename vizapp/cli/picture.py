@@ -84,7 +84,7 @@ def _draw(
 ) -> None:
     try:
         from vizapp.ui.picture import render
-        from vizapp.ui.selection import OPENING
+        from vizapp.ui.selection import opening_of
     except ImportError as error:
         raise without_qt(error) from None
     with out.progress(options.output):
@@ -96,7 +96,7 @@ def _draw(
             size=size,
             theme=theme,
             language=out.language,
-            opening=OPENING if opening is None else opening,
+            opening=opening_of(options.guest) if opening is None else opening,
         )
 
 

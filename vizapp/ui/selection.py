@@ -18,11 +18,18 @@ from vizapp.session.protocol import NextEvent
 TRAP_KINDS = frozenset(
     {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
 )
+# Where another guest opens: at its first trap, for it may make no system call.
+FIRST_TRAP = (NextEvent(TRAP_KINDS | {MACHINE_STOPPED}),)
 # Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
 OPENING = (
     NextEvent(frozenset({SYSTEM_CALL_REFLECTED, SOFTWARE_INTERRUPT_DELIVERED, MACHINE_STOPPED})),
     NextEvent(frozenset({EXCEPTION_DELIVERED, MACHINE_STOPPED})),
 )
+
+
+def opening_of(guest: str) -> tuple[NextEvent, ...]:
+    """The commands that bring a guest to where its first frame shows something."""
+    return OPENING if guest == Selection().guest else FIRST_TRAP
 
 
 class Selection(NamedTuple):
