@@ -4,7 +4,8 @@ NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
 
     nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
-and, in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386.
+in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
+``devices.txt`` what that machine's devices answer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from tests.goldens import nasm_forms
-from tests.oracle import bare_machine
+from tests.oracle import bare_machine, devices
 from vizapp.guest.library import GUESTS, guest_directory
 
 GOLDENS = Path(__file__).resolve().parent
@@ -52,6 +53,7 @@ def results() -> dict[str, str]:
 def main() -> None:
     """Make all goldens anew."""
     nasm_forms.main()
+    devices.main()
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         for guest in GUESTS.values():

@@ -239,7 +239,13 @@ def test_a_sector_is_read_by_interrupt():
 
 def test_a20_by_port_92():
     pc = build("""
-main:   mov byte [0x500], 1
+main:   mov al, 0xD1
+        out 0x64, al
+        mov al, 0xDD
+        out 0x60, al
+        mov al, 2
+        out 0x92, al
+        mov byte [0x500], 1
         mov byte [0x100500], 2
         mov al, 0
         out 0x92, al

@@ -6,6 +6,7 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 LOAD_ADDRESS = 0x0010_0000
@@ -21,17 +22,23 @@ def build_rom(directory: Path) -> Path:
     return rom
 
 
-def run_guest(binary: Path, directory: Path, seconds: float = 20.0) -> str:
+def run_guest(
+    binary: Path,
+    directory: Path,
+    seconds: float = 20.0,
+    cpu: str = "pentium3,-apic",
+    options: Sequence[str] = (),
+) -> str:
     """COM1's output of a guest loaded flat at 1 MB, up to the end of its ``result:`` line.
 
     Virtual time follows the instruction count (16 ns each), so that a run is the same on any computer.
     Returns what was printed so far when ``seconds`` are over.
     """
-    machine = ["-machine", "pc", "-cpu", "pentium3,-apic", "-m", "16", "-nodefaults", "-display", "none"]
+    machine = ["-machine", "pc", "-cpu", cpu, "-m", "16", "-nodefaults", "-display", "none"]
     time_base = ["-accel", "tcg", "-icount", "shift=4,sleep=off"]
     image = ["-device", f"loader,file={binary},addr={LOAD_ADDRESS:#x},force-raw=on"]
     start = ["-bios", str(build_rom(directory)), "-serial", "stdio"]
-    command = ["qemu-system-i386", *machine, *time_base, *image, *start]
+    command = ["qemu-system-i386", *machine, *time_base, *image, *start, *options]
     deadline = time.monotonic() + seconds
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

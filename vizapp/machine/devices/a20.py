@@ -19,7 +19,7 @@ class A20Gate:
     """The gate, which is open while either device says so, and the port device at 92h.
 
     ``set_line`` is called with the state of the line at each change, ``reset`` when software asks for a reset
-    of the processor. The firmware leaves the gate open through port 92h when ``open_at_start``.
+    of the processor. ``open_at_start`` is whether the firmware has opened it, by the keyboard controller.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class A20Gate:
     ) -> None:
         self._set_line = set_line
         self._reset = reset
-        self._system = SYSTEM_A20 if open_at_start else 0
-        self._keyboard = False
+        self._system = 0
+        self._keyboard = open_at_start
         self._line = True
         self._drive()
 

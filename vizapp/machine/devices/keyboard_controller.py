@@ -58,7 +58,7 @@ class KeyboardController:
         self._status = STATUS_UNLOCKED
         self._buffer = 0
         self._awaited = 0  # the command, or 60h-7Fh, whose data byte comes next
-        self._output = OUTPUT_IDLE | OUTPUT_RESET
+        self._output = OUTPUT_IDLE | OUTPUT_RESET | (OUTPUT_A20 if gate.line else 0)
         self._up = 0  # F0h came and is to become bit 7 of the next code
         self._line = False
 
