@@ -246,6 +246,13 @@ def test_a_directory_and_an_empty_file_are_no_guests(capsys: Capture, tmp_path: 
     refused(capsys, "run", str(empty), "--load", "0x100000")
 
 
+def test_without_a_display_the_window_says_so(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert "there is no display" in refused(capsys, "rings")
+
+
 def test_portuguese_sentences(capsys: Capture) -> None:
     assert main(["run", "ring", "--lang", "pt_BR"]) == 2
     assert "rings" in capsys.readouterr().err

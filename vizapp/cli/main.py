@@ -68,8 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _window(options: argparse.Namespace) -> int:
     """Open the window; only here, and for pictures, is Qt needed."""
+    if not _has_display():
+        # Qt would abort the process with a page of advice.
+        raise VizappError(
+            Message(N_("there is no display to open a window on; run, compare, lesson and picture need none"))
+        )
     try:
         from vizapp import app
     except ImportError as error:
         raise picture.without_qt(error) from None
     return app.main(options.subject, options.lang)
+
+
+def _has_display() -> bool:
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
