@@ -16,6 +16,7 @@ from typing import Any
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, HostPhysical, Linear
+from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
@@ -27,6 +28,7 @@ from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.peripherals import NMI, Peripherals
+from vizapp.machine.repetition import repeat
 from vizapp.messages import N_, Message
 
 DR6_BS = 1 << 14
@@ -232,7 +234,7 @@ class Pc(Hardware):
                             return
                         continue
             try:
-                run, price, kind, _ = found or hot[eip]
+                run, price, kind, instruction = found or hot[eip]
             except KeyError:
                 found = self._arrive()
                 if found is None:
@@ -262,6 +264,20 @@ class Pc(Hardware):
             self.position += 1
             if self.position >= last or meter.cycles >= due:
                 return
+            if kind & REPEATED and cpu.eip == eip:
+                self._repeat(instruction, price, last, due)
+
+    def _repeat(self, instruction: Instruction, price: int, last: int, due: int) -> None:
+        """Do many iterations at once, with at least one step left to the bounds."""
+        meter = self.meter
+        each = meter.prices[price]
+        most = last - self.position - 1
+        if each:
+            most = min(most, (due - meter.cycles - 1) // each)
+        done = repeat(self.cpu, instruction, most)
+        meter.counts[price] += done
+        meter.cycles += done * each
+        self.position += done
 
     def _retire(self, kind: int, price: int, eip: int, guest: bool) -> bool:
         """Account for an instruction that was not a plain one; whether the run loop has to look around."""

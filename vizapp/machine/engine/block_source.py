@@ -186,7 +186,7 @@ class InstructionRewriter(Rewriter):
         return ast.UnaryOp(node.op, operand, **HERE)
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:  # noqa: N802 - ast's protocol
-        """A comparison of constants is made here; nothing is beyond a limit of 4 GB."""
+        """A comparison of constants is made here; no offset is beyond a limit of 4 GB."""
         left: ast.expr = self.visit(node.left)
         rest: list[ast.expr] = self.visit_all(node.comparators)
         a, b = number_of(left), number_of(rest[0])
@@ -194,7 +194,7 @@ class InstructionRewriter(Rewriter):
         if len(rest) == 1 and b is not None and compare is not None:
             if a is not None:
                 return ast.Constant(compare(a, b), **HERE)
-            if isinstance(node.ops[0], ast.Gt) and b == M32 and isinstance(left, ast.Name):
+            if b == M32 and isinstance(node.comparators[0], ast.Attribute):
                 return ast.Constant(False, **HERE)
         return ast.Compare(left, node.ops, rest, **HERE)
 
