@@ -10,7 +10,6 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMenu
 
 from vizapp.errors import UnknownNameError, VizappError
-from vizapp.lesson.loader import LoadedLesson, all_lessons
 from vizapp.messages import N_
 from vizapp.ui.lesson_controller import LessonController, Phase
 from vizapp.ui.lesson_keys import LessonKeys
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from PySide6.QtCore import QSettings
     from PySide6.QtWidgets import QWidget
 
+    from vizapp.lesson.loader import LoadedLesson
     from vizapp.messages import Translator
     from vizapp.ui.actions import Actions
     from vizapp.ui.look import Look
@@ -152,6 +152,8 @@ class LessonDesk(QObject):
 
     def lessons(self) -> list[LoadedLesson]:
         """Every shipped lesson; read when first asked for, since the window shall open soon."""
+        from vizapp.lesson.loader import all_lessons
+
         if self._lessons is None:
             try:
                 self._lessons = all_lessons()

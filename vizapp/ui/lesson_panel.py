@@ -342,6 +342,8 @@ class LessonPanel(Panel):
         self._shown = None
         for widget in (self.question, *self.answers, self._verdict_frame, self._notice_frame, self.after):
             widget.hide()
+        if not self._shelf:
+            return
         words = [self.say(N_("Read, say what will happen, run it, and see."))]
         for lesson, tally in self._shelf:
             title = lesson.lesson.title.text(self.translator.language)

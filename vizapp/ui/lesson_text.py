@@ -8,20 +8,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.style import Style
-from pygments.token import Comment, Keyword, Name, Number, String
-from pygments.util import ClassNotFound
-
 from vizapp.ui.look import MONO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
     from vizapp.ui.look import Look
@@ -66,6 +59,8 @@ def _palette(look: Look) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=8)
 def _parser(_theme: str, palette: tuple[tuple[str, str], ...]) -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighter(dict(palette))})
     parser.enable("table")
     parser.validateLink = _is_link  # type: ignore[method-assign]
@@ -84,6 +79,13 @@ def _render_fence(self: Any, tokens: Sequence[Token], index: int, options: Any, 
 
 
 def _highlighter(palette: dict[str, str]) -> Callable[[str, str, str], str]:
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+    from pygments.style import Style
+    from pygments.token import Comment, Keyword, Name, Number, String
+    from pygments.util import ClassNotFound
+
     class Colours(Style):
         """The theme's colours."""
 

@@ -8,13 +8,17 @@ lessons/01-rings-and-popf/   .../lesson.yaml a lesson that is being written
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.errors import ScenarioError, UnknownNameError
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
-from vizapp.lesson.loader import FILE, LoadedLesson, all_lessons, load_lesson
 from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from vizapp.lesson.loader import LoadedLesson
+
+_LESSON = "lesson.yaml"
 
 
 class Subject(NamedTuple):
@@ -34,6 +38,9 @@ def resolve(subject: str) -> Subject:
     """
     if subject in GUESTS:
         return Subject(guest=subject)
+    # Here, because a window that opens on no lesson shall not wait for what reads them.
+    from vizapp.lesson.loader import all_lessons, load_lesson
+
     if (folder := _lesson_folder(subject)) is not None:
         return Subject(lesson=load_lesson(folder))
     if Path(subject).is_file():
@@ -73,6 +80,6 @@ def step_index(lesson: LoadedLesson, step: str) -> int | None:
 
 def _lesson_folder(path: str) -> Path | None:
     folder = Path(path)
-    if folder.name == FILE:
+    if folder.name == _LESSON:
         folder = folder.parent
-    return folder if path and (folder / FILE).is_file() else None
+    return folder if path and (folder / _LESSON).is_file() else None
