@@ -271,7 +271,7 @@ def test_the_reset_line_ends_the_run_unless_someone_takes_it():
     pc = build(source)
     pc.run(max_steps=10_000)
     assert pc.stopped is not None
-    assert pc.stopped[0] == "reset"
+    assert pc.stopped[0] == "shutdown"
     taken = []
     pc = build(source)
     pc.on_reset = lambda: taken.append(pc.cpu.eip)

@@ -11,6 +11,7 @@ from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
+from vizapp.machine.input_log import SERIAL, Input
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import Place
 from vizapp.machine.ports import PortBus
@@ -115,6 +116,17 @@ class Board:
         self.ports.write(port, size, value)
         if self.on_port is not None:
             self.on_port(self._place(), port, size, True, value)
+
+    def take_input(self, entry: Input) -> None:
+        """Something comes from outside, see ``input_log``; without a keyboard its keys are lost."""
+        if entry.source == SERIAL:
+            (data,) = entry.data
+            assert isinstance(data, bytes)
+            self.uart.receive(data)
+        elif self.peripherals is not None:
+            key, down = entry.data
+            assert isinstance(key, str)
+            self.peripherals.keyboard.key(key, bool(down))
 
     def request(self, vector: int) -> bool:
         """Raise the line that has ``vector`` and acknowledge it; False if the controllers do not pass it."""

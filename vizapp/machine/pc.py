@@ -27,6 +27,7 @@ from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import PENTIUM_4, Identity
+from vizapp.machine.input_log import Input, InputLog
 from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.machine.repetition import repeat
 from vizapp.messages import N_, Message
@@ -48,7 +49,9 @@ class Pc(Hardware):
         doors: by host-physical address; a monitor sets them before the first step.
         monitor: whose phases run behind the doors.
         pause_requested: ``run`` returns after the present step.
-        on_reset: what the reset line of a full PC does; without it, it ends the run (reason reset).
+        on_reset: what the reset line of a full PC does; without it, it ends the run (reason shutdown).
+        inputs: what comes from outside and when; not part of what is saved, but of the recording.
+        give_input: hands an input to the guest's devices, the PC's own unless a monitor has others.
         on_retired: told after each guest instruction that the processor itself has retired.
     """
 
@@ -69,6 +72,8 @@ class Pc(Hardware):
         self.pause_requested = False
         self.on_retired: Callable[[Pc], None] | None = None
         self.on_reset: Callable[[], None] | None = None
+        self.inputs = InputLog()
+        self.give_input: Callable[[Input], None] = self.board.take_input
         self._heat: dict[int, int] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
 
@@ -113,8 +118,11 @@ class Pc(Hardware):
             if self.cpu.halted and self.board.frozen and self.phase is None:
                 return
             self._left = None
+            if self.inputs.due <= self.position:
+                for entry in self.inputs.take(self.position):
+                    self.give_input(entry)
             try:
-                self._turn(last, cycle, instruction)
+                self._turn(min(last, self.inputs.due), cycle, instruction)
             except Fault as fault:
                 self._guarded(partial(self.cpu.take, fault))
             except Unimplemented as limit:
@@ -135,6 +143,12 @@ class Pc(Hardware):
         self._interrupt(vector)
         return True
 
+    def feed(self, source: str, *data: str | bool | bytes) -> None:
+        """An input comes from outside, now: a key (name, down) or bytes for the serial port."""
+        entry = Input(self.position, source, data)
+        self.inputs.add(entry)
+        self.give_input(entry)
+
     def save(self) -> dict[str, Any]:
         """The whole machine as data that later runs do not change."""
         return {
@@ -142,6 +156,7 @@ class Pc(Hardware):
             "instructions": self.instructions,
             "emulated": self.emulated,
             "stopped": self.stopped,
+            "inputs": self.inputs.done,
             "phase": self.phase,
             "arrival": self._arrival,
             "cpu": save_cpu(self.cpu),
@@ -157,6 +172,7 @@ class Pc(Hardware):
         self.position, self.instructions = saved["position"], saved["instructions"]
         self.emulated = saved["emulated"]
         self.stopped, self.phase, self._arrival = saved["stopped"], saved["phase"], saved["arrival"]
+        self.inputs.seek(saved["inputs"])
         self.memory.restore(saved["memory"])
         if self.monitor is not None:
             self.monitor.load(saved["monitor"])
@@ -334,7 +350,7 @@ class Pc(Hardware):
             self.on_reset()
             self.position += 1
         else:
-            self._end("reset", Message(N_("the guest reset the machine")))
+            self._end("shutdown", Message(N_("the guest reset the machine")))
 
     def _guarded(self, deliver: Callable[[], None]) -> None:
         """A delivery is a step, even if it is the last."""
