@@ -78,8 +78,9 @@ class NativeMonitor:
 
     def ownership(self) -> Ownership:
         """Everything is the guest's."""
+        devices = (FrameRange(frame, 1, OWNER) for frame in sorted(self._pc.mmu.mmio.frames))
         return Ownership(
-            (FrameRange(0, self._pc.memory.frames, OWNER),),
+            (FrameRange(0, self._pc.memory.frames, OWNER), *devices),
             ((0, 0xFFFF, OWNER),),
             tuple((line, OWNER) for line in range(16)),
         )
