@@ -20,12 +20,11 @@ from vizapp.session.frames import (
     Progress,
     Scorecard,
     Stage,
-    StageComponent,
-    StageWorld,
     Truth,
 )
 from vizapp.session.protocol import Opened
 from vizapp.ui.look import Appearance
+from vizapp.vmm.stage import StageComponent, StageWorld
 
 KERNEL = Place(ring=1, vm=0)
 USER = Place(ring=3, vm=0, component=APPLICATION)

@@ -6,8 +6,9 @@ from PySide6.QtCore import QRectF, QSizeF
 
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, VMX_NON_ROOT, VMX_ROOT, Place
 from vizapp.messages import Message
-from vizapp.session.frames import Stage, StageWorld
+from vizapp.session.frames import Stage
 from vizapp.ui.stage_layout import StageLayout
+from vizapp.vmm.stage import StageWorld
 
 
 def measure(text, font):

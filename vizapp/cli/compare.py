@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizapp.cli.output import number, times
-from vizapp.cli.run import PURPOSES, bounds_from
+from vizapp.cli.run import PURPOSES, bounds_from, machine_choices
 from vizapp.errors import ScenarioError
 from vizapp.experiment.compare import compare
 from vizapp.experiment.export import as_csv, as_json
@@ -41,15 +41,7 @@ def run(options: argparse.Namespace, out: Output) -> int:
             options.technique,
             virtualizable=options.virtualizable is not False,
             bounds=bounds_from(options),
-            build=options.build,
-            processor=options.processor,
-            paging=options.paging,
-            memory=options.memory,
-            overrides=dict(options.overrides),
-            iterations=options.iterations,
-            load=options.load,
-            entry=options.entry,
-            bits=options.bits,
+            **machine_choices(options),
         )
     if suffix in PICTURES:
         from vizapp.cli.picture import draw_comparison

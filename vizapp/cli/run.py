@@ -40,6 +40,12 @@ PURPOSES = {
 }
 
 
+def machine_choices(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say of guest and machine, whatever the technique."""
+    names = ("build", "processor", "paging", "memory", "iterations", "load", "entry", "bits")
+    return {**{name: getattr(options, name) for name in names}, "overrides": dict(options.overrides)}
+
+
 def scenario_from(
     options: argparse.Namespace,
     *,
@@ -52,16 +58,8 @@ def scenario_from(
         options.guest,
         technique_name=options.technique,
         preset=options.preset,
-        build=options.build,
-        processor=options.processor,
-        paging=options.paging,
         virtualizable=options.virtualizable,
-        memory=options.memory,
-        overrides=dict(options.overrides),
-        iterations=options.iterations,
-        load=options.load,
-        entry=options.entry,
-        bits=options.bits,
+        **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,
         log_ports=log_ports,

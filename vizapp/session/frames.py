@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vizapp.machine.events import Event
 from vizapp.machine.places import Place
 from vizapp.messages import Message
+from vizapp.vmm.stage import StageWorld
 
 
 class CodeLine(NamedTuple):
@@ -81,23 +82,6 @@ class Stopped(NamedTuple):
 
     reason: str
     detail: Message
-
-
-class StageComponent(NamedTuple):
-    """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all."""
-
-    id: str
-    title: Message
-    ring: int
-    vm: int = -1
-
-
-class StageWorld(NamedTuple):
-    """One ring system: ``id`` equals ``Place.world``."""
-
-    id: str
-    title: Message
-    components: tuple[StageComponent, ...]
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,7 @@ from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
 from vizapp.session.controls import Controls
 from vizapp.session.equivalence import Lockstep
-from vizapp.session.frames import DIVERGED, Efficiency, Scorecard, Stage, StageComponent, StageWorld
+from vizapp.session.frames import DIVERGED, Efficiency, Scorecard, Stage
 from vizapp.session.listing import Listing
 from vizapp.session.observe import Observer
 from vizapp.session.port_taps import PortTaps
@@ -24,7 +24,7 @@ from vizapp.session.timeline import Timeline
 from vizapp.session.view import FrameBuilder, serial_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.pc import Pc
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from vizapp.session.motion import Motion
     from vizapp.session.observe import Observation
     from vizapp.session.scenario import Scenario
-    from vizapp.vmm import stage as vmm_stage
 
 
 class Session:
@@ -56,7 +55,7 @@ class Session:
         self.machine = build(scenario)
         pc, monitor, technique, _ = self.machine
         self.title: Message = technique.title
-        self.stage = _stage(monitor.stage())
+        self.stage = Stage(monitor.stage())
         self.store = EventStore()
         self._listing = Listing(scenario.image, scenario.technique, scenario.virtualizable)
         self._observer = Observer(pc, monitor, self._listing.disassemble, scenario.image.bits)
@@ -320,13 +319,3 @@ class Session:
         if code is None:
             return "", None
         return self._listing.disassemble(address, code, self.scenario.image.bits)
-
-
-def _stage(worlds: Iterable[vmm_stage.StageWorld]) -> Stage:
-    """The technique's description as the window's record."""
-    return Stage(
-        tuple(
-            StageWorld(world.id, world.title, tuple(StageComponent(*item) for item in world.components))
-            for world in worlds
-        )
-    )

@@ -16,13 +16,14 @@ from PySide6.QtGui import QPainterPath, QTransform
 
 from vizapp.machine.places import VMM
 from vizapp.messages import N_, Message
-from vizapp.session.frames import StageComponent
+from vizapp.vmm.stage import StageComponent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vizapp.machine.places import Place
-    from vizapp.session.frames import Stage, StageWorld
+    from vizapp.session.frames import Stage
+    from vizapp.vmm.stage import StageWorld
 
     Measure = Callable[[str, str], QSizeF]
 
