@@ -169,11 +169,11 @@ def test_bytes_that_are_no_instruction(code, expected):
 
 def test_an_instruction_that_is_not_done_stops_the_machine_with_a_sentence():
     bench = Bench()
-    bench.memory.load(CODE, b"\xd9\xe8")
+    bench.memory.load(CODE, b"\x0f\xef\xc0")
     bench.step()
     reason, message = bench.pc.stopped
     assert reason == "crashed"
-    assert "d9 e8" in message.in_english()
+    assert "0f ef c0" in message.in_english()
     assert f"{CODE:#010x}" in message.in_english()
 
 

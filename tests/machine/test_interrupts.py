@@ -245,15 +245,6 @@ def test_a_triple_fault_shuts_down_with_a_sentence():
     assert bench.pc.position == position
 
 
-def test_a_task_gate_stops_with_a_sentence():
-    bench = Bench(f"int {VECTOR}")
-    bench.gate(VECTOR, gate(kind=d.TASK_GATE))
-    bench.step()
-    reason, message = bench.pc.stopped
-    assert reason == "crashed"
-    assert "task" in message.in_english()
-
-
 def test_single_stepping_traps_after_each_instruction():
     bench = Bench("nop\nnop")
     bench.cpu.eflags |= EFLAGS_TF

@@ -150,15 +150,6 @@ def test_a_bad_inner_stack_of_a_call_gate():
     assert bench.fault() == (v.TS, 0)
 
 
-@pytest.mark.parametrize("kind", [d.TSS_32, d.TASK_GATE])
-def test_task_switches_stop_with_a_sentence(kind):
-    bench = Bench(f"jmp {SELECTOR:#x}:0")
-    bench.descriptor(FREE, d.system_segment(TSS, 0x67, kind))
-    bench.step()
-    assert bench.pc.stopped[0] == "crashed"
-    assert "task" in bench.pc.stopped[1].in_english()
-
-
 def test_a_busy_tss_is_no_target():
     bench = Bench(f"jmp {TSS_INDEX * 8:#x}:0")
     assert bench.fault() == (v.GP, TSS_INDEX * 8)
@@ -264,13 +255,6 @@ def test_a_16_bit_iret():
     bench.step()
     assert (bench.cpu.eip, bench.cpu.esp) == (0x1234, STACKS)
     assert bench.cpu.eflags & EFLAGS_IF
-
-
-def test_iret_with_nt_stops_with_a_sentence():
-    bench = Bench("iretd")
-    bench.cpu.eflags |= EFLAGS_NT
-    bench.step()
-    assert bench.pc.stopped[0] == "crashed"
 
 
 def test_sysenter_and_sysexit():

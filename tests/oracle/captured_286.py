@@ -104,7 +104,9 @@ class Bench:
         cpu = self.pc.cpu
         if not cpu.halted:
             return [f"does not end: at {cpu.segments[CS].selector:#x}:{cpu.eip:#x}, vectors {self.vectors}"]
-        vectors = [GP if vector == STACK_FAULT else vector for vector in self.vectors]
+        vectors = self.vectors
+        if expected == GP:
+            vectors = [GP if vector == STACK_FAULT else vector for vector in vectors]
         if vectors != ([] if expected is None else [expected]):
             return [f"vectors {self.vectors}, not {expected}"]
         after = capture["ir"] | capture["fr"]

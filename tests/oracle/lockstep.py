@@ -70,7 +70,8 @@ class Lockstep:
     def over(self) -> bool:
         """Whether the guest is about to wait, which the stub would do for ever."""
         instruction = self._next()
-        return self.here.stopped is not None or (instruction is not None and instruction.mnemonic == "hlt")
+        waits = instruction is not None and instruction.mnemonic == "hlt" and self.here.cpu.cpl == 0
+        return self.here.stopped is not None or waits
 
     def step(self) -> str | None:
         """One step of both; what differs, or None."""
@@ -105,7 +106,7 @@ class Lockstep:
             return None
         raw = self.here.memory.dump(HostPhysical(frame << 12 | linear & 0xFFF), 15)
         try:
-            return decode(raw, cpu.eip)
+            return decode(raw, cpu.eip, 32 if cpu.segments[CS].big else 16)
         except DecodeError:
             return None
 

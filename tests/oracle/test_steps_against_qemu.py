@@ -23,15 +23,17 @@ pytestmark = [
 
 FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SAMPLE = 400
+SOURCE_SAMPLE = 2000
 # Rings and gates, everything sensitive, page faults, system calls, processes and address spaces.
 GUESTS = {"rings": 5_000, "sensitive": 20_000, "page-fault": 20_000, "syscall": 20_000, "minikernel": 60_000}
 GATES = Path(__file__).with_name("gates.asm")
+MODES = Path(__file__).with_name("modes.asm")
 
 
-def step_together(binary: Path, directory: Path, steps: int) -> None:
+def step_together(binary: Path, directory: Path, steps: int, sample: int = SAMPLE) -> None:
     with qemu(binary, directory) as remote:
         both = Lockstep(remote, binary)
-        while not both.over and both.steps < (steps if FULL else SAMPLE):
+        while not both.over and both.steps < (steps if FULL else sample):
             problem = both.step()
             assert problem is None, problem
 
@@ -41,7 +43,8 @@ def test_every_step_of_a_guest_is_qemus(name: str, steps: int, tmp_path: Path) -
     step_together(nasm_golden(name, "native"), tmp_path, steps)
 
 
-def test_every_gate_and_every_refusal_is_qemus(tmp_path: Path) -> None:
-    binary = tmp_path / "gates.bin"
-    subprocess.run(["nasm", "-f", "bin", "-o", binary, GATES], check=True)
-    step_together(binary, tmp_path, 100_000)
+@pytest.mark.parametrize("source", [GATES, MODES], ids=["gates", "modes"])
+def test_every_way_and_every_refusal_is_qemus(source: Path, tmp_path: Path) -> None:
+    binary = tmp_path / "code.bin"
+    subprocess.run(["nasm", "-w-all", "-f", "bin", "-o", binary, source], check=True)
+    step_together(binary, tmp_path, 100_000, SOURCE_SAMPLE)

@@ -118,6 +118,7 @@ class Cpu(FlagState):
         halted: HLT was executed and no interrupt has come since.
         shadow: the last instruction was an STI that set IF, or loaded SS: no interrupt before the next.
         single_step: the last instruction began with TF set: #DB is due.
+        traps: bits of DR6 for what the last instruction met besides: #DB is due.
         stack_mask: 0xFFFFFFFF or 0xFFFF, by SS.
         readable, writable: pages that this CPL may use without asking the address space; empty on a
             virtual processor.
@@ -131,8 +132,8 @@ class Cpu(FlagState):
     __slots__ = (
         "charge", "cpl", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx", "eip",
         "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr", "mode_changed",
-        "notify", "ports", "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter", "tr",
-        "tsc", "writable",
+        "notify", "ports", "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter",
+        "tr", "traps", "tsc", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -172,6 +173,7 @@ class Cpu(FlagState):
         self.sysenter = [0, 0, 0]
         self.fpu = fpu.RESET
         self.halted = self.shadow = self.single_step = False
+        self.traps = 0
         self.gdtr = self.idtr = TableRegister(0, 0xFFFF)
         self.ldtr = self.tr = SegmentState(0)
         self.segments: list[SegmentState] = [SegmentState(0)] * 6

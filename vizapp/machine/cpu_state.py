@@ -32,6 +32,7 @@ class CpuState(NamedTuple):
     shadow: bool
     single_step: bool
     fpu: FpuState = RESET
+    traps: int = 0
 
 
 def save_cpu(cpu: Cpu) -> CpuState:
@@ -53,6 +54,7 @@ def save_cpu(cpu: Cpu) -> CpuState:
         shadow=cpu.shadow,
         single_step=cpu.single_step,
         fpu=cpu.fpu,
+        traps=cpu.traps,
     )
 
 
@@ -65,7 +67,7 @@ def load_cpu(cpu: Cpu, state: CpuState) -> None:
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = state.control
     cpu.debug, cpu.sysenter = list(state.debug), list(state.sysenter)
     cpu.halted, cpu.shadow, cpu.single_step = state.halted, state.shadow, state.single_step
-    cpu.fpu = state.fpu
+    cpu.fpu, cpu.traps = state.fpu, state.traps
     for index, segment in enumerate(state.segments):
         if index != CS:
             cpu.set_segment(index, segment)

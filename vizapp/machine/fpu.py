@@ -54,9 +54,15 @@ def _available(cpu: Cpu) -> bool:
 
 
 def escape(cpu: Cpu, instruction: Instruction) -> None:
-    """Any other instruction of the x87."""
+    """Any other instruction of the x87.
+
+    The processor begins to fetch an operand before it knows whether anybody answers.
+    """
     if _available(cpu):
         raise Unimplemented(Message(N_("{kind} instructions are not implemented"), {"kind": "x87"}))
+    operand = instruction.operands[0]
+    if isinstance(operand, Memory):
+        cpu.load2(operand.segment, effective_address(cpu, operand, instruction.address_size))
     cpu.eip = next_eip(cpu, instruction)
 
 

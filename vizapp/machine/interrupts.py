@@ -35,11 +35,11 @@ from vizapp.isa.registers import (
     SS,
 )
 from vizapp.machine import events, real_mode
-from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.faults import Fault, TripleFault
 from vizapp.machine.operands import next_eip
 from vizapp.machine.segments import SegmentState, mark_accessed, read_descriptor, state_of
 from vizapp.machine.stacks import inner_stack, push_frame
-from vizapp.messages import N_, Message
+from vizapp.machine.tasks import find_task, push_error, switch
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -124,6 +124,13 @@ def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price
     software = price == "software_interrupt"
     external_bit = 0 if software else d.ERROR_EXT
     gate = _read_gate(cpu, vector, software, external_bit)
+    if gate.type == d.TASK_GATE:
+        found = find_task(cpu, gate.selector, external=external_bit)
+        flags, _, return_eip = frame
+        switch(cpu, gate.selector, found, "call", return_eip, flags, external=external_bit)
+        if error is not None:
+            push_error(cpu, error)
+        return
     if d.is_null(gate.selector):
         raise Fault(vectors.GP, external_bit)
     found = read_descriptor(cpu, gate.selector, vectors.GP, external_bit)
@@ -185,13 +192,6 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Ga
         raise Fault(vectors.GP, gate_error)
     if not gate.present:
         raise Fault(vectors.NP, gate_error)
-    if gate.type == d.TASK_GATE:
-        raise Unimplemented(
-            Message(
-                N_("vector {vector} leads through a task gate, and task switches are not implemented"),
-                {"vector": vectors.name(vector)},
-            )
-        )
     return gate
 
 

@@ -30,6 +30,11 @@ def effective_address(cpu: Cpu, memory: Memory, address_size: int) -> int:
     return offset & WIDTH_MASK[address_size]
 
 
+def second_field(instruction: Instruction, offset: int, distance: int) -> int:
+    """Where a pointer or table operand goes on: it wraps as addresses of the instruction do."""
+    return offset + distance & WIDTH_MASK[instruction.address_size]
+
+
 def read_register(cpu: Cpu, register: Register) -> int:
     """The value of a general register or of a part of one."""
     if register.size == 1 and register.index > 3:

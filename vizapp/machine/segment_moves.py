@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import Memory, SegmentRegister
 from vizapp.isa.registers import DS, ES, FS, GS, SS
-from vizapp.machine.operands import effective_address, next_eip, read_operand, write_operand
+from vizapp.machine.operands import effective_address, next_eip, read_operand, second_field, write_operand
 from vizapp.machine.segments import check_segment, load_segment
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def load_far_pointer(cpu: Cpu, instruction: Instruction) -> None:
     size = instruction.operand_size
     at = effective_address(cpu, memory, instruction.address_size)
     offset = cpu.load(memory.segment, at, size)
-    selector = cpu.load2(memory.segment, at + size & M32)
+    selector = cpu.load2(memory.segment, second_field(instruction, at, size))
     cpu.set_segment(index, check_segment(cpu, index, selector))
     write_operand(cpu, instruction, register, offset)
     cpu.eip = next_eip(cpu, instruction)

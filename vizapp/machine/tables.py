@@ -19,6 +19,7 @@ from vizapp.machine.operands import (
     effective_address,
     next_eip,
     read_operand,
+    second_field,
     write_operand,
     write_register,
 )
@@ -52,16 +53,17 @@ def _load_table(cpu: Cpu, instruction: Instruction) -> TableRegister:
     require_ring_0(cpu)
     seg, offset = _table_operand(cpu, instruction)
     limit = cpu.load2(seg, offset)
-    base = cpu.load4(seg, offset + 2 & M32)
+    base = cpu.load4(seg, second_field(instruction, offset, 2))
     cpu.eip = next_eip(cpu, instruction)
     return TableRegister(base if instruction.operand_size == 4 else base & _BASE_24, limit)
 
 
 def _store_table(cpu: Cpu, instruction: Instruction, table: TableRegister) -> None:
     seg, offset = _table_operand(cpu, instruction)
-    cpu.modify4(seg, offset + 2 & M32)  # before the first store: both must be possible
+    base_at = second_field(instruction, offset, 2)
+    cpu.modify4(seg, base_at)  # before the first store: both must be possible
     cpu.store2(seg, offset, table.limit)
-    cpu.store4(seg, offset + 2 & M32, table.base if instruction.operand_size == 4 else table.base & _BASE_24)
+    cpu.store4(seg, base_at, table.base if instruction.operand_size == 4 else table.base & _BASE_24)
     cpu.eip = next_eip(cpu, instruction)
 
 

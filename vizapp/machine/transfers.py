@@ -14,9 +14,9 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import FarPointer, Memory
 from vizapp.machine import events, real_mode
-from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.faults import Fault
 from vizapp.machine.flag_moves import require_iopl_of_task
-from vizapp.machine.operands import effective_address, next_eip, read_operand
+from vizapp.machine.operands import effective_address, next_eip, read_operand, second_field
 from vizapp.machine.segments import (
     DescriptorAt,
     SegmentState,
@@ -27,14 +27,13 @@ from vizapp.machine.segments import (
     virtual_segment,
 )
 from vizapp.machine.stacks import inner_stack, push_frame
-from vizapp.messages import N_, Message
+from vizapp.machine.tasks import AVAILABLE, find_task, return_to_task, switch
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
 
 _CALL_GATES: Final = (d.CALL_GATE_16, d.CALL_GATE_32)
-_TASKS: Final = (d.TASK_GATE, d.TSS_16, d.TSS_32)
 _SAME_RING: Final = "far_transfer"
 _OTHER_RING: Final = "gate_call"
 
@@ -52,6 +51,13 @@ class _Target(NamedTuple):
         return self.found.descriptor
 
 
+class _Task(NamedTuple):
+    """A transfer that is a task switch: to the available TSS ``found``."""
+
+    found: DescriptorAt
+    selector: int
+
+
 def jmp_far(cpu: Cpu, instruction: Instruction) -> None:
     """JMP ptr16:32 and JMP m16:32: never changes the CPL."""
     selector, offset = _pointer(cpu, instruction)
@@ -59,6 +65,9 @@ def jmp_far(cpu: Cpu, instruction: Instruction) -> None:
         real_mode.jump(cpu, selector, offset)
         return
     target = _resolve(cpu, selector, offset, call=False)
+    if isinstance(target, _Task):
+        switch(cpu, target.selector, target.found, "jmp", next_eip(cpu, instruction), cpu.eflags)
+        return
     if target.offset > target.code.limit:
         raise Fault(vectors.GP, 0)
     mark_accessed(cpu, target.found)
@@ -75,6 +84,9 @@ def call_far(cpu: Cpu, instruction: Instruction) -> None:
         real_mode.call(cpu, selector, offset, instruction.operand_size, next_eip(cpu, instruction))
         return
     target = _resolve(cpu, selector, offset, call=True)
+    if isinstance(target, _Task):
+        switch(cpu, target.selector, target.found, "call", next_eip(cpu, instruction), cpu.eflags)
+        return
     code, gate = target.code, target.gate
     size = instruction.operand_size if gate is None else gate.size
     frame = [cpu.segments[r.CS].selector, next_eip(cpu, instruction)]
@@ -118,9 +130,8 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
     require_iopl_of_task(cpu)
     protected = cpu.protected
     if protected and cpu.system_flags & r.EFLAGS_NT:
-        raise Unimplemented(
-            Message(N_("IRET with NT set returns to another task, and task switches are not implemented"))
-        )
+        return_to_task(cpu, next_eip(cpu, instruction))
+        return
     eip = cpu.stack_load(cpu.esp, size)
     selector = cpu.stack_load(cpu.esp + size, size) & 0xFFFF
     flags = cpu.stack_load(cpu.esp + 2 * size, size)
@@ -197,11 +208,11 @@ def _pointer(cpu: Cpu, instruction: Instruction) -> tuple[int, int]:
     at = effective_address(cpu, operand, instruction.address_size)
     size = instruction.operand_size
     offset = cpu.load(operand.segment, at, size)
-    return cpu.load2(operand.segment, at + size & M32), offset
+    return cpu.load2(operand.segment, second_field(instruction, at, size)), offset
 
 
-def _resolve(cpu: Cpu, selector: int, offset: int, *, call: bool) -> _Target:
-    """The code segment that a far JMP or CALL reaches, all privilege checks done."""
+def _resolve(cpu: Cpu, selector: int, offset: int, *, call: bool) -> _Target | _Task:
+    """The code segment or the task that a far JMP or CALL reaches, all privilege checks done."""
     if d.is_null(selector):
         raise Fault(vectors.GP, 0)
     found = read_descriptor(cpu, selector)
@@ -211,20 +222,19 @@ def _resolve(cpu: Cpu, selector: int, offset: int, *, call: bool) -> _Target:
         _check_direct(cpu, selector, descriptor)
         return _Target(found, selector, offset, None)
     rpl = selector & d.SELECTOR_RPL
-    if not descriptor.is_system or descriptor.type not in (*_CALL_GATES, *_TASKS):
+    if not descriptor.is_system or descriptor.type not in (*_CALL_GATES, d.TASK_GATE, *AVAILABLE):
         raise Fault(vectors.GP, error)
     if descriptor.dpl < max(cpu.cpl, rpl):
         raise Fault(vectors.GP, error)
     if not descriptor.present:
         raise Fault(vectors.NP, error)
-    if descriptor.type in _TASKS:
-        raise Unimplemented(
-            Message(
-                N_("selector {selector} names a task, and task switches are not implemented"),
-                {"selector": f"{selector:#06x}"},
-            )
-        )
     gate = found.gate
+    if descriptor.type == d.TASK_GATE:
+        return _Task(find_task(cpu, gate.selector), gate.selector)
+    if descriptor.type in AVAILABLE:
+        if selector & d.SELECTOR_LDT:
+            raise Fault(vectors.GP, error)
+        return _Task(found, selector)
     if d.is_null(gate.selector):
         raise Fault(vectors.GP, 0)
     inner = read_descriptor(cpu, gate.selector)

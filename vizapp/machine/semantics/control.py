@@ -122,7 +122,7 @@ def bound(index: int, bounds: Address) -> None:
     i = index ^ SIGN
     address = bounds
     lower = load(SEGMENT, address) ^ SIGN
-    upper = load(SEGMENT, address + SIZE) ^ SIGN
+    upper = load(SEGMENT, address + SIZE & ADDRESS_MASK) ^ SIGN
     if i < lower or i > upper:
         raise Fault(BR)
 
