@@ -1,11 +1,13 @@
 """Headless instructions a second on small loops, ours and unicorn's.
 
 Time is that of the process, not of the clock on the wall, so a machine shared with other work matters less.
-Each figure is the median of some runs, each on a new machine; translation and caches are part of it.
+Each figure is the median of some runs, each on a new machine; translation and caches are part of it. How fast
+this processor is just now is told by a loop of plain Python that does the work of the first one by hand.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from statistics import median
@@ -16,10 +18,13 @@ from rich.table import Table
 from unicorn import UC_ARCH_X86, UC_MODE_32, Uc
 from unicorn.x86_const import UC_X86_REG_ECX, UC_X86_REG_ESP
 
-from tests.machine.bench import CODE, HANDLERS, STACKS, Bench
+from tests.machine.bench import CODE, HANDLERS, STACKS, Bench, data_selector
 from vizapp.guest.assembler import assemble
-from vizapp.isa.addresses import HostPhysical
+from vizapp.isa import descriptors as d
+from vizapp.isa.addresses import M32, HostPhysical
+from vizapp.isa.registers import DS, ES, SS
 from vizapp.isa.vectors import GP
+from vizapp.machine.segments import state_of
 
 MEMORY = 1 << 20
 
@@ -28,6 +33,7 @@ class Workload(NamedTuple):
     """A program that does ``count`` rounds, the number that it finds in ECX, and halts.
 
     ``oracle_rounds`` is how many times as many unicorn does, to last long enough; 0 where it cannot run it.
+    ``short`` ends the data segments below the last page of memory.
     """
 
     name: str
@@ -35,8 +41,39 @@ class Workload(NamedTuple):
     count: int
     oracle_rounds: int
     ring: int = 0
+    paging: bool = False
+    short: bool = False
 
 
+SYSTEM_CALLS = """
+        start:
+        .loop:  mov ebx, 32
+        .work:  add eax, ebx
+                dec ebx
+                jnz .work
+                int 0x80
+                dec ecx
+                jnz .loop
+                hlt                     ; #GP outside ring 0, whose handler halts
+        """
+KERNEL = """
+        start:
+        .again: mov esi, 0x20000
+        .loop:  mov eax, [esi]
+                add [esi + 4], eax
+                push eax
+                call .sum
+                pop edx
+                add esi, 8
+                cmp esi, 0x28000
+                jb .loop
+                dec ecx
+                jnz .again
+                hlt
+        .sum:   mov eax, [esp + 4]
+                add ebx, eax
+                ret
+        """
 WORKLOADS = (
     Workload(
         "registers",
@@ -49,8 +86,8 @@ WORKLOADS = (
                 jnz .loop
                 hlt
         """,
-        60_000,
-        200,
+        600_000,
+        20,
     ),
     Workload(
         "copy bytes",
@@ -69,8 +106,8 @@ WORKLOADS = (
                 jnz .again
                 hlt
         """,
-        4,
-        50,
+        40,
+        10,
     ),
     Workload(
         "sieve",
@@ -99,8 +136,8 @@ WORKLOADS = (
                 jnz .again
                 hlt
         """,
-        2,
-        50,
+        20,
+        10,
     ),
     Workload(
         "calls (Fibonacci)",
@@ -123,8 +160,8 @@ WORKLOADS = (
                 add eax, edx
         .end:   ret
         """,
-        6,
-        50,
+        60,
+        10,
     ),
     Workload(
         "strings (REP MOVSD)",
@@ -140,32 +177,25 @@ WORKLOADS = (
                 jnz .again
                 hlt
         """,
-        60,
-        50,
+        600,
+        10,
     ),
-    Workload(
-        "ring 3 to 0 and back every 100",
-        """
-        start:
-        .loop:  mov ebx, 32
-        .work:  add eax, ebx
-                dec ebx
-                jnz .work
-                int 0x80
-                dec ecx
-                jnz .loop
-                hlt                     ; #GP at ring 3, whose handler halts
-        """,
-        1_500,
-        0,
-        ring=3,
-    ),
+    Workload("ring 3 to 0 and back every 100", SYSTEM_CALLS, 15_000, 0, ring=3),
+    Workload("the same with paging", SYSTEM_CALLS, 15_000, 0, ring=3, paging=True),
+    Workload("ring 1, flat", KERNEL, 40, 0, ring=1),
+    Workload("ring 1, short segments", KERNEL, 40, 0, ring=1, short=True),
 )
 
 
 def ours(workload: Workload, count: int) -> tuple[int, float]:
     """Steps done, one an instruction or an iteration of REP, and seconds of process time."""
     bench = Bench(workload.source, workload.ring)
+    if workload.paging:
+        bench.turn_on_paging()
+    if workload.short:
+        data = state_of(data_selector(1), d.segment(0, MEMORY - 0x1001, d.DATA_READ_WRITE, 1))
+        for index in (ES, SS, DS):
+            bench.segment(index, data)
     bench.memory.load(HostPhysical(HANDLERS + 16 * 0x80), b"\xcf")  # iret
     bench.memory.load(HostPhysical(HANDLERS + 16 * GP), b"\xf4")  # hlt
     bench.cpu.ecx = count
@@ -196,6 +226,57 @@ def rate(runs: int, once: Callable[[], tuple[int, float]]) -> float:
     return median(steps / seconds / 1e6 for steps, seconds in (once() for _ in range(runs)))
 
 
+def by_hand(passes: int) -> float:
+    """Millions of instructions a second of the first workload's loop, written in Python."""
+    eax = edx = ebx = 0
+    ecx = passes
+    start = time.process_time()
+    while ecx:
+        eax = eax + ecx & M32
+        edx ^= eax
+        ebx = eax + edx * 2 & M32
+        ecx = ecx - 1 & M32
+    elapsed = time.process_time() - start
+    assert ebx <= M32
+    return 5 * passes / elapsed / 1e6
+
+
+def cold(count: int) -> float:
+    """Thousands of instructions a second, each executed once."""
+    chance = random.Random(1)
+    registers = ("eax", "ebx", "edx", "esi", "edi", "ebp")
+    lines = []
+    for _ in range(count):
+        one, other = chance.choice(registers), chance.choice(registers)
+        name = chance.choice(("add", "sub", "mov", "xor", "cmp", "test"))
+        operand = chance.choice(
+            (other, f"[{chance.randrange(0x40000, 0x41000)}]", str(chance.randrange(1 << 31)))
+        )
+        lines.append(f"{name} {one}, {operand}")
+    bench = Bench("\n".join((*lines, "hlt")))
+    start = time.process_time()
+    bench.pc.run()
+    elapsed = time.process_time() - start
+    assert bench.pc.position == count + 2
+    return bench.pc.position / elapsed / 1e3
+
+
+def single_steps(count: int) -> float:
+    """Thousands of single steps a second, all registers and EFLAGS read after each, events kept."""
+    bench = Bench(SYSTEM_CALLS, 3)
+    bench.memory.load(HostPhysical(HANDLERS + 16 * 0x80), b"\xcf")  # iret
+    cpu = bench.cpu
+    cpu.ecx = count
+    seen = []
+    start = time.process_time()
+    for _ in range(count):
+        bench.pc.step()
+        seen.append(
+            (cpu.eip, cpu.eax, cpu.ecx, cpu.edx, cpu.ebx, cpu.esp, cpu.ebp, cpu.esi, cpu.edi, cpu.eflags)
+        )
+    return count / (time.process_time() - start) / 1e3
+
+
 def main(runs: int, scale: float) -> None:
     """Measure and print."""
     table = Table(title=f"millions of instructions a second of process time, median of {runs}")
@@ -219,3 +300,10 @@ def main(runs: int, scale: float) -> None:
             cells = [f"{mine:.2f}", f"{theirs:.0f}", f"{theirs / mine:.0f}"]
         table.add_row(workload.name, *cells)
     Console().print(table)
+    others = Table("work", "")
+    hand = median(by_hand(round(400_000 * scale)) for _ in range(runs))
+    others.add_row("registers, by hand in Python", f"{hand:.1f} M/s")
+    others.add_row("code executed once", f"{median(cold(round(8_000 * scale)) for _ in range(runs)):.0f} k/s")
+    steps = median(single_steps(round(20_000 * scale)) for _ in range(runs))
+    others.add_row("single steps with registers and events", f"{steps:.0f} k/s")
+    Console().print(others)
