@@ -70,6 +70,19 @@ def test_a_checkpoint_knows_what_had_come(pc):
         assert console(pc) == seen
 
 
+def test_an_input_that_is_due_is_not_lost_to_the_next(pc):
+    start = pc.save()
+    pc.run(max_steps=5)
+    pc.feed(KEYBOARD, "a", True)
+    pc.load(start)
+    pc.run(max_steps=5)
+    pc.feed(KEYBOARD, "b", True)
+    pc.run(max_steps=20)
+    assert [entry.data[0] for entry in pc.inputs.entries] == ["a", "b"]
+    assert b"\x1e" in console(pc)
+    assert b"\x30" in console(pc)
+
+
 def test_a_new_input_in_the_past_replaces_what_came_later():
     log = InputLog([Input(5, SERIAL, (b"a",)), Input(9, SERIAL, (b"b",))])
     assert log.due == 5

@@ -119,8 +119,7 @@ class Pc(Hardware):
                 return
             self._left = None
             if self.inputs.due <= self.position:
-                for entry in self.inputs.take(self.position):
-                    self.give_input(entry)
+                self._take_inputs()
             try:
                 self._turn(min(last, self.inputs.due), cycle, instruction)
             except Fault as fault:
@@ -145,6 +144,7 @@ class Pc(Hardware):
 
     def feed(self, source: str, *data: str | bool | bytes) -> None:
         """An input comes from outside, now: a key (name, down) or bytes for the serial port."""
+        self._take_inputs()
         entry = Input(self.position, source, data)
         self.inputs.add(entry)
         self.give_input(entry)
@@ -184,6 +184,10 @@ class Pc(Hardware):
         self.code.revalidate()
         self.blocks.revalidate()
         self._left = None
+
+    def _take_inputs(self) -> None:
+        for entry in self.inputs.take(self.position):
+            self.give_input(entry)
 
     def _turn(self, last: int, cycle: int, instruction: int) -> None:
         """One step of a kind that has to be chosen, or instructions until the next such choice."""

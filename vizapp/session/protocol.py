@@ -101,6 +101,17 @@ class SetCatchpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """Something comes into the machine from outside, at the end of the recording; see ``machine.input_log``.
+
+    ``data`` is (key, down) for source ``keyboard``, (bytes,) for ``serial``.
+    """
+
+    source: str
+    data: tuple[str | bool | bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """Check equivalence for all that is recorded, by replay on the bare machine."""
 
@@ -123,6 +134,7 @@ Command: TypeAlias = (
     | Pause
     | SetBreakpoints
     | SetCatchpoints
+    | Feed
     | Score
     | Close
 )

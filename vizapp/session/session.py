@@ -6,7 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vizapp.errors import SessionError
 from vizapp.guest.port import ported_lines
+from vizapp.machine.devices.scan_codes import KEYS
+from vizapp.machine.input_log import KEYBOARD
+from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.pc import Pc
-    from vizapp.messages import Message
     from vizapp.session.auditor import Leak
     from vizapp.session.frames import EventBatch, Frame, Progress
     from vizapp.session.motion import Motion
@@ -161,6 +164,21 @@ class Session:
             if done:
                 return
 
+    def feed(self, source: str, *data: str | bool | bytes) -> None:
+        """Something comes from outside: the cursor goes to the end of the recording, where it is recorded.
+
+        Raises:
+            SessionError: a monitor runs the guest, whose yardstick would not get the same, or there is no
+                such key.
+        """
+        if self.scenario.technique != "native":
+            sentence = N_("only the bare machine takes input while it runs, not {technique}")
+            raise SessionError(Message(sentence, {"technique": self.scenario.technique}))
+        if source == KEYBOARD and data[0] not in KEYS:
+            raise SessionError(Message(N_("there is no key {key}"), {"key": str(data[0])}))
+        self.timeline.seek(self.timeline.end)
+        self.machine.pc.feed(source, *data)
+
     def set_breakpoints(self, addresses: Collection[int]) -> None:
         """Stop where one of these linear addresses is about to execute in the guest."""
         self._controls.breakpoints = frozenset(addresses)
@@ -171,6 +189,9 @@ class Session:
 
     def begin(self, command: p.Command) -> Motion | None:
         """What a command sets in motion; None if it is done at once."""
+        if isinstance(command, p.Feed):
+            self.feed(command.source, *command.data)
+            return None
         return self._scoring() if isinstance(command, p.Score) else self._controls.begin(command)
 
     def frame(self, *, moving: bool = False) -> Frame:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vizapp.errors import VizappError
 from vizapp.messages import N_, Message
-from vizapp.session.protocol import FRAMES_PER_SECOND, Close, Failed, Opened, SetBreakpoints, SetCatchpoints
+from vizapp.session.protocol import (
+    FRAMES_PER_SECOND,
+    Close,
+    Failed,
+    Feed,
+    Opened,
+    SetBreakpoints,
+    SetCatchpoints,
+)
 from vizapp.session.recorder import EventColumns
 from vizapp.session.session import Session
 
@@ -75,7 +83,7 @@ class Worker:
 
     def _obey(self, command: Command) -> None:
         motion = self._session.begin(command)
-        if not isinstance(command, SetBreakpoints | SetCatchpoints):
+        if not isinstance(command, SetBreakpoints | SetCatchpoints | Feed):
             self._motion = motion
             self._began = time.monotonic()
         if motion is None:
