@@ -387,6 +387,7 @@ class LessonPanel(Panel):
             row.setContentsMargins(px(12), px(8), px(12), px(8))
         for answer in self.answers:
             answer.restyle(self.look)
+        self.area.setMinimumWidth(px(300))
         self.back.setIcon(self.look.icon("back"))
         self.back.setIconSize(QSize(px(13), px(13)))
         self._write()

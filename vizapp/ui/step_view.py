@@ -127,10 +127,16 @@ class StepView(QMainWindow):
         self.resizeDocks(
             [docks[name] for name in _HEIGHTS], [px(height) for height in _HEIGHTS.values()], vertical
         )
-        if self._lesson:
-            self.resizeDocks([docks["lesson"]], [px(_LESSON_WIDTH)], horizontal)
         rest = _HEIGHTS["code"] - _SCORECARD_HEIGHT
         self.resizeDocks([docks["truths"], docks["scorecard"]], [px(rest), px(_SCORECARD_HEIGHT)], vertical)
+        if self._lesson:
+            # Widths of docks inside the others' place are settled first, or the two wishes would be mixed.
+            QTimer.singleShot(0, self, self._share_with_lesson)
+
+    def _share_with_lesson(self) -> None:
+        if self._lesson:
+            width = self._look.px(_LESSON_WIDTH)
+            self.resizeDocks([self.docks["lesson"]], [width], Qt.Orientation.Horizontal)
 
     def save_layout(self) -> QByteArray:
         """The layout as bytes; of presenter mode, the one it will return to; none before space was shared."""
