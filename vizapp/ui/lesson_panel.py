@@ -128,6 +128,8 @@ class LessonPanel(Panel):
         self.area.setWidgetResizable(True)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(self.page)
+        # The page has its new height only some time after its words.
+        self.area.verticalScrollBar().rangeChanged.connect(self._show_outcome)
         self.back, self.other, self.primary = QPushButton(), QPushButton(), named(QPushButton(), "primary")
         self.working = label("muted", wrap=True)
         self.stop = QPushButton()
@@ -167,7 +169,7 @@ class LessonPanel(Panel):
             self._shown = shown
             self.area.verticalScrollBar().setValue(0)
         elif view is not None and view.phase in (Phase.DONE, Phase.FAILED):
-            QTimer.singleShot(0, self, self._show_outcome)  # once the page has its new height
+            QTimer.singleShot(0, self, self._show_outcome)
             told = self.verdict if view.phase is Phase.DONE else self.notice
             QAccessible.updateAccessibility(QAccessibleEvent(told, QAccessible.Event.Alert))
 
@@ -362,6 +364,8 @@ class LessonPanel(Panel):
 
     def _show_outcome(self) -> None:
         """Scroll to what was added, but never past the question."""
+        if self.view is None or self.view.phase not in (Phase.DONE, Phase.FAILED):
+            return
         self._page_column.activate()
         shown = [self._verdict_frame, self.after, self._notice_frame]
         end = max((widget.geometry().bottom() for widget in shown if widget.isVisible()), default=0)
