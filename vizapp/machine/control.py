@@ -5,7 +5,7 @@ SDM Vol. 3, "Control Registers"; Vol. 2, the instructions' own pages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import registers as r
 from vizapp.isa import vectors
@@ -14,6 +14,7 @@ from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Regis
 from vizapp.machine import events
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.operands import effective_address, next_eip, read_operand, read_register, write_operand
+from vizapp.machine.page_tables import read_pointers
 from vizapp.machine.real_mode import code_in_real_mode
 from vizapp.messages import N_, Message
 
@@ -34,6 +35,8 @@ _CR0_BITS: Final = (
     | r.CR0_PG
 )
 _LMSW_BITS: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS
+_PAGING_OF_CR0: Final = r.CR0_PG | r.CR0_CD | r.CR0_NW
+_PAGING_OF_CR4: Final = r.CR4_PSE | r.CR4_PAE | r.CR4_PGE
 _MSR_TSC: Final = 0x10
 _MSR_SYSENTER_CS: Final = 0x174
 _MSR_SYSENTER_EIP: Final = 0x176
@@ -56,6 +59,8 @@ def set_cr0(cpu: Cpu, value: int) -> None:
     if (value & r.CR0_PG and not value & r.CR0_PE) or (value & r.CR0_NW and not value & r.CR0_CD):
         raise Fault(vectors.GP, 0)
     changed = cpu.cr0 ^ value
+    if changed & _PAGING_OF_CR0 and value & r.CR0_PG:
+        load_pointers(cpu, value, cpu.cr3, cpu.cr4)
     cpu.cr0 = value & _CR0_BITS | r.CR0_ET
     if changed & r.CR0_PE and not value & r.CR0_PE:
         # No register is loaded by leaving protected mode: their hidden parts serve on.
@@ -66,8 +71,25 @@ def set_cr0(cpu: Cpu, value: int) -> None:
         cpu.space.flush()
 
 
+def load_pointers(cpu: Cpu, cr0: int, cr3: int, cr4: int) -> None:
+    """With PAE the four PDPTEs are loaded into registers; a reserved bit in one is #GP(0)."""
+    if cr0 & r.CR0_PG and cr4 & r.CR4_PAE:
+        pointers = read_pointers(_Physical(cpu), cr3)
+        if pointers is None:
+            raise Fault(vectors.GP, 0)
+        cpu.pointers = pointers
+
+
+class _Physical(NamedTuple):
+    cpu: Cpu
+
+    def read(self, address: int, size: int) -> int:
+        return self.cpu.read_physical(address, size)
+
+
 def set_cr3(cpu: Cpu, value: int) -> None:
     """Load CR3: another address space, with nothing but global pages remembered of this one."""
+    load_pointers(cpu, cpu.cr0, value, cpu.cr4)
     cpu.charge("cr3_write")
     cpu.cr3 = value
     cpu.mode_changed()
@@ -80,9 +102,11 @@ def set_cr4(cpu: Cpu, value: int) -> None:
     if value & ~cpu.identity.cr4_bits:
         raise Fault(vectors.GP, 0)
     changed = cpu.cr4 ^ value
+    if changed & _PAGING_OF_CR4:
+        load_pointers(cpu, cpu.cr0, cpu.cr3, value)
     cpu.cr4 = value
     cpu.mode_changed()
-    if changed & r.CR4_PGE:
+    if changed & _PAGING_OF_CR4:
         cpu.space.flush()
 
 

@@ -99,6 +99,11 @@ def _no_event(kind: str, cause: str, payload: Payload) -> None:
     """A virtual processor reports nothing: its monitor tells what it did."""
 
 
+def _nobody(address: int, size: int) -> int:
+    """A virtual processor has no PAE."""
+    return (1 << 8 * size) - 1
+
+
 def _nothing() -> None:
     """No one needs to know."""
 
@@ -114,6 +119,7 @@ class Cpu(FlagState):
         gdtr, idtr: bases and limits. ldtr, tr: selectors with hidden parts.
         cr0, cr2, cr3, cr4, debug: control registers, and DR0-DR7.
         fpu: the state of the floating-point unit, if the identity has one.
+        pointers: the four PDPTEs of PAE paging.
         sysenter: the three MSRs of SYSENTER: CS, ESP, EIP.
         halted: HLT was executed and no interrupt has come since.
         shadow: the last instruction was an STI that set IF, or loaded SS: no interrupt before the next.
@@ -126,14 +132,15 @@ class Cpu(FlagState):
         tsc: the time stamp counter.
         charge: called with the name of a priced input for what costs beyond an instruction's class.
         notify: called with (kind, cause, payload) of an event.
+        read_physical: reads memory for the PDPTEs; ones where there is none.
         mode_changed: called when CPL, the code segment, CR0, CR3 or CR4 changed.
     """
 
     __slots__ = (
-        "charge", "cpl", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx", "eip",
-        "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr", "mode_changed",
-        "notify", "ports", "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter",
-        "tr", "traps", "tsc", "writable",
+        "charge", "cpl", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx",
+        "eip", "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr",
+        "mode_changed", "notify", "pointers", "ports", "read_physical", "readable", "segments", "shadow",
+        "single_step", "space", "stack_mask", "sysenter", "tr", "traps", "tsc", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -154,6 +161,7 @@ class Cpu(FlagState):
         self.charge: Callable[[str], None] = _no_charge
         self.notify: Callable[[str, str, Payload], None] = _no_event
         self.mode_changed: Callable[[], None] = _nothing
+        self.read_physical: Callable[[int, int], int] = _nobody
         self.readable: Mapping[int, bytearray] = {}
         self.writable: Mapping[int, bytearray] = {}
         self.reset()
@@ -169,6 +177,7 @@ class Cpu(FlagState):
         self.eip = 0
         self.eflags = EFLAGS_FIXED
         self.cr0, self.cr2, self.cr3, self.cr4 = CR0_PE | CR0_ET, 0, 0, 0
+        self.pointers: tuple[int, ...] = ()
         self.debug = [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400]
         self.sysenter = [0, 0, 0]
         self.fpu = fpu.RESET

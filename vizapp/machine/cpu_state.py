@@ -33,6 +33,7 @@ class CpuState(NamedTuple):
     single_step: bool
     fpu: FpuState = RESET
     traps: int = 0
+    pointers: tuple[int, ...] = ()
 
 
 def save_cpu(cpu: Cpu) -> CpuState:
@@ -55,6 +56,7 @@ def save_cpu(cpu: Cpu) -> CpuState:
         single_step=cpu.single_step,
         fpu=cpu.fpu,
         traps=cpu.traps,
+        pointers=cpu.pointers,
     )
 
 
@@ -67,7 +69,7 @@ def load_cpu(cpu: Cpu, state: CpuState) -> None:
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = state.control
     cpu.debug, cpu.sysenter = list(state.debug), list(state.sysenter)
     cpu.halted, cpu.shadow, cpu.single_step = state.halted, state.shadow, state.single_step
-    cpu.fpu, cpu.traps = state.fpu, state.traps
+    cpu.fpu, cpu.traps, cpu.pointers = state.fpu, state.traps, state.pointers
     for index, segment in enumerate(state.segments):
         if index != CS:
             cpu.set_segment(index, segment)

@@ -72,12 +72,13 @@ class Hardware:
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
+        self.cpu.read_physical = self.memory.read
         self.cpu.charge = self._charge
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
-        self._control = (0, 0, 0)  # CR0, CR3 and CR4 as the MMU has them
+        self._control: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())  # as the MMU has them
         self._place_of: Callable[[Cpu], Place] = bare_place
         self._mode_changed()
 
@@ -193,7 +194,7 @@ class Hardware:
 
     def _mode_changed(self) -> None:
         cpu, mmu = self.cpu, self.mmu
-        control = (cpu.cr0, cpu.cr3, cpu.cr4)
+        control = (cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers)
         if control != self._control:
             self._control = control
             mmu.configure(*control)

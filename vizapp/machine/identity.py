@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from vizapp.isa.registers import CR4_DE, CR4_OSFXSR, CR4_PGE, CR4_TSD, CR4_VIRTUALIZABLE
+from vizapp.isa.registers import CR4_DE, CR4_OSFXSR, CR4_PAE, CR4_PGE, CR4_PSE, CR4_TSD, CR4_VIRTUALIZABLE
 
 # Leaf 1, EDX.
 FEATURE_FPU = 1 << 0
 FEATURE_DE = 1 << 2
+FEATURE_PSE = 1 << 3
 FEATURE_TSC = 1 << 4
 FEATURE_MSR = 1 << 5
+FEATURE_PAE = 1 << 6
 FEATURE_CX8 = 1 << 8
 FEATURE_APIC = 1 << 9
 FEATURE_SEP = 1 << 11
@@ -66,6 +68,13 @@ def with_fpu(identity: Identity) -> Identity:
     one = identity.leaves[1]
     leaves = identity.leaves | {1: one._replace(edx=one.edx | FEATURE_FPU | FEATURE_FXSR)}
     return Identity(leaves, identity.cr4_bits | CR4_OSFXSR)
+
+
+def with_large_pages(identity: Identity) -> Identity:
+    """The same processor with 4 MB pages and with PAE: for a machine whose memory no monitor manages."""
+    one = identity.leaves[1]
+    leaves = identity.leaves | {1: one._replace(edx=one.edx | FEATURE_PSE | FEATURE_PAE)}
+    return Identity(leaves, identity.cr4_bits | CR4_PSE | CR4_PAE)
 
 
 def _text(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Paging of the bare machine: the two-level walk, the modelled TLB, and the fast maps that stand before it.
+"""Paging of the bare machine: the modelled TLB, and the fast maps that stand before it.
 
 Three stages, each a subset of the next:
 
@@ -14,68 +14,27 @@ frame holds no decoded code. SDM Vol. 3, "32-Bit Paging", "Access Rights" and "A
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
-from vizapp.isa.paging import (
-    PF_P,
-    PF_U,
-    PF_W,
-    PTE_A,
-    PTE_D,
-    PTE_FRAME,
-    PTE_G,
-    PTE_P,
-    PTE_U,
-    PTE_W,
-)
-from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PGE
+from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_G, PTE_U, PTE_W
+from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
 from vizapp.machine.faults import Fault
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.mmio import MmioSpace
+from vizapp.machine.page_tables import Tables, look_up
 from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
 
 FastMap: TypeAlias = "dict[int, bytearray]"
 RINGS = 4
+_FORMAT = CR4_PAE | CR4_PSE | CR4_PGE
 ALL_LINES = M32 >> PAGE_SHIFT
 A20_FRAME = 1 << 20 >> PAGE_SHIFT
 # Accesses that the processor makes for itself (descriptor tables, TSS, stacks of inner rings) belong to
 # no ring: they have the supervisor's rights, maps of their own, and are not shown to ``on_fill``.
 NO_RING = RINGS
-
-
-class PhysicalReader(Protocol):
-    """Memory that page tables are read from: the machine's, or a guest's."""
-
-    def read(self, address: int, size: int) -> int:
-        """``size`` bytes, little-endian."""
-        ...
-
-
-class PageWalk(NamedTuple):
-    """What the tables say of a linear address: the entries, and where they lie in physical memory."""
-
-    directory_address: int
-    directory_entry: int
-    table_address: int
-    table_entry: int
-
-    @property
-    def present(self) -> bool:
-        """Whether both levels are."""
-        return bool(self.directory_entry & self.table_entry & PTE_P)
-
-
-def walk(memory: PhysicalReader, directory: int, linear: int) -> PageWalk:
-    """Read the two entries of a linear address, without side effects; the second is 0 where there is none."""
-    directory_address = directory & PTE_FRAME | linear >> 20 & 0xFFC
-    directory_entry = memory.read(directory_address, 4)
-    if not directory_entry & PTE_P:
-        return PageWalk(directory_address, directory_entry, 0, 0)
-    table_address = directory_entry & PTE_FRAME | linear >> 10 & 0xFFC
-    return PageWalk(directory_address, directory_entry, table_address, memory.read(table_address, 4))
 
 
 class Mmu:
@@ -109,7 +68,8 @@ class Mmu:
         self._paging = False
         self._write_protect = False
         self._global_pages = False
-        self._directory = 0
+        self._mode = 0  # the bits of CR4 that make the format of the tables
+        self._tables = Tables()
         memory.on_unshare.append(self._page_replaced)
         memory.on_generation.append(self.drop_maps)
 
@@ -125,16 +85,20 @@ class Mmu:
             self._frame_mask = mask
             self._unmap(None)
 
-    def configure(self, cr0: int, cr3: int, cr4: int) -> None:
-        """Take over the control registers. Turning paging or global pages on or off empties the TLB."""
-        paging, write_protect, global_pages = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), bool(cr4 & CR4_PGE)
-        self._directory = cr3 & PTE_FRAME
-        if paging != self._paging or global_pages != self._global_pages:
+    def configure(self, cr0: int, cr3: int, cr4: int, pointers: tuple[int, ...] = ()) -> None:
+        """Take over the control registers; ``pointers`` are the PDPTEs, with PAE.
+
+        Turning paging on or off, or changing its format, empties the TLB.
+        """
+        paging, write_protect, mode = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT
+        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+        if paging != self._paging or mode != self._mode:
             self.tlb.flush(keep_global=False)
             self._unmap(None)
         elif write_protect != self._write_protect:
             self.drop_maps()
-        self._paging, self._write_protect, self._global_pages = paging, write_protect, global_pages
+        self._paging, self._write_protect, self._mode = paging, write_protect, mode
+        self._global_pages = bool(cr4 & CR4_PGE)
 
     def flush(self) -> None:
         """A load of CR3: forget every translation that is not global."""
@@ -143,8 +107,11 @@ class Mmu:
 
     def invalidate(self, linear: int) -> None:
         """INVLPG: forget the page of a linear address."""
-        self.tlb.drop(linear >> PAGE_SHIFT)
-        self._unmap(linear >> PAGE_SHIFT)
+        page = linear >> PAGE_SHIFT
+        for gone in self.tlb.drop(page):
+            if gone != page:  # another part of the same large page
+                self._unmap(gone)
+        self._unmap(page)
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian, by the code that runs now."""
@@ -177,7 +144,6 @@ class Mmu:
         first = self.translate(linear, False, user, ring)
         if offset + size <= PAGE_SIZE:
             if first in self.mmio.frames:
-                self._leave()
                 return self.mmio.read(first << PAGE_SHIFT | offset, size)
             return self.memory.read(first << PAGE_SHIFT | offset, size)
         split = PAGE_SIZE - offset
@@ -222,8 +188,8 @@ class Mmu:
         entry = self.tlb.lookup(linear >> PAGE_SHIFT)
         if entry is not None:
             return entry.frame & self._frame_mask
-        found = walk(self.memory, self._directory, linear)
-        return found.table_entry >> PAGE_SHIFT & self._frame_mask if found.present else None
+        found = look_up(self.memory, self._tables, linear)
+        return found.frame & self._frame_mask if found.present and not found.reserved else None
 
     def drop_maps(self) -> None:
         """Forget the fast maps; nothing but time is lost."""
@@ -271,27 +237,24 @@ class Mmu:
         return entry.writable or not write or not (user or self._write_protect)
 
     def _walk(self, linear: int, write: bool, user: bool) -> TlbEntry:
-        found = walk(self.memory, self._directory, linear)
-        pde, pte = found.directory_entry, found.table_entry
-        self._meter.charge("walk_step", 2 if pde & PTE_P else 1)
+        found = look_up(self.memory, self._tables, linear)
+        self._meter.charge("walk_step", len(found.entries))
         if not found.present:
             self._refuse(linear, 0, write, user)
-        both = pde & pte
+        if found.reserved:
+            self._refuse(linear, PF_P | PF_RSVD, write, user)
         entry = TlbEntry(
             page=linear >> PAGE_SHIFT,
-            frame=pte >> PAGE_SHIFT,
-            writable=bool(both & PTE_W),
-            user=bool(both & PTE_U),
-            dirty=write or bool(pte & PTE_D),
-            is_global=self._global_pages and bool(pte & PTE_G),
+            frame=found.frame,
+            writable=bool(found.rights & PTE_W),
+            user=bool(found.rights & PTE_U),
+            dirty=write or bool(found.last & PTE_D),
+            is_global=self._global_pages and bool(found.last & PTE_G),
+            pages=found.pages,
         )
         if not self._permits(entry, write, user):
             self._refuse(linear, PF_P, write, user)
-        if not pde & PTE_A:
-            self.memory.write(found.directory_address, 4, pde | PTE_A)
-        used = pte | PTE_A | (PTE_D if write else 0)
-        if used != pte:
-            self.memory.write(found.table_address, 4, used)
+        found.mark_used(self.memory, write=write)
         gone = self.tlb.insert(entry)
         if gone is not None:
             self._unmap(gone.page)

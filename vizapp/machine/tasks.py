@@ -16,6 +16,7 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.machine import events
+from vizapp.machine.control import load_pointers
 from vizapp.machine.debug import DR6_BT
 from vizapp.machine.faults import Fault
 from vizapp.machine.segments import (
@@ -125,6 +126,8 @@ def switch(
     _require_writable(cpu, old.base + outgoing.eip, old.base + outgoing.ldt - 2, found.address + 4)
     if cause == "call":
         _require_writable(cpu, descriptor.base)
+    if task.cr3 is not None:
+        load_pointers(cpu, cpu.cr0, task.cr3, cpu.cr4)
 
     memory = cpu.implicit
     if cause != "call":

@@ -14,7 +14,10 @@ ENTRIES: Final = 64
 
 
 class TlbEntry(NamedTuple):
-    """One remembered translation: page and frame numbers, and the rights of both levels combined."""
+    """One remembered translation: page and frame numbers, and the rights of all levels combined.
+
+    Of a large page each 4 KB are remembered by themselves; ``pages`` says how many belong together.
+    """
 
     page: int
     frame: int
@@ -22,6 +25,7 @@ class TlbEntry(NamedTuple):
     user: bool
     dirty: bool
     is_global: bool
+    pages: int = 1
 
 
 SavedTlb: TypeAlias = tuple[tuple[TlbEntry | None, ...], int]
@@ -34,6 +38,7 @@ class Tlb:
         self._slots: list[TlbEntry | None] = [None] * ENTRIES
         self._where: dict[int, int] = {}
         self._hand = 0
+        self._large = False  # an entry may be part of a large page
 
     def lookup(self, page: int) -> TlbEntry | None:
         """The entry of a linear page number."""
@@ -42,6 +47,7 @@ class Tlb:
 
     def insert(self, entry: TlbEntry) -> TlbEntry | None:
         """Remember a translation, in place of an older one of its page; returns the entry that had to go."""
+        self._large = self._large or entry.pages > 1
         slot = self._where.get(entry.page)
         if slot is not None:
             self._slots[slot] = entry
@@ -55,11 +61,22 @@ class Tlb:
         self._where[entry.page] = slot
         return gone
 
-    def drop(self, page: int) -> None:
-        """Forget one page, global or not."""
-        slot = self._where.pop(page, None)
-        if slot is not None:
+    def drop(self, page: int) -> list[int]:
+        """Forget one page, global or not, and all of a large page that it belongs to; returns what went."""
+        if not self._large:
+            slot = self._where.pop(page, None)
+            if slot is None:
+                return []
             self._slots[slot] = None
+            return [page]
+        related = [
+            entry.page
+            for entry in self._slots
+            if entry is not None and (entry.page == page or entry.page // entry.pages == page // entry.pages)
+        ]
+        for gone in related:
+            self._slots[self._where.pop(gone)] = None
+        return related
 
     def flush(self, *, keep_global: bool) -> None:
         """Forget everything, or everything that is not global."""
@@ -81,3 +98,4 @@ class Tlb:
         slots, self._hand = saved
         self._slots = [None if entry is None else TlbEntry(*entry) for entry in slots]
         self._where = {entry.page: slot for slot, entry in enumerate(self._slots) if entry is not None}
+        self._large = any(entry.pages > 1 for entry in self.entries())

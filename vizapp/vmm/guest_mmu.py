@@ -15,7 +15,7 @@ from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, GuestPhy
 from vizapp.isa.paging import PF_P, PF_U, PF_W, PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PG, CR0_WP
 from vizapp.machine.faults import Fault
-from vizapp.machine.mmu import walk
+from vizapp.machine.page_tables import walk
 from vizapp.vmm.guest_memory import GuestMemory
 
 
