@@ -1,7 +1,8 @@
-"""One program asks the devices of our PC and of QEMU's; the answers are the same."""
+"""The same programs ask the devices of our PC and of QEMU's; the answers are the same."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
 
 
-@pytest.fixture(scope="module")
-def answers() -> dict[str, str]:
+@cache
+def answers(program: str) -> dict[str, str]:
+    features = Features(disks=(devices.disk(),), mac=bytes.fromhex(devices.MAC.replace(":", "")))
     prices = {**dict.fromkeys(NAMES, 1), "io": 1000}  # a port is slow, so that a second is soon over
-    pc = Pc(prices, 16 << 20, 62_500_000, features=Features(disks=(devices.disk(),)))
-    code = assemble(devices.SOURCE.read_text(encoding="ascii"), "devices.asm")
+    pc = Pc(prices, 16 << 20, 62_500_000, features=features)
+    code = assemble(devices.source(program).read_text(encoding="ascii"), f"{program}.asm")
     pc.memory.load(HostPhysical(code.origin), code.data)
     pc.cpu.eip = code.origin
     pc.run(max_steps=2_000_000)
@@ -31,19 +33,25 @@ def by_subject(text: str) -> dict[str, str]:
     return {line[:4]: line[4:] for line in text.splitlines() if line and not line.startswith("result")}
 
 
-GOLDEN = by_subject(devices.GOLDEN.read_text(encoding="ascii"))
+def golden(program: str) -> dict[str, str]:
+    return by_subject(devices.golden(program).read_text(encoding="ascii"))
 
 
-@pytest.mark.parametrize("subject", GOLDEN)
-def test_our_devices_answer_as_qemu_s(answers: dict[str, str], subject: str) -> None:
-    assert answers[subject] == GOLDEN[subject]
+@pytest.mark.parametrize(
+    ("program", "subject"),
+    [(program, subject) for program in devices.PROGRAMS for subject in golden(program)],
+)
+def test_our_devices_answer_as_qemu_s(program: str, subject: str) -> None:
+    assert answers(program)[subject] == golden(program)[subject]
 
 
-def test_every_subject_was_asked(answers: dict[str, str]) -> None:
-    assert answers.keys() == GOLDEN.keys()
+@pytest.mark.parametrize("program", devices.PROGRAMS)
+def test_every_subject_was_asked(program: str) -> None:
+    assert answers(program).keys() == golden(program).keys()
 
 
 @pytest.mark.oracle
 @pytest.mark.skipif(not bare_machine.available, reason="needs qemu-system-i386 and nasm")
-def test_qemu_still_answers_so(tmp_path: Path) -> None:
-    assert by_subject(devices.run(tmp_path)) == GOLDEN
+@pytest.mark.parametrize("program", devices.PROGRAMS)
+def test_qemu_still_answers_so(program: str, tmp_path: Path) -> None:
+    assert by_subject(devices.run(program, tmp_path)) == golden(program)
