@@ -15,7 +15,7 @@ class MmioDevice(Protocol):
     """A device behind memory addresses. ``offset`` is in bytes from where the device begins."""
 
     def read(self, offset: int, size: int) -> int:
-        """The little-endian value of ``size`` bytes."""
+        """The little-endian value of ``size`` bytes. Reading makes no interrupt and changes no deadline."""
         ...
 
     def write(self, offset: int, size: int, value: int) -> None:
@@ -33,8 +33,8 @@ class MmioSpace:
 
     Attributes:
         frames: for the MMU to ask before it takes a frame for memory.
-        touched: a device was accessed, which may have changed when something is due or whether there is an
-            interrupt; whoever runs the processor looks around and clears it.
+        touched: a device was written to, which may have changed when something is due or whether there is
+            an interrupt; whoever runs the processor looks around and clears it.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,6 @@ class MmioSpace:
 
     def read(self, address: int, size: int) -> int:
         """``size`` bytes at a physical address in one of the frames."""
-        self.touched = True
         base, device = self.frames[address >> PAGE_SHIFT]
         return device.read(address - base, size)
 
