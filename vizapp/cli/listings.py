@@ -1,8 +1,7 @@
-"""`list`, `classify` and `disasm`: what there is, and what it is made of."""
+"""`list` and `disasm`: what there is, and what it is made of."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from vizapp.cost.processors import load_processor, processor_names
@@ -10,7 +9,6 @@ from vizapp.experiment.presets import presets
 from vizapp.experiment.techniques import ALL, TITLES
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
-from vizapp.isa.opcodes import OPCODES
 from vizapp.lesson.loader import all_lessons
 from vizapp.messages import N_
 from vizapp.session.listing import Listing
@@ -97,36 +95,6 @@ def run_list(options: argparse.Namespace, out: Output) -> int:
     rows, columns = _LISTS[options.what]
     print_rows(out, rows(out), columns)
     return 0
-
-
-def run_classify(options: argparse.Namespace, out: Output) -> int:
-    """`vizapp classify [GUEST]`: the class of every instruction, of the table or of one guest's code."""
-    if options.guest is None:
-        classes: dict[str, set[str]] = {}
-        for opcode in OPCODES:
-            classes.setdefault(opcode.mnemonic, set()).add(opcode.privilege)
-        rows: list[Row] = [
-            {"name": name, "class": _strictest(found)} for name, found in sorted(classes.items())
-        ]
-        columns: tuple[str, ...] = (N_("instruction"), N_("class"))
-    else:
-        image = load_guest(options.guest, options.build or "native")
-        lines = Listing(image, "native", virtualizable=False).whole()
-        counted = Counter((line.text.split()[0], line.mark) for line in lines if line.text)
-        rows = [
-            {"name": name, "class": mark, "count": count}
-            for (name, mark), count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        ]
-        columns = (N_("instruction"), N_("class"), N_("times in the code"))
-    if out.as_json:
-        out.json(rows)
-    else:
-        out.table(columns, [[str(value) for value in row.values()] for row in rows], right=(2,))
-    return 0
-
-
-def _strictest(found: set[str]) -> str:
-    return next(name for name in ("privileged", "sensitive", "innocuous") if name in found)
 
 
 def run_disasm(options: argparse.Namespace, out: Output) -> int:

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from vizapp.cli import compare, lessons, listings, picture, run
+from vizapp.cli import classify, compare, lessons, listings, picture, run
 from vizapp.cli.arguments import default_language, parse
 from vizapp.cli.output import Output
 from vizapp.errors import VizappError
@@ -24,7 +24,7 @@ INTERRUPTED = 130  # as a shell reports SIGINT
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int]] = {
     "list": listings.run_list,
-    "classify": listings.run_classify,
+    "classify": classify.run_classify,
     "disasm": listings.run_disasm,
     "run": run.run,
     "compare": compare.run,
