@@ -11,7 +11,7 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Register
-from vizapp.machine import events
+from vizapp.machine import debug, events
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.operands import effective_address, next_eip, read_operand, read_register, write_operand
 from vizapp.machine.page_tables import read_pointers
@@ -142,6 +142,8 @@ def mov_from_control(cpu: Cpu, instruction: Instruction) -> None:
 
 
 def _debug_index(cpu: Cpu, index: int) -> int:
+    require_ring_0(cpu)
+    debug.check_general_detect(cpu)
     # DR4 and DR5 are other names of DR6 and DR7 until CR4.DE makes them invalid.
     if index in (4, 5):
         if cpu.cr4 & r.CR4_DE:
@@ -151,17 +153,17 @@ def _debug_index(cpu: Cpu, index: int) -> int:
 
 
 def mov_to_debug(cpu: Cpu, instruction: Instruction) -> None:
-    """MOV DRn, r32. Breakpoints in debug registers are kept but never match."""
-    require_ring_0(cpu)
+    """MOV DRn, r32."""
     register, source = instruction.operands
     assert isinstance(register, DebugRegister)
-    cpu.debug[_debug_index(cpu, register.index)] = read_operand(cpu, instruction, source)
+    index = _debug_index(cpu, register.index)
+    cpu.debug[index] = debug.fixed(index, read_operand(cpu, instruction, source))
+    cpu.mode_changed()
     cpu.eip = next_eip(cpu, instruction)
 
 
 def mov_from_debug(cpu: Cpu, instruction: Instruction) -> None:
     """MOV r32, DRn."""
-    require_ring_0(cpu)
     target, register = instruction.operands
     assert isinstance(register, DebugRegister)
     write_operand(cpu, instruction, target, cpu.debug[_debug_index(cpu, register.index)])

@@ -119,6 +119,8 @@ class Cpu(FlagState):
         gdtr, idtr: bases and limits. ldtr, tr: selectors with hidden parts.
         cr0, cr2, cr3, cr4, debug: control registers, and DR0-DR7.
         fpu: the state of the floating-point unit, if the identity has one.
+        watched: a breakpoint or the alignment check needs a look at every access; see ``machine.debug``.
+        nmi_pending, nmi_blocked: an NMI waits; none is taken until the next IRET.
         pointers: the four PDPTEs of PAE paging.
         sysenter: the three MSRs of SYSENTER: CS, ESP, EIP.
         halted: HLT was executed and no interrupt has come since.
@@ -139,8 +141,9 @@ class Cpu(FlagState):
     __slots__ = (
         "charge", "cpl", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx",
         "eip", "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr",
-        "mode_changed", "notify", "pointers", "ports", "read_physical", "readable", "segments", "shadow",
-        "single_step", "space", "stack_mask", "sysenter", "tr", "traps", "tsc", "writable",
+        "mode_changed", "nmi_blocked", "nmi_pending", "notify", "pointers", "ports", "read_physical",
+        "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter", "tr", "traps",
+        "tsc", "watched", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -183,6 +186,7 @@ class Cpu(FlagState):
         self.fpu = fpu.RESET
         self.halted = self.shadow = self.single_step = False
         self.traps = 0
+        self.watched = self.nmi_blocked = self.nmi_pending = False
         self.gdtr = self.idtr = TableRegister(0, 0xFFFF)
         self.ldtr = self.tr = SegmentState(0)
         self.segments: list[SegmentState] = [SegmentState(0)] * 6

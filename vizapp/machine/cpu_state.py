@@ -34,6 +34,7 @@ class CpuState(NamedTuple):
     fpu: FpuState = RESET
     traps: int = 0
     pointers: tuple[int, ...] = ()
+    nmi: tuple[bool, bool] = (False, False)
 
 
 def save_cpu(cpu: Cpu) -> CpuState:
@@ -57,6 +58,7 @@ def save_cpu(cpu: Cpu) -> CpuState:
         fpu=cpu.fpu,
         traps=cpu.traps,
         pointers=cpu.pointers,
+        nmi=(cpu.nmi_pending, cpu.nmi_blocked),
     )
 
 
@@ -69,6 +71,7 @@ def load_cpu(cpu: Cpu, state: CpuState) -> None:
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = state.control
     cpu.debug, cpu.sysenter = list(state.debug), list(state.sysenter)
     cpu.halted, cpu.shadow, cpu.single_step = state.halted, state.shadow, state.single_step
+    cpu.nmi_pending, cpu.nmi_blocked = state.nmi
     cpu.fpu, cpu.traps, cpu.pointers = state.fpu, state.traps, state.pointers
     for index, segment in enumerate(state.segments):
         if index != CS:

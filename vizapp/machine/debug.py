@@ -1,16 +1,138 @@
-"""Debug registers: breakpoints on instructions, data and ports, single steps, and what DR6 says of them.
+"""Debug registers and alignment: breakpoints on instructions, data and ports, and what DR6 says of them.
 
-    DR7   31..16: LEN R/W of each breakpoint   13 GD   9 GE 8 LE   7..0: G3 L3 G2 L2 G1 L1 G0 L0
-    DR6   15 BT   14 BS   13 BD   3..0: which breakpoint's conditions were met
+    DR7   | LEN3 RW3 | LEN2 RW2 | LEN1 RW1 | LEN0 RW0 | GD |  | G3 L3 G2 L2 G1 L1 G0 L0 |
+            31..28     27..24     23..20     19..16     13     7..0
+    DR6   15 BT   14 BS   13 BD   3..0: which breakpoints' conditions were met
 
-SDM Vol. 3, "Debug Registers" and "Debug Exceptions".
+While a breakpoint is set, or CPL 3 has its accesses checked for alignment, the processor is *watched*: it
+does one instruction at a time, and its accesses go through ``WatchedSpace`` instead of the fast maps. SDM
+Vol. 3, "Debug Registers", "Debug Exceptions" and "Interrupt 17 - Alignment Check Exception (#AC)".
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import registers as r
+from vizapp.isa import vectors
+from vizapp.isa.addresses import M32
+from vizapp.machine.faults import Fault
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import AddressSpace, Cpu
 
 DR6_BD: Final = 1 << 13
 DR6_BS: Final = 1 << 14
 DR6_BT: Final = 1 << 15
 DR7_GD: Final = 1 << 13
+_ENABLED: Final = 0xFF
+_BREAKPOINTS: Final = 4
+_ON_EXECUTION, _ON_WRITE, _ON_PORT, _ON_ACCESS = range(4)
+_LENGTHS: Final = (1, 2, 8, 4)
+# Bits that are always 1 and always 0.
+_FIXED: Final = {6: (0xFFFF_0FF0, 0x1000), 7: (0x400, 0xD800)}
+
+
+def fixed(index: int, value: int) -> int:
+    """What debug register ``index`` holds after ``value`` was moved there."""
+    ones, zeros = _FIXED.get(index, (0, 0))
+    return (value | ones) & ~zeros & M32
+
+
+def checks_alignment(cpu: Cpu) -> bool:
+    """Whether a misaligned access would be #AC now."""
+    return cpu.cpl == 3 and bool(cpu.cr0 & r.CR0_AM and cpu.system_flags & r.EFLAGS_AC)
+
+
+def is_watched(cpu: Cpu) -> bool:
+    """Whether every instruction and access needs a closer look."""
+    return bool(cpu.debug[7] & _ENABLED) or checks_alignment(cpu)
+
+
+def _hits(cpu: Cpu, kinds: tuple[int, ...], address: int, size: int) -> int:
+    """DR6 bits of the breakpoints of ``kinds`` that touch ``size`` bytes at an address."""
+    control = cpu.debug[7]
+    found = 0
+    for index in range(_BREAKPOINTS):
+        if not control >> 2 * index & 3:
+            continue
+        kind = control >> 16 + 4 * index & 3
+        length = _LENGTHS[control >> 18 + 4 * index & 3]
+        first = cpu.debug[index] & ~(length - 1)  # it is aligned to its length, whatever the register says
+        if kind in kinds and first < address + size and address < first + length:
+            found |= 1 << index
+    return found
+
+
+def check_execution(cpu: Cpu) -> None:
+    """#DB before an instruction at a breakpoint; RF lets it pass, once."""
+    if cpu.system_flags & r.EFLAGS_RF:
+        cpu.system_flags &= ~r.EFLAGS_RF
+        return
+    hits = _hits(cpu, (_ON_EXECUTION,), cpu.segments[r.CS].base + cpu.eip & M32, 1)
+    if hits:
+        cpu.debug[6] |= hits
+        raise Fault(vectors.DB)
+
+
+def note_port(cpu: Cpu, port: int, size: int) -> None:
+    """Breakpoints on ports exist with CR4.DE."""
+    if cpu.watched and cpu.cr4 & r.CR4_DE:
+        cpu.traps |= _hits(cpu, (_ON_PORT,), port, size)
+
+
+def check_general_detect(cpu: Cpu) -> None:
+    """#DB before an access to a debug register while DR7.GD guards them; the handler may access them."""
+    if cpu.debug[7] & DR7_GD:
+        cpu.debug[7] &= ~DR7_GD
+        cpu.debug[6] |= DR6_BD
+        raise Fault(vectors.DB)
+
+
+def report(cpu: Cpu) -> None:
+    """Tell in DR6 why the #DB that is due comes, and forget it."""
+    cpu.debug[6] |= cpu.traps | (DR6_BS if cpu.single_step else 0)
+    cpu.traps, cpu.single_step = 0, False
+
+
+class WatchedSpace:
+    """An address space whose accesses meet breakpoints and the alignment check."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self._space = space
+        self.cpu: Cpu | None = None
+
+    def _note(self, linear: int, size: int, kinds: tuple[int, ...]) -> None:
+        cpu = self.cpu
+        assert cpu is not None
+        if checks_alignment(cpu) and linear & (size if size in (1, 2, 8) else 4) - 1:
+            raise Fault(vectors.AC, 0)
+        if cpu.debug[7] & _ENABLED:
+            cpu.traps |= _hits(cpu, kinds, linear, size)
+
+    def read(self, linear: int, size: int, user: bool) -> int:
+        """As the space does."""
+        self._note(linear, size, (_ON_ACCESS,))
+        return self._space.read(linear, size, user)
+
+    def modify(self, linear: int, size: int, user: bool) -> int:
+        """As the space does."""
+        self._note(linear, size, (_ON_ACCESS,))
+        return self._space.modify(linear, size, user)
+
+    def write(self, linear: int, size: int, value: int, user: bool) -> None:
+        """As the space does."""
+        self._note(linear, size, (_ON_WRITE, _ON_ACCESS))
+        self._space.write(linear, size, value, user)
+
+    def fetch(self, linear: int, count: int, user: bool) -> bytes:
+        """As the space does."""
+        return self._space.fetch(linear, count, user)
+
+    def flush(self) -> None:
+        """As the space does."""
+        self._space.flush()
+
+    def invalidate(self, linear: int) -> None:
+        """As the space does."""
+        self._space.invalidate(linear)

@@ -51,8 +51,11 @@ def popf(cpu: Cpu, instruction: Instruction) -> None:
         changed |= r.EFLAGS_IOPL
     if size == 2:
         changed &= 0xFFFF
+    before = cpu.system_flags
     cpu.eflags = cpu.eflags & ~(changed | r.EFLAGS_RF) | value & changed
     cpu.move_stack(size)
+    if (before ^ cpu.system_flags) & r.EFLAGS_AC:
+        cpu.mode_changed()
     cpu.eip = next_eip(cpu, instruction)
 
 

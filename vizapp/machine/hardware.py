@@ -10,6 +10,7 @@ from vizapp.machine import events
 from vizapp.machine.board import Board
 from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
+from vizapp.machine.debug import WatchedSpace, is_watched
 from vizapp.machine.events import Event, Payload
 from vizapp.machine.features import Features
 from vizapp.machine.hot_blocks import HotBlocks
@@ -72,6 +73,8 @@ class Hardware:
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
+        self._watched = WatchedSpace(self.mmu)
+        self._watched.cpu = self.cpu
         self.cpu.read_physical = self.memory.read
         self.cpu.charge = self._charge
         self.cpu.notify = self._notify
@@ -200,6 +203,12 @@ class Hardware:
             mmu.configure(*control)
         mmu.ring = cpu.cpl
         cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
+        watched = is_watched(cpu)
+        if watched or cpu.watched:
+            cpu.watched = watched
+            cpu.space = self._watched if watched else mmu
+            if watched:
+                cpu.readable, cpu.writable = {}, {}
         self.code.select(cpu)
         place, here = self._place_of(cpu), self.meter.place
         if place != here:

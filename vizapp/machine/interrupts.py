@@ -172,6 +172,7 @@ def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price
     cleared = EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM
     cpu.system_flags &= ~(cleared | EFLAGS_IF if gate.type in _INTERRUPT_GATES else cleared)
     cpu.halted = cpu.shadow = cpu.single_step = False
+    cpu.traps = 0
     cpu.eip = gate.offset
     cpu.esp = esp
     cpu.set_segment(SS, stack)

@@ -22,6 +22,7 @@ from vizapp.machine import events
 from vizapp.machine.clock import NEVER
 from vizapp.machine.code_cache import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.cpu_state import load_cpu, save_cpu
+from vizapp.machine.debug import check_execution, report
 from vizapp.machine.doors import Door, PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.features import Features
@@ -32,7 +33,6 @@ from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.machine.repetition import repeat
 from vizapp.messages import N_, Message
 
-DR6_BS = 1 << 14
 _WORTH_A_VIEW = 8  # steps
 
 
@@ -199,10 +199,12 @@ class Pc(Hardware):
         peripherals = self.board.peripherals
         if peripherals is not None and peripherals.signal is not None:
             self._take_signal(peripherals)
-        elif cpu.single_step:
-            cpu.single_step = False
-            cpu.debug[6] |= DR6_BS
+        elif cpu.single_step or cpu.traps:
+            report(cpu)
             self._guarded(partial(cpu.deliver, vectors.DB))
+        elif cpu.nmi_pending and not (cpu.nmi_blocked or cpu.shadow):
+            cpu.nmi_pending, cpu.nmi_blocked = False, True
+            self._interrupt(vectors.NMI)
         elif (
             self.board.interrupts.intr
             and cpu.system_flags & EFLAGS_IF
@@ -220,8 +222,10 @@ class Pc(Hardware):
         """Run instructions until a bound is reached or one changes how to go on."""
         cpu, meter = self.cpu, self.meter
         stepping = bool(cpu.system_flags & EFLAGS_TF)
-        if stepping or cpu.shadow:
+        if stepping or cpu.shadow or cpu.watched:
             last = self.position + 1
+            if cpu.watched:
+                check_execution(cpu)
         cpu.shadow = False
         guest = meter.place.is_guest
         if guest:

@@ -12,6 +12,7 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import Memory
 from vizapp.isa.registers import EFLAGS_DF
+from vizapp.machine.debug import note_port
 from vizapp.machine.faults import Fault
 from vizapp.machine.operands import next_eip, read_operand, write_operand
 
@@ -40,6 +41,7 @@ def may_access(cpu: Cpu, port: int, size: int) -> bool:
 def _require_port(cpu: Cpu, port: int, size: int) -> None:
     if not may_access(cpu, port, size):
         raise Fault(vectors.GP, 0)
+    note_port(cpu, port, size)
 
 
 def port_in(cpu: Cpu, instruction: Instruction) -> None:

@@ -128,6 +128,7 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
     """IRET and IRETD, to the same ring or an outer one."""
     size = instruction.operand_size
     require_iopl_of_task(cpu)
+    cpu.nmi_blocked = False
     protected = cpu.protected
     if protected and cpu.system_flags & r.EFLAGS_NT:
         return_to_task(cpu, next_eip(cpu, instruction))
@@ -140,8 +141,8 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
         return
     changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
     if size == 4:
-        # RF would be clear again after the next instruction, and no breakpoint is there to be suppressed.
-        changed |= r.EFLAGS_AC | r.EFLAGS_ID
+        # RF would be clear again after the next instruction: it matters to a breakpoint alone.
+        changed |= r.EFLAGS_AC | r.EFLAGS_ID | (r.EFLAGS_RF if cpu.watched else 0)
     if cpu.cpl <= cpu.iopl:
         changed |= r.EFLAGS_IF
     if cpu.cpl == 0:

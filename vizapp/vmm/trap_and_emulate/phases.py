@@ -24,9 +24,9 @@ from vizapp.isa.decode import decode
 from vizapp.isa.paging import PF_U, PF_W
 from vizapp.isa.registers import CR4_TSD, CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
+from vizapp.machine.debug import DR6_BS
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.meter import Purpose
-from vizapp.machine.pc import DR6_BS
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
 from vizapp.vmm.instruction_fetch import fetch
