@@ -296,6 +296,44 @@ handler:
     assert finish(pc) == b"nb"
 
 
+def test_an_nmi_waits_for_the_end_of_the_last():
+    pc = build("""
+main:   mov dword [0xFEE00300], 0x44400
+        mov al, 'e'
+        out 0xE9, al
+        hlt
+handler:
+        mov al, '<'
+        out 0xE9, al
+        inc dword [count]
+        cmp dword [count], 1
+        jne done
+        mov dword [0xFEE00300], 0x44400
+        mov al, '-'
+        out 0xE9, al
+done:   mov al, '>'
+        out 0xE9, al
+        iret
+count:  dd 0
+""")
+    assert finish(pc) == b"<-><>e"
+
+
+def test_software_can_ask_where_the_apic_is():
+    pc = build("""
+main:   mov ecx, 0x1B
+        rdmsr
+        cmp eax, 0xFEE00900
+        jne bad
+        wrmsr
+        mov al, ah
+        out 0xE9, al
+bad:    hlt
+handler:
+""")
+    assert finish(pc) == b"\x09"
+
+
 def test_the_tables_are_where_operating_systems_look():
     pc = build("main: hlt\nhandler:\n")
     assert pc.memory.dump(MP_BASE, 4) == b"_MP_"

@@ -13,6 +13,7 @@ from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Register
 from vizapp.machine import debug, events
 from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.identity import FEATURE_APIC
 from vizapp.machine.operands import effective_address, next_eip, read_operand, read_register, write_operand
 from vizapp.machine.page_tables import read_pointers
 from vizapp.machine.real_mode import code_in_real_mode
@@ -38,6 +39,8 @@ _LMSW_BITS: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS
 _PAGING_OF_CR0: Final = r.CR0_PG | r.CR0_CD | r.CR0_NW
 _PAGING_OF_CR4: Final = r.CR4_PSE | r.CR4_PAE | r.CR4_PGE
 _MSR_TSC: Final = 0x10
+_MSR_APIC_BASE: Final = 0x1B
+_APIC_BASE: Final = 0xFEE0_0900  # on, of the processor that boots
 _MSR_SYSENTER_CS: Final = 0x174
 _MSR_SYSENTER_EIP: Final = 0x176
 
@@ -235,13 +238,19 @@ def rdpmc(cpu: Cpu, instruction: Instruction) -> None:
     raise Fault(vectors.GP, 0)
 
 
+def _has_apic(cpu: Cpu) -> bool:
+    return bool(cpu.identity.leaf(1).edx & FEATURE_APIC)
+
+
 def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
-    """RDMSR of the time stamp and of SYSENTER's three."""
+    """RDMSR of the time stamp, of SYSENTER's three and of the local APIC's place."""
     require_ring_0(cpu)
     if cpu.ecx == _MSR_TSC:
         value = cpu.tsc()
     elif _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
         value = cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS]
+    elif cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
+        value = _APIC_BASE
     else:
         raise Fault(vectors.GP, 0)
     cpu.eax, cpu.edx = value & M32, value >> 32 & M32
@@ -253,6 +262,11 @@ def wrmsr(cpu: Cpu, instruction: Instruction) -> None:
     require_ring_0(cpu)
     if cpu.ecx == _MSR_TSC:
         raise Unimplemented(Message(N_("WRMSR to the time stamp counter: the clock cannot be set")))
+    if cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
+        if cpu.edx << 32 | cpu.eax != _APIC_BASE:
+            raise Unimplemented(Message(N_("WRMSR: the local APIC cannot be moved or switched off")))
+        cpu.eip = next_eip(cpu, instruction)
+        return
     if not _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
         raise Fault(vectors.GP, 0)
     cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS] = cpu.eax

@@ -353,7 +353,7 @@ class Pc(Hardware):
         """What needs no permission: NMI, or the reset line."""
         signal, peripherals.signal = peripherals.signal, None
         if signal == NMI:
-            self._interrupt(vectors.NMI)
+            self.cpu.nmi_pending = True
         elif self.on_reset is not None:
             self.on_reset()
             self.position += 1
