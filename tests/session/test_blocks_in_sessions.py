@@ -13,6 +13,7 @@ from vizapp.machine.events import Event
 from vizapp.machine.pc import Pc
 from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario
+from vizapp.session.session import Session
 
 STEPS = 8_000
 STOPS = 6
@@ -59,3 +60,16 @@ def test_library_guests_run_alike(guest: str, technique: str, virtualizable: boo
             slow.step()
         assert state(fast) == state(slow)
         assert fast_events == slow_events
+
+
+@pytest.mark.parametrize("guest", ["syscall", "minikernel", "page-fault", "popf"])
+def test_heat_is_the_same_where_each_instruction_is_watched(guest: str) -> None:
+    scenario = Scenario(
+        build_guest(guest, iterations=300 if GUESTS[guest].iterations else None),
+        "trap-and-emulate",
+        virtualizable=True,
+    )
+    fast, watched = Session(scenario), Session(scenario, lockstep=True)
+    for session in (fast, watched):
+        session.advance(max_instructions=4000)
+    assert fast._recorder.heat == watched._recorder.heat

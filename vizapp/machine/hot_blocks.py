@@ -135,6 +135,7 @@ class HotBlocks:
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
         self._rewrites: dict[int, int] = {}
+        self._unsettled = False
         memory.on_code_write.append(self._written)
         code.on_unlink.append(self.unlink)
         meter.before_reading.append(self.settle)
@@ -171,6 +172,7 @@ class HotBlocks:
         room = whole_room = min(due - self._meter.cycles, _STRETCH)
         linked = view.linked
         heat = self.heat if view.place.is_guest else None
+        self._unsettled = True
         following: Link | None = link
         while following is not None:
             run, size, whole, costs, runs, loops, compiled = following
@@ -207,6 +209,9 @@ class HotBlocks:
 
     def settle(self) -> None:
         """Enter what blocks have done into the meter's counts and into ``heat``."""
+        if not self._unsettled:
+            return
+        self._unsettled = False
         for blocks in self._frames.values():
             for compiled in blocks.values():
                 if compiled is not None:

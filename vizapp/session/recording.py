@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
 
+_DELIVERED = (ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED)
+# Ways out of an instruction of the guest's; the first two leave it to be executed again.
+_LEAVE = (*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED)
+
 
 class Recorder:
     """Attached to a PC for each stretch beyond the end of its recording.
@@ -46,9 +50,9 @@ class Recorder:
         taps: PortTaps,
     ) -> None:
         self.heat: Counter[int] = Counter()
-        self._last_arrival = -1
-        self._arrivals: list[int] = []  # in this stretch; where a fault came back to is not counted again
-        self._numbers: list[int] = []  # guest instructions retired at each, where the stretch may be cut
+        self._last_arrival = -1  # where a fault comes back to is not counted again
+        self._arrivals: list[int] = []  # in this stretch, if it may be cut
+        self._numbers: list[int] = []  # guest instructions retired at each
         self._pc = pc
         self._technique = technique
         self._store = store
@@ -74,7 +78,8 @@ class Recorder:
     def begin(self) -> None:
         """Attach."""
         self._attached = self._taps.recording = True
-        self._pc.heat = self.heat
+        if self._lockstep is None:
+            self._pc.heat = self.heat
         if self._lockstep is not None or self.watcher is not None:
             self._pc.on_retired = self._retired
         if self._lockstep is not None:
@@ -128,8 +133,8 @@ class Recorder:
         )
 
     def _retired(self, pc: Pc) -> None:
-        self._arrived()
         if self._lockstep is not None:
+            self._arrived()
             self._lockstep.trace.retired(pc)
         if self.watcher is not None:
             self.watcher(pc)
@@ -137,13 +142,17 @@ class Recorder:
     def _arrived(self) -> None:
         """Execution has arrived at a guest instruction."""
         self._last_arrival = self._pc.cpu.eip
-        self._arrivals.append(self._last_arrival)
-        if self._lockstep is not None:
+        if self._lockstep is None:
+            self.heat[self._last_arrival] += 1
+        else:
+            self._arrivals.append(self._last_arrival)
             self._numbers.append(self._pc.instructions)
 
     def _event(self, event: Event) -> None:
         if not self._attached:
             return
+        if event.source.is_guest and event.kind in _LEAVE:
+            self._last_arrival = int(event.payload["address"]) if event.kind in _DELIVERED else -1
         if event.target.is_guest and _arrives(event) and self._pc.cpu.eip != self._last_arrival:
             self._arrived()
         self._store.append(event)
@@ -170,4 +179,4 @@ def _arrives(event: Event) -> bool:
     """Whether the guest is entered without an instruction of its own having retired."""
     if event.kind == ev.RETURNED:
         return not event.source.is_guest
-    return event.kind in (ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED)
+    return event.kind in _DELIVERED
