@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+
 import pytest
 
 from vizapp.experiment import robin_irvine
@@ -9,7 +12,8 @@ from vizapp.experiment.classification import Classifier, Finding, Verdict, combi
 from vizapp.experiment.specimens import specimens
 from vizapp.isa.addresses import Linear
 from vizapp.isa.classes import SENSITIVE
-from vizapp.isa.decode import decode
+from vizapp.isa.decode import DecodeError, decode
+from vizapp.isa.instruction import Instruction
 from vizapp.isa.opcodes import OPCODES
 
 # What ring 0 cannot finish here either, so that nothing is shown: RSM outside system management mode,
@@ -138,6 +142,24 @@ def test_the_theorem_s_condition_holds_with_the_option_virtualizable(
     forms = table[operation].forms
     verdict = combine(classifier.instruction(item) for form in forms for item in specimens(form.opcode))
     assert verdict.privilege == "privileged"
+
+
+def random_instructions(count: int, bits: int) -> Iterator[Instruction]:
+    source = Random(count + bits)
+    while count:
+        try:
+            instruction = decode(source.randbytes(12), Linear(0x1000), bits)
+        except DecodeError:
+            continue
+        yield instruction
+        count -= 1
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_random_instructions_are_of_their_declared_class(classifier: Classifier, bits: int) -> None:
+    for instruction in random_instructions(60, bits):
+        declared = instruction.opcode.privilege
+        assert classifier.instruction(instruction).privilege == declared, instruction.raw.hex()
 
 
 def test_the_place_of_an_instruction_is_of_no_account() -> None:
