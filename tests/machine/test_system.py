@@ -401,6 +401,14 @@ def test_msrs():
     assert bench.fault(2) == (v.GP, 0)
 
 
+def test_wrmsr_sets_the_time_stamp_counter():
+    bench = Bench("mov ecx, 0x10\nwrmsr\nrdtsc")
+    bench.cpu.eax, bench.cpu.edx = 0xFFFF_FFFF, 5
+    bench.step(3)
+    assert bench.cpu.edx == 6
+    assert bench.cpu.eax < 100
+
+
 def test_hlt_with_interrupts_off_ends_the_run():
     bench = Bench("hlt")
     bench.step(2)

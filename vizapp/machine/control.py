@@ -38,6 +38,7 @@ _CR0_BITS: Final = (
 _LMSW_BITS: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS
 _PAGING_OF_CR0: Final = r.CR0_PG | r.CR0_CD | r.CR0_NW
 _PAGING_OF_CR4: Final = r.CR4_PSE | r.CR4_PAE | r.CR4_PGE
+_M64: Final = (1 << 64) - 1
 _MSR_TSC: Final = 0x10
 _MSR_APIC_BASE: Final = 0x1B
 _APIC_BASE: Final = 0xFEE0_0900  # on, of the processor that boots
@@ -224,17 +225,22 @@ def cpuid(cpu: Cpu, instruction: Instruction) -> None:
     cpu.eip = next_eip(cpu, instruction)
 
 
+def time_stamp(cpu: Cpu) -> int:
+    """The time stamp counter: the clock, and what WRMSR has made of it."""
+    return cpu.tsc() + cpu.tsc_offset & _M64
+
+
 def rdtsc(cpu: Cpu, instruction: Instruction) -> None:
     """RDTSC, in ring 0 alone while CR4.TSD is set."""
     if cpu.cr4 & r.CR4_TSD:
         require_ring_0(cpu)
-    count = cpu.tsc()
+    count = time_stamp(cpu)
     cpu.eax, cpu.edx = count & M32, count >> 32 & M32
     cpu.eip = next_eip(cpu, instruction)
 
 
 def rdpmc(cpu: Cpu, instruction: Instruction) -> None:
-    """RDPMC: there are no counters, so any is out of range."""
+    """RDPMC: there are no counters, so any number of one is #GP(0), as is asking outside ring 0."""
     raise Fault(vectors.GP, 0)
 
 
@@ -246,7 +252,7 @@ def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
     """RDMSR of the time stamp, of SYSENTER's three and of the local APIC's place."""
     require_ring_0(cpu)
     if cpu.ecx == _MSR_TSC:
-        value = cpu.tsc()
+        value = time_stamp(cpu)
     elif _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
         value = cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS]
     elif cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
@@ -258,10 +264,12 @@ def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
 
 
 def wrmsr(cpu: Cpu, instruction: Instruction) -> None:
-    """WRMSR of SYSENTER's three; the clock cannot be set."""
+    """WRMSR of the time stamp, of SYSENTER's three and of the local APIC's place."""
     require_ring_0(cpu)
     if cpu.ecx == _MSR_TSC:
-        raise Unimplemented(Message(N_("WRMSR to the time stamp counter: the clock cannot be set")))
+        cpu.tsc_offset = (cpu.edx << 32 | cpu.eax) - cpu.tsc() & _M64
+        cpu.eip = next_eip(cpu, instruction)
+        return
     if cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
         if cpu.edx << 32 | cpu.eax != _APIC_BASE:
             raise Unimplemented(Message(N_("WRMSR: the local APIC cannot be moved or switched off")))

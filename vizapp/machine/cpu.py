@@ -131,7 +131,7 @@ class Cpu(FlagState):
         readable, writable: pages that this CPL may use without asking the address space; empty on a
             virtual processor.
         implicit: the address space for the processor's own accesses.
-        tsc: the time stamp counter.
+        tsc, tsc_offset: the clock that the time stamp counter follows, and by how much it differs.
         charge: called with the name of a priced input for what costs beyond an instruction's class.
         notify: called with (kind, cause, payload) of an event.
         read_physical: reads memory for the PDPTEs; ones where there is none.
@@ -143,7 +143,7 @@ class Cpu(FlagState):
         "eip", "esi", "esp", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr",
         "mode_changed", "nmi_blocked", "nmi_pending", "notify", "pointers", "ports", "read_physical",
         "readable", "segments", "shadow", "single_step", "space", "stack_mask", "sysenter", "tr", "traps",
-        "tsc", "watched", "writable",
+        "tsc", "tsc_offset", "watched", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -185,7 +185,7 @@ class Cpu(FlagState):
         self.sysenter = [0, 0, 0]
         self.fpu = fpu.RESET
         self.halted = self.shadow = self.single_step = False
-        self.traps = 0
+        self.traps = self.tsc_offset = 0
         self.watched = self.nmi_blocked = self.nmi_pending = False
         self.gdtr = self.idtr = TableRegister(0, 0xFFFF)
         self.ldtr = self.tr = SegmentState(0)

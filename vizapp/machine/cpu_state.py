@@ -35,6 +35,7 @@ class CpuState(NamedTuple):
     traps: int = 0
     pointers: tuple[int, ...] = ()
     nmi: tuple[bool, bool] = (False, False)
+    tsc_offset: int = 0
 
 
 def save_cpu(cpu: Cpu) -> CpuState:
@@ -59,6 +60,7 @@ def save_cpu(cpu: Cpu) -> CpuState:
         traps=cpu.traps,
         pointers=cpu.pointers,
         nmi=(cpu.nmi_pending, cpu.nmi_blocked),
+        tsc_offset=cpu.tsc_offset,
     )
 
 
@@ -71,6 +73,7 @@ def load_cpu(cpu: Cpu, state: CpuState) -> None:
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = state.control
     cpu.debug, cpu.sysenter = list(state.debug), list(state.sysenter)
     cpu.halted, cpu.shadow, cpu.single_step = state.halted, state.shadow, state.single_step
+    cpu.tsc_offset = state.tsc_offset
     cpu.nmi_pending, cpu.nmi_blocked = state.nmi
     cpu.fpu, cpu.traps, cpu.pointers = state.fpu, state.traps, state.pointers
     for index, segment in enumerate(state.segments):
