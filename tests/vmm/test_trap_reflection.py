@@ -74,6 +74,6 @@ def test_a_jump_into_nothing_ends_as_on_the_bare_machine():
 
 
 def test_an_instruction_that_the_product_has_not_stops_with_its_bytes():
-    run = Run(image_of(bytes.fromhex("d9c0 f4"))).run()
+    run = Run(image_of(bytes.fromhex("0fefc0 f4"))).run()
     assert run.reason == "crashed"
-    assert "d9 c0" in run.pc.stopped[1].in_english()
+    assert "0f ef c0" in run.pc.stopped[1].in_english()
