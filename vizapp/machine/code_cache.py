@@ -70,6 +70,7 @@ class CodeCache:
 
     Attributes:
         hot: of the present ring and code segment; ``select`` changes it.
+        covered: of each frame with decoded code, which of its bytes belong to an instruction: 1, else 0.
         linked: the linear pages that ``hot`` rests on, with their frames.
         marks: linear addresses of progress marks.
         on_unlink: called when ``hot`` was dropped, for every way of looking at memory.
@@ -84,7 +85,7 @@ class CodeCache:
         self.linked: dict[int, int] = {}
         self.on_unlink: list[Callable[[], None]] = []
         self._frames: dict[int, dict[int, Decoded]] = {}
-        self._covered: dict[int, bytearray] = {}
+        self.covered: dict[int, bytearray] = {}
         self._crossing: dict[bytes, Decoded] = {}
         memory.on_code_write.append(self._written)
         mmu.on_unmapped.append(self._unmapped)
@@ -176,11 +177,11 @@ class CodeCache:
         known = self._frames.get(frame)
         if known is None:
             known = self._frames[frame] = {}
-            self._covered[frame] = bytearray(PAGE_SIZE)
+            self.covered[frame] = bytearray(PAGE_SIZE)
             self._mmu.protect_code(frame)
         known[offset | bits << PAGE_SHIFT] = found
         length = found.instruction.length
-        self._covered[frame][offset : offset + length] = b"\1" * length
+        self.covered[frame][offset : offset + length] = b"\1" * length
 
     def _decode(self, cpu: Cpu, host: HostPhysical, bits: int) -> Decoded:
         """Fetch and decode; the second page is touched only if the instruction needs it."""
@@ -208,7 +209,7 @@ class CodeCache:
 
     def _written(self, frame: int, offset: int, count: int) -> None:
         """Bytes of a frame with decoded code were written: forget the instructions that they belong to."""
-        covered = self._covered.get(frame)
+        covered = self.covered.get(frame)
         if covered is None or 1 not in covered[offset : offset + count]:
             return
         known = self._frames[frame]

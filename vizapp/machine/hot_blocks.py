@@ -21,6 +21,7 @@ from vizapp.machine.code_cache import BRANCH
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
+from vizapp.machine.guarded import GuardedMemory
 from vizapp.machine.mmu import ALL_LINES
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 ARRIVALS: Final = 200
 # Blocks that were changed under a frame before it is left alone, and failures of a block close together.
 _REWRITES: Final = 16
-_FAILURES: Final = 64
+_FAILURES: Final = 16
 _CLOSE: Final = 100  # instructions
 _VIEWS: Final = 512
 # Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
@@ -134,6 +135,7 @@ class HotBlocks:
         self._views: dict[tuple[object, ...], View] = {}
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
+        self._guarded = GuardedMemory(mmu, memory, code.covered)
         self._rewrites: dict[int, int] = {}
         self._unsettled = False
         memory.on_code_write.append(self._written)
@@ -248,8 +250,12 @@ class HotBlocks:
         if key in blocks:
             compiled = blocks[key]
         else:
-            compiled = blocks[key] = self._compile(view, eip, frame)
+            compiled = blocks[key] = self._compile(view, eip, frame, view.facts)
             self._cover(frame, page & PAGE_MASK, compiled)
+        if compiled is not None and compiled.failures > _FAILURES and not compiled.block.guarded:
+            # Most likely it stores beside code.
+            self._book(compiled)
+            compiled = blocks[key] = self._compile(view, eip, frame, view.facts._replace(guarded=True))
         if compiled is None or compiled.failures > _FAILURES:
             return None
         size = len(compiled.prices)
@@ -267,7 +273,7 @@ class HotBlocks:
         )
         return link
 
-    def _compile(self, view: View, head: int, frame: int) -> Compiled | None:
+    def _compile(self, view: View, head: int, frame: int, facts: Facts) -> Compiled | None:
         code = view.code
         page = code.base + head >> PAGE_SHIFT
         prices: dict[int, int] = {}
@@ -285,7 +291,7 @@ class HotBlocks:
             prices[eip] = found.price
             return found.instruction
 
-        block = compile_block(head, fetch, view.facts)
+        block = compile_block(head, fetch, facts, self._guarded)
         if block is None:
             return None
         offsets = [code.base + eip & PAGE_MASK for eip in block.addresses]
@@ -322,7 +328,7 @@ class HotBlocks:
                             self.heat[eip] = self.heat.get(eip, 0) + times
 
     def _failed(self, compiled: Compiled, position: int) -> None:
-        """A block that fails again and again costs more than it saves: it is not linked any more."""
+        """A block that fails again and again costs more than it saves: it is not linked any more as it is."""
         if position - compiled.failed_at < _CLOSE:
             compiled.failures += 1
             if compiled.failures > _FAILURES:

@@ -43,6 +43,8 @@ class Mmu:
     Attributes:
         ring: the CPL, whose maps explicit accesses fill.
         readable, writable: the fast maps, indexed by ring or ``NO_RING``.
+        guarded: by ring, the pages that it may write and that hold decoded code, with their frames: stores to
+            code must be seen.
         ceilings: by ring, the last page that its fast maps may have; see ``set_ceiling``.
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
@@ -56,9 +58,8 @@ class Mmu:
         self.ring = 0
         self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
         self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
-        # Pages that a ring may write, as frames, because stores to decoded code must be seen.
-        self._guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
-        self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self._guarded)
+        self.guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
+        self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self.guarded)
         self.ceilings = [ALL_LINES] * (RINGS + 1)
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
@@ -154,7 +155,7 @@ class Mmu:
     def write_as(self, linear: int, size: int, value: int, user: bool, ring: int) -> None:
         """As ``write``, on behalf of a ring or of ``NO_RING``."""
         offset = linear & PAGE_MASK
-        guarded = self._guarded[ring].get(linear >> PAGE_SHIFT)
+        guarded = self.guarded[ring].get(linear >> PAGE_SHIFT)
         if guarded is not None and offset + size <= PAGE_SIZE:
             self.memory.write(guarded << PAGE_SHIFT | offset, size, value)
             return
@@ -278,7 +279,7 @@ class Mmu:
         if not write:
             fast[page] = self.memory.page(frame)
         elif frame in self.memory.code_frames:
-            self._guarded[ring][page] = frame
+            self.guarded[ring][page] = frame
         else:
             fast[page] = self.memory.writable_page(frame)
 

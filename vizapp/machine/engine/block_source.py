@@ -72,12 +72,14 @@ class Facts(NamedTuple):
         flat: a bit for each segment register whose segment begins at 0 and ends at or beyond the last page
             of the fast maps, for reading and for writing.
         bits: 16 or 32, of the code segment.
+        guarded: stores may go to pages that hold code too.
     """
 
     code_limit: int
     stack_mask: int
     flat: int
     bits: int
+    guarded: bool = False
 
 
 class Exit(ast.Pass):
@@ -212,12 +214,20 @@ class InstructionRewriter(Rewriter):
             return self.generic_visit(node)
         access, size = node.func.attr[:-1], int(node.func.attr[-1])
         self._require_flat(node.args[0])
+        if access == "modify" and self._facts.guarded:
+            return self._guarded("modify", size, node.args[1])
         page, offset = self._page(_WRITABLE if access == "modify" else _READABLE, node.args[1])
         if size == 1:
             return ast.Subscript(page, offset, ast.Load(), **self._line)
         unpack = ast.Name(f"_load{_STRUCTS[size]}", ast.Load(), **HERE)
         found = ast.Call(unpack, [page, offset], [], **self._line)
         return ast.Subscript(found, constant(0), ast.Load(), **self._line)
+
+    def _guarded(self, access: str, size: int, address: ast.expr, *value: ast.expr) -> ast.expr:
+        # The line of a call of a method is that of its name.
+        function = ast.Attribute(ast.Name("_guarded", ast.Load(), **HERE), access, ast.Load(), **self._line)
+        arguments = [self.visit(address), constant(size), *(self.visit(part) for part in value)]
+        return ast.Call(function, arguments, [], **self._line)
 
     def _require_flat(self, segment: ast.expr) -> None:
         number = number_of(segment)
@@ -299,6 +309,8 @@ class InstructionRewriter(Rewriter):
 
     def _store(self, size: int, segment: ast.expr, address: ast.expr, value: ast.expr) -> list[ast.stmt]:
         self._require_flat(segment)
+        if self._facts.guarded:
+            return [ast.Expr(self._guarded("store", size, address, value), **self._line)]
         page, offset = self._page(_WRITABLE, address)
         stored = self.visit(value)
         if size == 1:

@@ -25,7 +25,7 @@ import ast
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from vizapp.isa.registers import GENERAL
 from vizapp.machine.engine.block_source import (
@@ -63,6 +63,7 @@ class Block:
         addresses: EIP of each instruction.
         instructions: as they were when it was compiled.
         loops: whether it may go through more than one pass.
+        guarded: whether its stores go through ``Guarded``.
     """
 
     run: BlockFunction
@@ -70,9 +71,24 @@ class Block:
     addresses: tuple[int, ...]
     instructions: tuple[Instruction, ...]
     loops: bool
+    guarded: bool
 
 
-def compile_block(head: int, fetch: Callable[[int], Instruction | None], facts: Facts) -> Block | None:
+class Guarded(Protocol):
+    """Where the stores of a block with ``Facts.guarded`` go; its KeyErrors count as the block's own."""
+
+    def modify(self, address: int, size: int) -> int:
+        """``size`` bytes that will be written."""
+        ...
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """Store ``size`` bytes."""
+        ...
+
+
+def compile_block(
+    head: int, fetch: Callable[[int], Instruction | None], facts: Facts, guarded: Guarded
+) -> Block | None:
     """The block that begins at EIP ``head``; None if it would have no instruction.
 
     ``fetch`` gives the instruction at an EIP, or None where a block must not go.
@@ -101,8 +117,8 @@ def compile_block(head: int, fetch: Callable[[int], Instruction | None], facts: 
     for body in rows[:-1]:
         del body[-1]  # it goes on with the next row
     code, loops = _compiled(head, rows)
-    run = cast("BlockFunction", FunctionType(code, _GLOBALS, code.co_name))
-    return Block(run, code, tuple(addresses), tuple(instructions), loops)
+    run = cast("BlockFunction", FunctionType(code, {**_GLOBALS, "_guarded": guarded}, code.co_name))
+    return Block(run, code, tuple(addresses), tuple(instructions), loops, facts.guarded)
 
 
 def _rewritten(instruction: Instruction, facts: Facts, eip: int, place: int) -> list[ast.stmt] | None:

@@ -33,7 +33,9 @@ def recover(error: BaseException, block: Block, cpu: Cpu) -> int:
     """
     traceback = error.__traceback__
     inner = None if traceback is None else traceback.tb_next
-    if inner is None or inner.tb_next is not None or inner.tb_frame.f_code is not block.code:
+    if inner is None or inner.tb_frame.f_code is not block.code:
+        raise error
+    if inner.tb_next is not None and not block.guarded:
         raise error
     found = inner.tb_frame.f_locals
     index = inner.tb_lineno - _FIRST_LINE
