@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 
 RUNS = (
-    Run("compute", "native", 300, 10_000_000),
+    Run("compute", "native", 100, 3_000_000),
     Run("minikernel", "trap-and-emulate", None, 1_000_000),
     Run("syscall", "trap-and-emulate", 20_000, 100_000),
 )
