@@ -67,6 +67,30 @@ start:
         VIRTUAL_EVERY_IOPL v_privileged
         VIRTUAL_EVERY_IOPL v_conforming
         VIRTUAL_EVERY_IOPL v_ring_3_gate
+        VIRTUAL_EVERY_IOPL v_narrow_gate
+
+        ; 16-bit code in rings 0 and 3, through 16-bit gates
+%macro NARROW 3                         ; entry, CS, SS
+        TRY
+        push    dword %3
+        push    dword 0x7800
+        push    dword 2
+        push    dword %2
+        push    dword IP(%1)
+        iretd
+        CAUGHT
+%endmacro
+        NARROW  n_call, code16_3, data16_3
+        NARROW  n_int, code16_3, data16_3
+        NARROW  n_wide_int, code16_3, data16_3
+        NARROW  n_wide_call, code16_3, data16_3
+        NARROW  n_stack, code16_3, data16_3
+        TRY
+        jmp     code16:IP(n_int)
+        CAUGHT
+        TRY
+        jmp     code16:IP(n_call_same)
+        CAUGHT
 
         ; task switches
         mov     eax, 0x11111111
@@ -262,6 +286,69 @@ v_ring_3_gate:
         int     0x92
         int     0x80
 
+v_narrow_gate:
+        int     0x93
+        int     0x80
+n_call: push    word 0x1111
+        push    word 0x2222
+        call    narrow_gate:0
+        int     0x80
+n_call_same:
+        call    narrow_gate:0
+        int     0x80
+n_int:  mov     ax, 5
+        int     0x93
+        pushf
+        pop     bx
+        int     0x80
+n_wide_int:
+        int     0x94
+        int     0x80
+n_wide_call:
+        push    dword 0x33333333
+        push    dword 0x44444444
+        call    wide_gate:0
+        int     0x80
+n_stack:
+        mov     bp, sp
+        enter   4, 2
+        leave
+        pushad
+        popad
+        push    es
+        pop     fs
+        call    .near
+        call    dword .near32
+        mov     bx, IP(.there)
+        jmp     bx
+.there: int     0x80
+.near:  ret
+.near32: o32 ret
+narrow_gated:
+        mov     ax, cs
+        mov     cx, ss
+        mov     bp, sp
+        mov     dx, [ss:bp + 4]
+        retf    4
+narrow_gated_same:
+        retf
+narrow_handler:
+        mov     cx, ss
+        mov     dx, cs
+        pushf
+        pop     bx
+        iret
+        bits    32
+wide_handler:
+        mov     ecx, esp
+        pushfd
+        pop     ebx
+        iretd
+wide_gated:
+        mov     edx, [esp + 8]
+        retf    8
+        bits    16
+
 to_real:
         mov     ax, data16
         mov     ds, ax
@@ -405,6 +492,20 @@ code16  equ     $ - gdt
 data16  equ     $ - gdt
         dw      0xFFFF, 0
         db      0, 0x93, 0, 0
+code16_3 equ    $ - gdt + 3
+        dw      0xFFFF, 0xFFF0
+        db      0x0F, 0xFB, 0, 0
+data16_3 equ    $ - gdt + 3
+        dw      0xFFFF, 0
+        db      0, 0xF3, 0, 0
+narrow_gate equ $ - gdt
+        dw      IP(narrow_gated), code16
+        db      2, 0xE4
+        dw      0
+wide_gate equ   $ - gdt
+        dw      (wide_gated - $$ + 0x100000) & 0xFFFF, code0
+        db      2, 0xEC
+        dw      (wide_gated - $$ + 0x100000) >> 16
         TASK    main_task, main_tss, main_end - main_tss - 1, 0x89
         TASK    other_task, other_tss, 0x67, 0x89
         TASK    gate_task, gate_tss, 0x67, 0x89
@@ -480,6 +581,10 @@ idt:
         dw      0
         GATE    handler, conforming0, 0xEE              ; 91
         GATE    handler, code3, 0xEE                    ; 92
+        dw      IP(narrow_handler), code16              ; 93
+        db      0, 0xE7
+        dw      0
+        GATE    wide_handler, code0, 0xEF               ; 94
 idt_pointer:
         dw      $ - idt - 1
         dd      idt
