@@ -1,7 +1,7 @@
 """From semantics to speed: the specifications of ``machine.semantics`` become Python functions.
 
 Reading order: ``shapes`` (what instructions have in common), ``generator`` (the way through), ``expansion``
-and ``access`` (how a word becomes Python), ``commitment`` (the rule that makes faults exact). Instructions in a
-row are compiled together by ``blocks``: ``block_source`` (what changes then), ``liveness`` (which flags nobody
-wants), ``deopt`` (the way back to single instructions). When that is done is decided in ``machine.hot_blocks``.
+and ``access`` (how a word becomes Python), ``commitment`` (the rule that makes faults exact). Instructions
+in a row are compiled together by ``blocks``: ``block_source`` (what changes then), ``liveness`` (which flags
+nobody wants), ``deopt`` (the way back to single instructions). When that is done, ``machine.hot_blocks`` says.
 """
