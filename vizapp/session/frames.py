@@ -84,6 +84,20 @@ class Stopped(NamedTuple):
     detail: Message
 
 
+class ScreenCells(NamedTuple):
+    """How the characters of the text screen look: a VGA's attributes, palette and cursor.
+
+    ``attributes`` are 25 rows of 80 bytes (``machine.devices.text_attributes``), ``palette`` red, green and
+    blue (0 to 255) of the 16 attribute colours; ``blinks`` is what bit 7 of an attribute is for. ``cursor``
+    is row and column, None while it cannot be seen.
+    """
+
+    attributes: tuple[bytes, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    blinks: bool
+    cursor: tuple[int, int] | None
+
+
 class Stage(NamedTuple):
     """Which places exist under a technique and how they nest; the drawing is the window's own."""
 
@@ -98,6 +112,8 @@ class Frame:
     the ``last_`` pair is the end of the recording. ``purposes`` are cycles up to the cursor by purpose, and
     ``charges`` the whole ledger: place, purpose, input, count, cycles. ``moving`` says that a run or a far
     move is still under way, so that another frame follows. ``event_cycles`` is what ``event`` cost.
+    ``devices`` are the sources of ``protocol.Feed`` that the guest's hardware has, ``inputs`` those that take
+    something now. ``cells`` is how the characters of ``screen`` look.
     """
 
     technique: str
@@ -129,6 +145,9 @@ class Frame:
     changed: frozenset[str] = field(default_factory=frozenset)
     moving: bool = False
     event_cycles: int | None = None
+    cells: ScreenCells | None = None
+    devices: frozenset[str] = field(default_factory=frozenset)
+    inputs: frozenset[str] = field(default_factory=frozenset)
 
 
 class Progress(NamedTuple):

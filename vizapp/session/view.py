@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.cost.ledger import Ledger
+from vizapp.machine.devices.vga import default_color
+from vizapp.machine.input_log import KEYBOARD, SERIAL
 from vizapp.machine.inputs import INDEX
 from vizapp.session.describe import describe, lesson
 from vizapp.session.describe_events import principal
-from vizapp.session.frames import Frame, Stopped
+from vizapp.session.frames import Frame, ScreenCells, Stopped
 from vizapp.session.moment import LastStep
 from vizapp.session.truths import truths
 
@@ -36,6 +38,24 @@ def cost(event: Event, meter: Meter) -> int:
 def serial_text(devices: Devices) -> str:
     """What the guest has sent over COM1 as text; carriage returns are the terminal's."""
     return bytes(devices.uart.output).decode(ENCODING).replace("\r\n", "\n")
+
+
+def screen_cells(devices: Devices) -> ScreenCells:
+    """The look of the text screen; a plain PC, which has no VGA to program, shows the default colours."""
+    full = None if devices.board is None else devices.board.peripherals
+    return ScreenCells(
+        devices.screen.attributes(),
+        tuple(map(default_color if full is None else full.vga.color, range(16))),
+        True if full is None else full.vga.blinks,
+        devices.screen.cursor(),
+    )
+
+
+def input_devices(devices: Devices) -> frozenset[str]:
+    """What of the guest's hardware could be given something from outside."""
+    if devices.board is None:
+        return frozenset()
+    return frozenset((SERIAL,) if devices.board.peripherals is None else (SERIAL, KEYBOARD))
 
 
 class FrameBuilder:
@@ -117,4 +137,7 @@ class FrameBuilder:
             changed=frozenset(row.key for row in rows if row.changed),
             moving=moving,
             event_cycles=None if event is None else cost(event, pc.meter),
+            cells=screen_cells(self._devices),
+            devices=input_devices(self._devices),
+            inputs=input_devices(self._devices) if self._scenario.technique == "native" else frozenset(),
         )

@@ -47,6 +47,11 @@ def _default_palette() -> tuple[tuple[int, int, int], ...]:
     return (*((red, green, blue) for red, green, blue in levels), *(((0, 0, 0),) * 192))
 
 
+def default_color(index: int) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255, of an attribute colour of a VGA that nobody has programmed."""
+    return tuple(gun << 2 | gun >> 4 for gun in _default_palette()[_ATTRIBUTE[index & 0x0F] & 0x3F])  # type: ignore[return-value]
+
+
 class Vga:
     """The register files. A port device; input status 1 goes through ``read_time`` (source ``port-3da``)."""
 
