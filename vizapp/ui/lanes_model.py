@@ -38,7 +38,7 @@ class LanesModel:
     """Grows with the events; answers for any stretch of cycles in time that depends on the stretch alone.
 
     Between event i and event i + 1 the processor is where event i took it; before the first, where the
-    first came from.
+    first came from, or while there is none, where it was seen.
 
     Attributes:
         lanes: the rows, outermost ring of the first world on top.
@@ -72,6 +72,11 @@ class LanesModel:
         self._lanes_of[self._count : need] = [self._lane(event.target) for event in events]
         self._count = need
         self.events.extend(events)
+
+    def see(self, place: Place) -> None:
+        """Take note of where the processor is; it counts as long as there is no event."""
+        if not self.events:
+            self._first_lane = self._lane(place)
 
     def blocks(self, start: float, end: float, last: float) -> list[Block]:
         """Stays between two cycles, neighbours in one lane joined; the recording ends at ``last``."""

@@ -62,6 +62,7 @@ class LanesPanel(Panel):
 
     def show_frame(self, frame: Frame) -> None:
         """The cursor's line, and how often what happened up to it."""
+        self.view.model.see(frame.place)
         self.view.set_times(frame.cycle, frame.last_cycle)
         words = [
             f"{self._event_title(kind)} {grouped(count)}"
