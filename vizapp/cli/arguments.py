@@ -63,7 +63,11 @@ def default_language() -> str:
 
 
 def _common(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
-    parser.add_argument("--lang", choices=LANGUAGES, default=default_language(), help="language of sentences")
+    parser.add_argument(
+        "--lang",
+        choices=LANGUAGES,
+        help="language of sentences; default: the locale's, of the window the last",
+    )
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 

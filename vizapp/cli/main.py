@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(words)
         out = Output(
-            options.lang,
+            options.lang or default_language(),
             as_json=getattr(options, "json", False),
             summary_to_stderr=getattr(options, "serial", None) == "-",
         )
