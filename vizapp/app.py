@@ -10,11 +10,13 @@ import os
 import sys
 import traceback
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
 from PySide6.QtWidgets import QApplication, QStyle
 
+from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
 from vizapp.resources import assets
@@ -22,6 +24,7 @@ from vizapp.session.process import SessionProcess
 from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import choices
+from vizapp.ui.guest_facts import guest_facts
 from vizapp.ui.look import Appearance
 from vizapp.ui.player import Player
 from vizapp.ui.selection import Selection, opening_of
@@ -52,11 +55,13 @@ def main(subject: str | None = None, language: str | None = None) -> int:
     if wanted.lesson is None:
         # The session's process starts while the window is being made.
         guest = wanted.guest or Selection().guest
-        player.open(Selection(guest=guest), opening_of(guest))
+        player.replace(_suited(Selection(guest=guest)), opening_of(guest))
     window = make_window(application, settings, player)
     _report_defects(window)
     window.show()
-    if wanted.lesson is not None:
+    if wanted.lesson is None:
+        window.show_devices(guest_facts(player.selection.guest, _image))
+    else:
         window.lessons.open(wanted.lesson, wanted.step)
     status = application.exec()
     player.join()
@@ -82,7 +87,9 @@ def make_window(application: QApplication, settings: QSettings, player: Player) 
         qt_words.speak(language)
         return Translator(language, assets() / "locale")
 
-    return Window(player, appearance, make_translator, choices(), settings)
+    return Window(
+        player, appearance, make_translator, choices(), settings, lambda guest: guest_facts(guest, _image)
+    )
 
 
 def make_scenario(selection: Selection) -> Scenario:
@@ -105,7 +112,8 @@ def make_bridge(scenario: Scenario, checked: bool) -> Bridge:
 
 def system_language() -> str:
     """The language of the system if it is one of ours, else English."""
-    named = os.environ.get("LANGUAGE") or os.environ.get("LANG") or locale.getlocale()[0] or "en"
+    variables = (os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
+    named = next(filter(None, variables), None) or locale.getlocale()[0] or "en"
     return next((language for language in LANGUAGES if named.startswith(language[:2])), "en")
 
 
@@ -129,8 +137,23 @@ class QtWords:
                 self._translator = translator
 
 
-@lru_cache(maxsize=32)
+def _suited(selection: Selection) -> Selection:
+    """The selection, under native if its technique cannot run the guest."""
+    obstacles = guest_facts(selection.guest, _image).obstacles
+    return selection._replace(technique="native") if selection.technique in obstacles else selection
+
+
 def _image(guest: str, build: str) -> Image:
+    """The image of a guest, loaded anew when its file has changed."""
+    stamp = (0, 0)
+    if guest not in GUESTS and Path(guest).is_file():
+        status = Path(guest).stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+    return _loaded(guest, build, stamp)
+
+
+@lru_cache(maxsize=32)
+def _loaded(guest: str, build: str, stamp: tuple[int, int]) -> Image:
     return load_guest(guest, build)
 
 

@@ -24,6 +24,7 @@ class Spec(NamedTuple):
 
 
 ACTIONS = (
+    Spec("open", N_("Open a guest…"), ("Ctrl+O",)),
     Spec("toggle_run", N_("Run or pause"), ("Space", "F5")),
     Spec("step", N_("Step"), ("Right", "F11")),
     Spec("back", N_("Step back"), ("Left", "Shift+F11")),

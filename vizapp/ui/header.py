@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -24,6 +25,8 @@ from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PySide6.QtGui import QResizeEvent
 
     from vizapp.messages import Translator
@@ -57,6 +60,7 @@ class Header(QWidget):
         self._choices = choices
         self._processor_titles = dict(choices.processors)
         self._processor = ""
+        self._obstacles: Mapping[str, Message] = {}
         self.product = label("productName", "vizapp")
         self.tagline = label("muted")
         self._group = QButtonGroup(self)
@@ -110,14 +114,22 @@ class Header(QWidget):
             self.techniques[selection.technique].setChecked(True)
         index = self.guests.findData(selection.guest)
         if index < 0:
-            self.guests.addItem(selection.guest, selection.guest)
+            self.guests.addItem(guest_name(selection.guest), selection.guest)
             index = self.guests.count() - 1
+            self.guests.setItemData(index, selection.guest, Qt.ItemDataRole.ToolTipRole)
         self.guests.setCurrentIndex(index)
         self.virtualizable.setVisible(selection.technique == "trap-and-emulate")
         self.virtualizable.setChecked(selection.virtualizable)
         self._processor = selection.processor
         self.processor.setText(self._processor_titles.get(selection.processor, selection.processor))
         self._arrange()
+
+    def show_obstacles(self, obstacles: Mapping[str, Message]) -> None:
+        """Which techniques cannot run the guest, and why."""
+        self._obstacles = obstacles
+        for name, button in self.techniques.items():
+            button.setEnabled(name in self._choices.techniques and name not in obstacles)
+            self._explain(name, button)
 
     def restyle(self, look: Look) -> None:
         """Sizes and icons."""
@@ -140,12 +152,7 @@ class Header(QWidget):
             title = say(TECHNIQUE_TITLES[name])
             button.setText(title.replace("&", "&&"))
             self._make_room(button)
-            if button.isEnabled():
-                tip = translator.render(Message(N_("Run the guest under: {technique}"), {"technique": title}))
-            else:
-                tip = translator.render(Message(N_("{technique} is not built yet"), {"technique": title}))
-            button.setToolTip(tip)
-            button.setAccessibleDescription(tip)
+            self._explain(name, button)
         for index, (_name, description) in enumerate(self._choices.guests):
             self.guests.setItemData(index, translator.render(description), Qt.ItemDataRole.ToolTipRole)
         self.guests.setAccessibleName(say(N_("Guest")))
@@ -170,9 +177,24 @@ class Header(QWidget):
         self.menu_button.setAccessibleName(say(N_("Menu")))
         self._arrange()
 
+    def _explain(self, name: str, button: QPushButton) -> None:
+        """What a technique's button does, or why it does nothing."""
+        title = self._translator.text(TECHNIQUE_TITLES[name])
+        if name not in self._choices.techniques:
+            message = Message(N_("{technique} is not built yet"), {"technique": title})
+        elif name in self._obstacles:
+            message = self._obstacles[name]
+        else:
+            message = Message(N_("Run the guest under: {technique}"), {"technique": title})
+        tip = self._translator.render(message)
+        button.setToolTip(tip)
+        button.setAccessibleDescription(tip)
+
     def _make_room(self, button: QPushButton) -> None:
         """A checked button is bold: room for that keeps its neighbours from moving."""
-        if not button.isEnabled():
+        if any(
+            button is other for name, other in self.techniques.items() if name not in self._choices.techniques
+        ):
             return
         metrics = QFontMetrics(self._look.font("title"))
         button.setMinimumWidth(
@@ -207,3 +229,8 @@ class Header(QWidget):
             else:
                 self._rows.removeWidget(self._right)
                 self._first.addWidget(self._right)
+
+
+def guest_name(guest: str) -> str:
+    """What a guest is called: its name, or that of its file."""
+    return Path(guest).name

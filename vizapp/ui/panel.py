@@ -48,6 +48,7 @@ class Panel(QWidget):
         lesson_requested: a lesson's name.
         open_requested: another guest or technique (Selection).
         command_requested: any move of the cursor (a command of the session's protocol).
+        feed_requested: something comes into the machine from outside (Feed).
     """
 
     name: ClassVar[str] = ""
@@ -59,6 +60,7 @@ class Panel(QWidget):
     lesson_requested = Signal(str)
     open_requested = Signal(object)
     command_requested = Signal(object)
+    feed_requested = Signal(object)
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(parent)

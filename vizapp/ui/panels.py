@@ -9,10 +9,11 @@ from vizapp.ui.events_panel import EventsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
 from vizapp.ui.lesson_panel import LessonPanel
-from vizapp.ui.output_panels import ScreenPanel, SerialPanel
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
+from vizapp.ui.screen_panel import ScreenPanel
+from vizapp.ui.serial_panel import SerialPanel
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.transport_panel import TransportPanel
 from vizapp.ui.truths_panel import TruthsPanel
@@ -39,7 +40,7 @@ PANELS = (
     Entry(OverheadPanel),
     Entry(RegistersPanel, beside="truths", shown=False),
     Entry(SerialPanel, beside="lanes", shown=False),
-    Entry(ScreenPanel, beside="lanes", shown=False),
+    Entry(ScreenPanel, beside="stage", shown=False),
     Entry(EventsPanel, beside="lanes", shown=False),
     Entry(LedgerPanel, beside="overhead", shown=False),
     Entry(LessonPanel, beside="code", shown=False),

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from vizapp.errors import VizappError
 from vizapp.session.protocol import (
     Back,
+    Feed,
     NextEvent,
     Over,
     Pause,
@@ -131,6 +132,15 @@ class Player(QObject):
         bridge.failed.connect(self._take_failure)
         bridge.died.connect(self._take_death)
         self._opening = list(opening)
+
+    def replace(self, selection: Selection, opening: tuple[Command, ...] = ()) -> None:
+        """Begin a session as ``open`` does; the present one goes on if that cannot be.
+
+        Raises:
+            VizappError: there is no such guest, or it cannot be made.
+        """
+        self._make_scenario(selection)
+        self.open(selection, opening)
 
     def switch(self, selection: Selection) -> None:
         """Another technique or guest; the same bytes go on at the same instruction."""
@@ -259,6 +269,13 @@ class Player(QObject):
             self._queued = None
             self._set_running(False)
             self._command(Pause())
+
+    def feed(self, feed: Feed) -> None:
+        """Give the machine something from outside; a run goes on with it."""
+        if self._bridge is not None:
+            self.steered.emit()
+            self._opening = []
+            self._bridge.send(feed)
 
     def set_speed(self, speed: float | None) -> None:
         """Set the speed in steps a second; None is as fast as it goes. Takes hold while running too."""

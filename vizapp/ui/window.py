@@ -23,7 +23,9 @@ from vizapp.messages import LANGUAGES, N_, Message
 from vizapp.ui.actions import Actions
 from vizapp.ui.banner import Banner
 from vizapp.ui.compare_view import CompareView
-from vizapp.ui.header import Header
+from vizapp.ui.guest_desk import GuestDesk
+from vizapp.ui.guest_facts import NOTHING_KNOWN, GuestFacts
+from vizapp.ui.header import Header, guest_name
 from vizapp.ui.lesson_desk import LessonDesk
 from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.overhead_panel import OverheadPanel
@@ -64,12 +66,14 @@ class Window(QMainWindow):
         make_translator: Callable[[str], Translator],
         choices: Choices,
         settings: QSettings,
+        facts: Callable[[str], GuestFacts] = lambda _guest: NOTHING_KNOWN,
     ) -> None:
         super().__init__()
         self._player = player
         self._appearance = appearance
         self._make_translator = make_translator
         self._settings = settings
+        self._facts = facts
         self._language = str(settings.value("language", "en"))
         self._theme = str(settings.value("theme", SYSTEM))
         translator = make_translator(self._language)
@@ -97,6 +101,7 @@ class Window(QMainWindow):
         self._theme_group, self._language_group = QActionGroup(self), QActionGroup(self)
         self.lessons = LessonDesk(self, player, self.steps, self.actions_, settings)
         self.header.lessons.setMenu(self.lessons.menu)
+        self.guests = GuestDesk(self, player, facts, settings, translator)
         self._connect()
         self._restyle(look)
         self.set_language(self._language)
@@ -130,9 +135,12 @@ class Window(QMainWindow):
             panel.lesson_requested.connect(self.lesson_requested)
             panel.open_requested.connect(player.open)
             panel.command_requested.connect(player.move)
+            panel.feed_requested.connect(player.feed)
         self.lesson_requested.connect(self.lessons.follow)
         self.lessons.opened.connect(lambda: header.compare.setChecked(False))
         self.lessons.problem.connect(lambda message: self.banner.say(message, restart=False))
+        self.guests.problem.connect(self.banner.say_error)
+        self.guests.opened.connect(self.show_devices)
         transport = steps.panel(TransportPanel)
         transport.wished.connect(self.obey)
         transport.speed_wished.connect(player.set_speed)
@@ -162,6 +170,8 @@ class Window(QMainWindow):
                 self.present(False)
             case "compare":
                 self.header.compare.toggle()
+            case "open":
+                self.guests.ask()
             case "picture":
                 self._ask_picture()
             case "reset_layout":
@@ -195,8 +205,15 @@ class Window(QMainWindow):
         """Another guest, technique or processor; its session is about to begin."""
         self.banner.clear()
         self.header.show_selection(selection)
+        self.header.show_obstacles(self._facts(selection.guest).obstacles)
         self.steps.clear()
-        self.setWindowTitle(f"{selection.guest} – {self.header.processor.text()} – vizapp")
+        self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.text()} – vizapp")
+
+    def show_devices(self, facts: GuestFacts) -> None:
+        """A guest that brings a whole PC speaks through its devices."""
+        if facts.needs_pc:
+            self.steps.show_panel("serial")
+            self.steps.show_panel("screen")
 
     def _show_failure(self, message: Message) -> None:
         if not self.lessons.failing:
@@ -281,11 +298,15 @@ class Window(QMainWindow):
         self.comparison.retranslate(self._translator)
         self.actions_.retranslate(self._translator)
         self.lessons.retranslate(self._translator)
+        self.guests.retranslate(self._translator)
         self._build_menu()
 
     def _build_menu(self) -> None:
         say, actions = self._translator.text, self.actions_
         self._menu.clear()
+        self._menu.addAction(actions["open"])
+        self._menu.addMenu(self.guests.menu)
+        self._menu.addSeparator()
         view = self._menu.addMenu(say(N_("View")))
         view.addActions(self.steps.view_actions())
         view.addSeparator()

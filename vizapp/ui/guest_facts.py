@@ -1,0 +1,63 @@
+"""What is known of a guest before it runs: which techniques cannot run it, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vizapp.errors import VizappError
+from vizapp.guest.library import GUESTS
+from vizapp.messages import N_, Message
+from vizapp.vmm.registry import TECHNIQUES, technique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vizapp.machine.image import Image
+
+
+class GuestFacts(NamedTuple):
+    """``obstacles`` are the techniques that cannot run it, with the reason; ``needs_pc`` as of an image."""
+
+    obstacles: Mapping[str, Message]
+    needs_pc: bool = False
+
+
+NOTHING_KNOWN = GuestFacts({})
+
+
+def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
+    """Facts of a guest of the library or of a file; ``load`` makes the image of (guest, build).
+
+    Nothing is known of a guest that cannot be loaded: opening it says what is wrong.
+    """
+    if guest in GUESTS:
+        builds = GUESTS[guest].builds
+        names = [name for name in TECHNIQUES if technique(name).build not in builds]
+        return GuestFacts({name: _not_ported(guest) for name in names})
+    try:
+        image = load(guest, "native")
+    except VizappError:
+        return NOTHING_KNOWN
+    found = {name: _obstacle(guest, image, name, load) for name in TECHNIQUES}
+    return GuestFacts({name: why for name, why in found.items() if why is not None}, image.needs_pc)
+
+
+def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Image]) -> Message | None:
+    if name == "native":
+        return None
+    if image.bits != 32:
+        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        return Message(sentence, {"name": image.name})
+    build = technique(name).build
+    if build == "native":
+        return None
+    try:
+        ported = load(guest, build)
+    except VizappError as error:
+        return error.message
+    # A source that does not ask which build it is made for has no port.
+    return _not_ported(image.name) if ported.segments == image.segments else None
+
+
+def _not_ported(name: str) -> Message:
+    return Message(N_("{name} was not ported to this monitor's calls"), {"name": name})
