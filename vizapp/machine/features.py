@@ -12,6 +12,7 @@ class Features(NamedTuple):
     Attributes:
         start: the date that the real-time clock shows at power-on.
         disks: contents of up to two IDE disks; the machine never changes them.
+        fpu: the floating-point unit, of which only the control instructions are there.
         apic: a local APIC and an I/O APIC, with MP tables in the BIOS area.
         a20: whether the firmware has opened the gate of address line 20.
         mac: six bytes, the address of a network adapter; None: there is none.
@@ -19,6 +20,7 @@ class Features(NamedTuple):
 
     start: datetime = datetime(2009, 1, 1)
     disks: tuple[bytes, ...] = ()
+    fpu: bool = False
     apic: bool = True
     a20: bool = True
     mac: bytes | None = None

@@ -14,7 +14,7 @@ from vizapp.machine.debug import WatchedSpace, is_watched
 from vizapp.machine.events import Event, Payload
 from vizapp.machine.features import Features
 from vizapp.machine.hot_blocks import HotBlocks
-from vizapp.machine.identity import FEATURE_APIC, Identity
+from vizapp.machine.identity import FEATURE_APIC, Identity, with_fpu, with_large_pages
 from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
@@ -184,6 +184,9 @@ class Hardware:
 
         size, mmio = self.memory.size, self.mmu.mmio
         self.board.attach(Peripherals(features, self.board, self.memory, size, mmio, set_a20, self._timed))
+        identity = with_large_pages(identity)
+        if features.fpu:
+            identity = with_fpu(identity)
         if not features.apic:
             return identity
         identity = identity.with_features(FEATURE_APIC)
