@@ -26,13 +26,17 @@ _FEATURES = (0x02, 0x82, 0x55, 0xAA, 0x66, 0xCC)  # caches on and off, defaults
 
 
 class Timing(NamedTuple):
-    """How long the mechanism takes, in nanoseconds; by default as a desktop drive of 2005."""
+    """How long the mechanism takes, in nanoseconds; by default as a desktop drive of 2005.
+
+    A drive reads ahead: the ``cache`` sectors behind the last one that it had to seek are soon in its cache.
+    """
 
     command: int = 50_000
     shortest_seek: int = 1_000_000
     longest_seek: int = 15_000_000
     half_turn: int = 4_166_667  # at 7200 a minute
     sector: int = 10_000  # under the head, or from the cache
+    cache: int = 16_384
 
 
 class Drive:
@@ -46,7 +50,7 @@ class Drive:
 
     _STATE = (
         "status", "interrupt", "due", "_error", "_registers", "_next", "_command", "_block", "_left",
-        "_position", "_multiple", "_geometry", "_head",
+        "_position", "_multiple", "_geometry", "_head", "_cached",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, clock: Clock, serial: str, timing: Timing) -> None:
@@ -68,6 +72,7 @@ class Drive:
         self._multiple = 0
         self._geometry = default_geometry(disk.sectors)
         self._head = 0  # the sector that passes under the head next
+        self._cached = (0, 0)  # the sectors from one on and below another
         self.set_signature()
 
     def set_signature(self) -> None:
@@ -201,10 +206,12 @@ class Drive:
         self.due = self._clock.now() + nanoseconds * self._clock.hertz // 1_000_000_000
 
     def _seek(self, block: int) -> int:
-        """How long it takes until a sector has passed under the head; a sector that follows is read ahead."""
-        if block == self._head:
-            return self._timing.command + self._timing.sector
+        """How long it takes until a sector is there; it, and what follows, is then in the cache."""
         timing = self._timing
+        first, end = self._cached
+        if block == self._head or first <= block < end:
+            return timing.command + timing.sector
+        self._cached = (block, block + timing.cache)
         span = timing.longest_seek - timing.shortest_seek
         move = timing.shortest_seek + span * abs(block - self._head) // self.disk.sectors
         return timing.command + move + timing.half_turn + timing.sector
