@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.machine.bench import CODE, DATA, HANDLERS, Bench, data_selector
+from tests.machine.bench import CODE, DATA, HANDLERS, Bench, code_selector, data_selector
 from vizapp.isa import descriptors as d
 from vizapp.isa.addresses import HostPhysical, Linear
 from vizapp.isa.registers import DS, ES, SS
@@ -417,6 +417,41 @@ def test_a_short_segment_is_kept_to() -> None:
     fast = compare(make, 2500)
     assert in_blocks(fast)
     assert sum(event.kind == "ExceptionDelivered" for event in fast.events) > 10
+
+
+def test_16_bit_code_wraps_where_it_does_in_steps() -> None:
+    source = """
+        bits 16
+        mov cx, 500
+    .1: mov bx, cx
+        shl bx, 7
+        mov ax, [bx + 0x7ff]
+        add [bx - 2], ax
+        push ax
+        push cx
+        pop dx
+        pop word [0x300]
+        mov eax, [esp + 2]
+        sub sp, 6
+        call .2
+        loop .1
+        jmp $
+    .2: ret
+    """
+
+    def make() -> Bench:
+        bench = bench_of(source)
+        real = state_of(data_selector(0), d.segment(0, 0xFFFF, d.DATA_READ_WRITE, big=False))
+        for index in (ES, SS, DS):
+            bench.cpu.set_segment(index, real)
+        code = state_of(code_selector(0), d.segment(CODE, 0xFFFF, d.CODE_READ, big=False))
+        bench.cpu.set_code_segment(code, 0)
+        bench.cpu.eip, bench.cpu.esp = 0, 0x9000
+        bench.assemble("jmp 0xa000", HANDLERS + 16 * GP)
+        bench.assemble("add esp, 4\n add dword [esp], 4\n iret", 0xA000)
+        return bench
+
+    assert in_blocks(compare(make, 3000))
 
 
 def test_marks_are_passed_where_they_stand() -> None:
