@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from vizapp.isa.addresses import GuestPhysical, Linear
 
+BOOT_SECTOR = 0x7C00
+LOW_MEMORY_END = 0xA_0000
+
 
 class SourceLine(NamedTuple):
     """A source line that made bytes: ``address`` is linear, ``length`` in bytes, ``number`` from 1.
@@ -55,6 +58,16 @@ class Image:
     rom: bytes = b""
     disks: tuple[bytes, ...] = ()
     needs_pc: bool = False
+
+    @property
+    def contents(self) -> tuple[tuple[int, bytes], ...]:
+        """(linear address, bytes) of all that its source lines made, once it runs: a disk has booted."""
+        found = [(address + self.virtual_base, data) for address, data in self.segments]
+        if self.rom:
+            found.append(((1 << 20) - len(self.rom), self.rom))
+        if self.rom and self.disks:
+            found.append((BOOT_SECTOR, self.disks[0][: LOW_MEMORY_END - BOOT_SECTOR]))
+        return tuple(found)
 
     @property
     def marks(self) -> dict[Linear, str]:

@@ -67,6 +67,27 @@ class Disassembler:
         return instruction.mnemonic, instruction
 
 
+class _Map:
+    """Rows in the order of their addresses."""
+
+    def __init__(self, rows: list[_Row]) -> None:
+        self.rows = rows
+        self._addresses = [row.address for row in rows]
+
+    def index(self, eip: int) -> int | None:
+        """The row that begins at ``eip``."""
+        index = bisect_left(self._addresses, eip)
+        return index if index < len(self.rows) and self._addresses[index] == eip else None
+
+    def behind(self, eip: int) -> int | None:
+        """The row that ends at ``eip``: after a HLT that is the last, EIP is where no code follows."""
+        index = bisect_left(self._addresses, eip) - 1
+        if index < 0:
+            return None
+        row = self.rows[index]
+        return index if row.address + len(row.raw) == eip else None
+
+
 class Listing:
     """The code of one image as it lies in memory now."""
 
@@ -75,32 +96,33 @@ class Listing:
         self._image = image
         self._technique = technique
         self._virtualizable = virtualizable
-        self._rows = self._read_image()
-        self._addresses = [row.address for row in self._rows]
+        self._maps: dict[int, _Map] = {}
         self._labels = {int(address): name for name, address in sorted(image.symbols.items(), reverse=True)}
 
-    def title(self, eip: int) -> str:
+    def title(self, eip: int, bits: int) -> str:
         """The source file and the address: ``minikernel.asm · 0x00101000``."""
-        index = self._index(eip)
-        row = self._rows[index] if index is not None else None
+        index = self._map(bits).index(eip)
+        row = self._map(bits).rows[index] if index is not None else None
         name = PurePath(row.source.file).name if row is not None and row.source else self._image.name
         return f"{name} · {eip:#010x}"
 
     def lines(
         self,
         eip: int,
+        bits: int,
         read: Callable[[int, int], bytes | None],
         heat: Mapping[int, int],
         breakpoints: Collection[int],
         ported: Collection[tuple[str, int]] = (),
     ) -> tuple[CodeLine, ...]:
-        """The window around ``eip``; ``read`` gives guest bytes at a linear address, None where none are.
+        """The window around ``eip``, a linear address in a code segment of ``bits``.
 
+        ``read`` gives guest bytes at a linear address, None where none are.
         ``ported`` are the source lines, (file, number), that the port changed.
         """
         made = []
-        for row in self._window(eip, read):
-            line = self._line(row, read(row.address, len(row.raw)) or row.raw)
+        for row in self._window(eip, bits, read):
+            line = self._line(row, read(row.address, len(row.raw)) or row.raw, bits)
             made.append(
                 line._replace(
                     heat=heat.get(row.address, 0),
@@ -113,23 +135,24 @@ class Listing:
 
     def whole(self) -> tuple[CodeLine, ...]:
         """Every line of the image, as it will be loaded; of a binary, straight on from its first byte."""
-        rows = self._rows
+        bits = self._image.bits
+        rows = self._map(bits).rows
         if not rows:
-            for start, data in self._image.segments:
-                rows = [*rows, *self._straight(int(start) + self._image.virtual_base, data)]
-        return tuple(self._line(row, row.raw) for row in rows)
+            for start, data in self._image.contents:
+                rows = [*rows, *self._straight(start, data)]
+        return tuple(self._line(row, row.raw, bits) for row in rows)
 
     def _straight(self, address: int, data: bytes) -> list[_Row]:
         rows = []
         while data:
-            _, instruction = self.disassemble(address, data[:LONGEST])
+            _, instruction = self.disassemble(address, data[:LONGEST], self._image.bits)
             length = instruction.length if instruction is not None else 1
             rows.append(_Row(address, data[:length], None))
             address, data = address + length, data[length:]
         return rows
 
-    def _line(self, row: _Row, raw: bytes) -> CodeLine:
-        text, instruction = self.disassemble(row.address, raw)
+    def _line(self, row: _Row, raw: bytes, bits: int) -> CodeLine:
+        text, instruction = self.disassemble(row.address, raw, bits)
         source, comment, label = _split(row.source)
         return CodeLine(
             address=row.address,
@@ -143,28 +166,24 @@ class Listing:
             line=row.source.number if row.source else 0,
         )
 
-    def _index(self, eip: int) -> int | None:
-        index = bisect_left(self._addresses, eip)
-        return index if index < len(self._rows) and self._addresses[index] == eip else None
+    def _map(self, bits: int) -> _Map:
+        """The image's rows as code of ``bits``; made when first wanted."""
+        found = self._maps.get(bits)
+        if found is None:
+            found = self._maps[bits] = _Map(self._read_image(bits))
+        return found
 
-    def _behind(self, eip: int) -> int | None:
-        """The row that ends at ``eip``: after a HLT that is the last, EIP is where no code follows."""
-        index = bisect_left(self._addresses, eip) - 1
-        if index < 0:
-            return None
-        row = self._rows[index]
-        return index if row.address + len(row.raw) == eip else None
-
-    def _window(self, eip: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
-        index = self._index(eip)
+    def _window(self, eip: int, bits: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
+        code = self._map(bits)
+        index = code.index(eip)
         if index is None:
-            index = self._behind(eip)
+            index = code.behind(eip)
         if index is None:
-            return self._sweep(eip, read)
+            return self._sweep(eip, bits, read)
         block = index // BLOCK * BLOCK
-        return self._rows[max(0, block - MARGIN) : block + BLOCK + MARGIN]
+        return code.rows[max(0, block - MARGIN) : block + BLOCK + MARGIN]
 
-    def _sweep(self, eip: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
+    def _sweep(self, eip: int, bits: int, read: Callable[[int, int], bytes | None]) -> list[_Row]:
         """Code that is not in the image's map: straight on from EIP."""
         rows: list[_Row] = []
         address = eip
@@ -172,13 +191,13 @@ class Listing:
             available = next((got for count in range(LONGEST, 0, -1) if (got := read(address, count))), None)
             if available is None:
                 break
-            _, instruction = self.disassemble(address, available)
+            _, instruction = self.disassemble(address, available, bits)
             raw = available[:1] if instruction is None else instruction.raw
             rows.append(_Row(address, raw, None))
             address += len(raw)
         return rows
 
-    def _read_image(self) -> list[_Row]:
+    def _read_image(self, bits: int) -> list[_Row]:
         rows: list[_Row] = []
         for source in self._image.lines:
             data = self._bytes(int(source.address), source.length) if source.code else b""
@@ -186,7 +205,7 @@ class Listing:
                 continue  # the padding of an ALIGN
             address, first = int(source.address), True
             while data:
-                _, instruction = self.disassemble(address, data)
+                _, instruction = self.disassemble(address, data, bits)
                 if instruction is None:
                     break
                 rows.append(_Row(address, instruction.raw, source if first else None))
@@ -195,10 +214,9 @@ class Listing:
         return rows
 
     def _bytes(self, linear: int, count: int) -> bytes:
-        offset = linear - self._image.virtual_base
-        for start, data in self._image.segments:
-            if start <= offset < start + len(data):
-                return data[offset - start : offset - start + count]
+        for start, data in self._image.contents:
+            if start <= linear < start + len(data):
+                return data[linear - start : linear - start + count]
         return b""
 
 

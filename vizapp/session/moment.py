@@ -20,6 +20,7 @@ class Moment:
         processor: the same as the processor holds them for the guest.
         instruction: the guest's instruction at its EIP; None where it cannot be fetched or decoded.
         text: the same disassembled.
+        linear: the linear address of that instruction, and ``bits`` the size of its code segment, 16 or 32.
         top: the doubleword on top of the guest's stack; None where it cannot be read.
         phase: the monitor's phase that is about to run, or an empty string.
         own_eip: where the processor itself is, in the monitor's code or in the guest's.
@@ -34,6 +35,8 @@ class Moment:
     processor: dict[str, int]
     instruction: Instruction | None
     text: str
+    linear: int
+    bits: int
     top: int | None
     own_eip: int
     own_text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vizapp.isa.addresses import PAGE_MASK, HostPhysical, Linear
+from vizapp.isa.addresses import M32, PAGE_MASK, HostPhysical, Linear
 from vizapp.isa.descriptors import unpack
 from vizapp.isa.registers import DS, ESP
 from vizapp.session.listing import LONGEST
@@ -32,20 +32,20 @@ class Observation(NamedTuple):
 class Observer:
     """Looks at one PC and its monitor."""
 
-    def __init__(self, pc: Pc, monitor: Monitor, disassemble: Disassembler, bits: int) -> None:
+    def __init__(self, pc: Pc, monitor: Monitor, disassemble: Disassembler) -> None:
         self._pc = pc
         self._monitor = monitor
         self._disassemble = disassemble
-        self._bits = bits
 
     def look(self) -> Observation:
         """The machine as it is now."""
         pc = self._pc
         guest, processor = self._monitor.guest_view(), self._monitor.processor_view()
         text, instruction = "", None
-        code = self.code(guest.eip)
+        linear = guest.code_base + guest.eip & M32
+        code = self.code(linear)
         if code is not None:
-            text, instruction = self._disassemble(guest.eip, code, self._bits)
+            text, instruction = self._disassemble(linear, code, guest.code_bits)
         phase = pc.phase or self._phase_behind_door()
         top = self.read(guest.general[ESP], 4)
         moment = Moment(
@@ -57,6 +57,8 @@ class Observer:
             processor=register_values(processor),
             instruction=instruction,
             text=text,
+            linear=linear,
+            bits=guest.code_bits,
             top=None if top is None else int.from_bytes(top, "little"),
             own_eip=pc.cpu.eip,
             own_text="" if pc.meter.place.is_guest or phase else self._own_text(pc.cpu.eip),

@@ -61,7 +61,7 @@ class Session:
         self.stage = Stage(monitor.stage())
         self.store = EventStore()
         self._listing = Listing(scenario.image, scenario.technique, scenario.virtualizable)
-        self._observer = Observer(pc, monitor, self._listing.disassemble, scenario.image.bits)
+        self._observer = Observer(pc, monitor, self._listing.disassemble)
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)
         self._lockstep = self._start_lockstep() if lockstep else None
         self._taps = PortTaps(pc, scenario)

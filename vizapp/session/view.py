@@ -101,7 +101,6 @@ class FrameBuilder:
         events = tuple(self._store[index] for index in self._store.at(moment.position - 1))
         step = None if before is None else LastStep(before.moment, moment, events, self._scenario.technique)
         event = principal(events) or (events[-1] if events else None)
-        eip = moment.guest["eip"]
         rows = truths(now.pair, None if before is None else before.pair)
         last_position, last_instruction, last_cycle = end
         return Frame(
@@ -119,8 +118,10 @@ class FrameBuilder:
             event=event,
             sentence=describe(step, moment, stopped),
             lesson=lesson(step),
-            code_title=self._listing.title(eip),
-            code=self._listing.lines(eip, self._observer.read, heat, breakpoints, self._ported),
+            code_title=self._listing.title(moment.linear, moment.bits),
+            code=self._listing.lines(
+                moment.linear, moment.bits, self._observer.read, heat, breakpoints, self._ported
+            ),
             truths=rows,
             scorecard=scorecard,
             purposes={purpose.value: cycles for purpose, cycles in pc.meter.by_purpose().items()},

@@ -59,7 +59,7 @@ class CpuView(NamedTuple):
 
     ``general`` is EAX ECX EDX EBX ESP EBP ESI EDI, ``selectors`` ES CS SS DS FS GS, ``control`` CR0-CR4 (CR1:
     0). ``gdtr`` and ``idtr`` are (base, limit). ``where`` says where the values are: in the processor, or
-    saved.
+    saved. The next instruction is at linear address ``code_base`` + EIP and of ``code_bits``, 16 or 32.
     """
 
     general: tuple[int, ...]
@@ -74,6 +74,8 @@ class CpuView(NamedTuple):
     tr: int
     limits: tuple[int, ...]
     where: Message
+    code_base: int = 0
+    code_bits: int = 32
 
 
 class Devices(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
+from vizapp.isa.registers import CS
 from vizapp.machine import real_mode
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import N_, Message
@@ -52,11 +53,13 @@ class NativeMonitor:
 
     def guest_view(self) -> CpuView:
         """The processor."""
-        return cpu_view(self._pc.cpu, _IN_PROCESSOR)
+        code = self._pc.cpu.segments[CS]
+        view = cpu_view(self._pc.cpu, _IN_PROCESSOR)
+        return view._replace(code_base=code.base, code_bits=32 if code.big else 16)
 
     def processor_view(self) -> CpuView:
-        """The processor."""
-        return cpu_view(self._pc.cpu, _IN_PROCESSOR)
+        """The same."""
+        return self.guest_view()
 
     def guest_translate(self, linear: Linear) -> GuestPhysical | None:
         """Through the guest's tables, or what the TLB remembers of them."""
