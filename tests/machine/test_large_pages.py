@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.machine.bench import Bench
 from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_A, PTE_D, PTE_G, PTE_P, PTE_PS, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
+from vizapp.isa.vectors import GP
 from vizapp.machine.faults import Fault
+from vizapp.machine.identity import PENTIUM_4, with_large_pages
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
@@ -151,6 +154,20 @@ def test_pointers_are_registers():
     space = wide(TABLE | ALL, 0x7000 | ALL)
     space.memory.write(POINTERS, 8, 0)
     assert space.error(0x20_5000) is None
+
+
+def test_a_load_of_cr3_loads_the_pointers_or_is_refused():
+    bench = Bench("mov cr4, eax\nmov cr0, ebx\nmov cr3, ecx\nmov byte [esi], 0\nmov cr3, ecx")
+    bench.cpu.identity = with_large_pages(PENTIUM_4)
+    bench.memory.write(0x5000, 8, 0x6000 | PTE_P)
+    bench.memory.write(0x6000, 8, ALL | PTE_PS)
+    bench.cpu.cr3 = 0x5000
+    bench.cpu.eax, bench.cpu.ebx, bench.cpu.ecx, bench.cpu.esi = CR4_PAE, ON | 0x10, 0x5000, 0x5000
+    bench.step(4)
+    assert bench.cpu.pointers[0] == 0x6000 | PTE_P
+    bench.memory.write(0x5000, 8, 0x6000 | PTE_P | PTE_U)
+    assert bench.fault() == (GP, 0)
+    assert bench.cpu.pointers[0] == 0x6000 | PTE_P
 
 
 def test_reserved_bits_of_a_pointer_are_refused_when_it_is_loaded():

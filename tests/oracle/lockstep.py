@@ -19,6 +19,7 @@ from vizapp.isa.decode import DecodeError, decode
 from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CR0_CD, CR0_NW, CS, DS, EFLAGS_RF, ES, FS, GENERAL, GS, SS
 from vizapp.machine.events import TRAPS, Event
+from vizapp.machine.identity import PENTIUM_4, with_large_pages
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
 
@@ -55,7 +56,8 @@ class Lockstep:
     """Both machines; ``here`` is ours."""
 
     def __init__(self, remote: GdbRemote, binary: Path) -> None:
-        self.here = Pc(dict.fromkeys(NAMES, 1), MEMORY, 1_000_000_000)
+        identity = with_large_pages(PENTIUM_4)
+        self.here = Pc(dict.fromkeys(NAMES, 1), MEMORY, 1_000_000_000, identity)
         self.here.memory.load(HostPhysical(LOAD_ADDRESS), binary.read_bytes())
         self.steps = 0
         self._remote = remote

@@ -23,11 +23,12 @@ pytestmark = [
 
 FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SAMPLE = 400
-SOURCE_SAMPLE = 2000
+SOURCE_SAMPLE = 5000
 # Rings and gates, everything sensitive, page faults, system calls, processes and address spaces.
 GUESTS = {"rings": 5_000, "sensitive": 20_000, "page-fault": 20_000, "syscall": 20_000, "minikernel": 60_000}
 GATES = Path(__file__).with_name("gates.asm")
 MODES = Path(__file__).with_name("modes.asm")
+PAGING = Path(__file__).with_name("paging.asm")
 
 
 def step_together(binary: Path, directory: Path, steps: int, sample: int = SAMPLE) -> None:
@@ -43,7 +44,7 @@ def test_every_step_of_a_guest_is_qemus(name: str, steps: int, tmp_path: Path) -
     step_together(nasm_golden(name, "native"), tmp_path, steps)
 
 
-@pytest.mark.parametrize("source", [GATES, MODES], ids=["gates", "modes"])
+@pytest.mark.parametrize("source", [GATES, MODES, PAGING], ids=["gates", "modes", "paging"])
 def test_every_way_and_every_refusal_is_qemus(source: Path, tmp_path: Path) -> None:
     binary = tmp_path / "code.bin"
     subprocess.run(["nasm", "-w-all", "-f", "bin", "-o", binary, source], check=True)
