@@ -5,7 +5,7 @@ NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
     nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
 in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
-``devices.txt`` what that machine's devices answer.
+``devices.txt`` what that machine's devices answer. With them the BIOS that is shipped, and what ``boot`` makes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.goldens import nasm_forms
+from tests.goldens import boot, nasm_forms
 from tests.oracle import bare_machine, devices
+from vizapp.guest.firmware import make_firmware
 from vizapp.guest.library import GUESTS, guest_directory
 
 GOLDENS = Path(__file__).resolve().parent
@@ -54,6 +55,8 @@ def main() -> None:
     """Make all goldens anew."""
     nasm_forms.main()
     devices.main()
+    make_firmware()
+    boot.main()
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         for guest in GUESTS.values():
