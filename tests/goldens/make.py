@@ -5,7 +5,8 @@ NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
     nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
 in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
-``devices.txt`` what that machine's devices answer. With them the BIOS that is shipped, and what ``boot`` makes.
+``devices.txt`` what that machine's devices answer. With them the BIOS that is shipped, and what ``boot``
+makes.
 """
 
 from __future__ import annotations
