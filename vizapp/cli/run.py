@@ -42,7 +42,7 @@ PURPOSES = {
 
 def machine_choices(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say of guest and machine, whatever the technique."""
-    names = ("build", "processor", "paging", "memory", "iterations", "load", "entry", "bits")
+    names = ("build", "processor", "paging", "memory", "iterations", "load", "entry", "bits", "disks")
     return {**{name: getattr(options, name) for name in names}, "overrides": dict(options.overrides)}
 
 
@@ -63,7 +63,6 @@ def scenario_from(
         serial_input=serial_input,
         exit_port=exit_port,
         log_ports=log_ports,
-        disks=options.disks,
     )
 
 

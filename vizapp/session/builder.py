@@ -65,8 +65,14 @@ def _features(scenario: Scenario) -> Features | None:
     """The rest of a PC where the guest is one that expects it; the library's guests do without.
 
     Raises:
-        ScenarioError: there are more disks than the channel has room for, or a monitor that has none to give.
+        ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
+            it cannot run real mode.
     """
+    if scenario.image.bits == 16 and scenario.technique != "native":
+        sentence = N_("{guest} starts in real mode, which {technique} cannot run; run it under native")
+        raise ScenarioError(
+            Message(sentence, {"guest": scenario.image.name, "technique": scenario.technique})
+        )
     disks = (*scenario.image.disks, *scenario.disks)
     if disks and scenario.technique != "native":
         sentence = N_("{technique} has no disk to give to its guest; run it under native")
