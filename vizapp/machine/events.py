@@ -72,7 +72,8 @@ class Event(NamedTuple):
 
     ``position`` counts instructions retired, deliveries and monitor phases from the start of the run;
     ``cycle`` is the machine's counter after it. ``cause`` is short and stable, for people who filter
-    (``#GP``, ``mov cr3``, ``mmu_update``). ``charges`` are (input, count) pairs, see ``vizapp.machine.meter``.
+    (``#GP``, ``mov cr3``, ``mmu_update``). ``charges`` are (input, count)
+    pairs, see ``vizapp.machine.meter``.
     """
 
     position: int
