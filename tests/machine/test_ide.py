@@ -316,3 +316,10 @@ def test_a_replayer_decides_when_a_drive_is_ready():
         ide.write_port(port, value)
     assert ide.read_port(0x1F7) == READY | DRQ
     assert ide.read_wide(0x1F0, 4) == 7
+
+
+def test_a_drive_takes_the_first_sector_of_a_write_at_once(machine):
+    assert machine.command(0x30, 7) == READY | DRQ
+    machine.write(b"\x77" * 512)
+    assert machine.wait() == READY
+    assert machine.ide.drives[0].disk.read(7) == b"\x77" * 512

@@ -242,7 +242,8 @@ class Drive:
         else:
             self._block, self._left = block, self._count
             if command in (0x30, 0x31, 0xC5):
-                self._start("_take_block", self._timing.command)
+                # The cache takes data at once; drivers that do not wait for DRQ rely on it.
+                self._take_block()
             elif command in (0x40, 0x41):
                 self._start("_verify", self._seek(block) + (self._left - 1) * self._timing.sector)
             else:
