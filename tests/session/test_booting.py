@@ -8,6 +8,7 @@ import pytest
 
 from vizapp.errors import ScenarioError
 from vizapp.guest.loader import load_guest
+from vizapp.session.protocol import RunTo
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 
@@ -68,6 +69,17 @@ def test_a_boot_sector_can_be_rewound(session: Session) -> None:
     assert session.frame().code_title == "start.inc · 0x000fe000"
     session.seek(end)
     assert session.frame().screen[1].startswith("!")
+
+
+def test_a_breakpoint_in_the_bios_is_where_the_listing_has_it(session: Session) -> None:
+    service = next(
+        line for line in session.scenario.image.lines if line.file == "video.inc" and line.code
+    ).address
+    motion = session.begin(RunTo(service))
+    assert motion is not None
+    while not motion.advance():
+        pass
+    assert session.frame().code_title == f"video.inc · {service:#010x}"
 
 
 def test_no_monitor_runs_a_disk() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vizapp.isa.addresses import GuestPhysical, Linear
 
 BOOT_SECTOR = 0x7C00
+SECTOR_BYTES = 512
 LOW_MEMORY_END = 0xA_0000
 
 

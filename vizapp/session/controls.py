@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.errors import SessionError
+from vizapp.isa.addresses import M32
+from vizapp.isa.registers import CS
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.motion import Running, ToInstruction, ToNextEvent, ToPosition, UntilHeld
@@ -103,7 +105,12 @@ class Controls:
         return ToPosition(self._timeline, position, self._look)
 
     def _about_to_execute(self, address: int) -> bool:
-        return self._pc.cpu.eip == address and self._pc.meter.place.is_guest
+        return self._next() == address and self._pc.meter.place.is_guest
 
     def _at_breakpoint(self) -> bool:
-        return self._pc.cpu.eip in self.breakpoints and self._pc.meter.place.is_guest
+        return self._next() in self.breakpoints and self._pc.meter.place.is_guest
+
+    def _next(self) -> int:
+        """The linear address of the next instruction, as the listing shows it."""
+        cpu = self._pc.cpu
+        return cpu.segments[CS].base + cpu.eip & M32

@@ -15,6 +15,7 @@ import capstone
 
 from vizapp.isa.addresses import Linear
 from vizapp.isa.decode import DecodeError, decode
+from vizapp.machine.image import BOOT_SECTOR, SECTOR_BYTES
 from vizapp.session.frames import CodeLine
 from vizapp.session.notes import note
 
@@ -134,12 +135,17 @@ class Listing:
         return tuple(made)
 
     def whole(self) -> tuple[CodeLine, ...]:
-        """Every line of the image, as it will be loaded; of a binary, straight on from its first byte."""
+        """Every line of the image, as it will be loaded; of a binary, straight on from its first byte.
+
+        Of a disk without source it is the boot sector.
+        """
         bits = self._image.bits
         rows = self._map(bits).rows
         if not rows:
             for start, data in self._image.contents:
                 rows = [*rows, *self._straight(start, data)]
+        elif self._image.disks and not any(row.address == BOOT_SECTOR for row in rows):
+            rows = [*self._straight(BOOT_SECTOR, self._image.disks[0][:SECTOR_BYTES]), *rows]
         return tuple(self._line(row, row.raw, bits) for row in rows)
 
     def _straight(self, address: int, data: bytes) -> list[_Row]:
