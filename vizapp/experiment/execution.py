@@ -191,7 +191,7 @@ def _drive(session: Session, until: Until | None, bounds: Bounds) -> str:
         if not done:
             return ""
         if until.address is not None:
-            standing = session.frame().guest_registers["eip"] == until.address
+            standing = any(line.current and line.address == until.address for line in session.frame().code)
             return f"instruction:{until.address:#x}" if standing else ""
         event = session.frame().event
         if event is not None and event.kind == until.kind and until.cause in (None, event.cause):
