@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
 from PySide6.QtWidgets import QApplication, QStyle
 
+from vizapp.errors import ScenarioError
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
@@ -27,7 +28,7 @@ from vizapp.ui.choices import choices
 from vizapp.ui.guest_facts import guest_facts
 from vizapp.ui.look import Appearance
 from vizapp.ui.player import Player
-from vizapp.ui.selection import Selection, opening_of
+from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
 from vizapp.ui.window import Window
 from vizapp.vmm.registry import technique
@@ -55,12 +56,16 @@ def main(subject: str | None = None, language: str | None = None) -> int:
     if wanted.lesson is None:
         # The session's process starts while the window is being made.
         guest = wanted.guest or Selection().guest
-        player.replace(_suited(Selection(guest=guest)), opening_of(guest))
+        facts = guest_facts(guest, _image)
+        selection = Selection(guest=guest)
+        if selection.technique in facts.obstacles:
+            selection = selection._replace(technique="native")
+        player.replace(selection, OPENING if selection == Selection() else facts.opening)
     window = make_window(application, settings, player)
     _report_defects(window)
     window.show()
     if wanted.lesson is None:
-        window.show_devices(guest_facts(player.selection.guest, _image))
+        window.show_devices(facts)
     else:
         window.lessons.open(wanted.lesson, wanted.step)
     status = application.exec()
@@ -94,6 +99,9 @@ def make_window(application: QApplication, settings: QSettings, player: Player) 
 
 def make_scenario(selection: Selection) -> Scenario:
     """The scenario that a selection stands for; bad names and sources are VizappErrors."""
+    obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
+    if obstacle is not None:
+        raise ScenarioError(obstacle)
     build = selection.build or technique(selection.technique).build
     yardstick = _image(selection.guest, "native") if build != "native" else None
     return Scenario(
@@ -135,12 +143,6 @@ class QtWords:
             if translator.load(f"qtbase_{language}", directory):
                 self._application.installTranslator(translator)
                 self._translator = translator
-
-
-def _suited(selection: Selection) -> Selection:
-    """The selection, under native if its technique cannot run the guest."""
-    obstacles = guest_facts(selection.guest, _image).obstacles
-    return selection._replace(technique="native") if selection.technique in obstacles else selection
 
 
 def _image(guest: str, build: str) -> Image:

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import DEPRIVILEGED, make_events, make_frame
+from conftest import DEPRIVILEGED, KERNEL, make_events, make_frame
 
 from vizapp.ui.lanes_model import Lane, LanesModel
 from vizapp.ui.lanes_panel import LanesPanel
@@ -98,3 +98,10 @@ def test_zoom_keeps_the_cycle_under_the_mouse(qtbot, look, translator, opened, b
     assert high - low == pytest.approx(84_000 / 4)
     view.show_all()
     assert view.visible_range == (0, 84_000)
+
+
+def test_before_any_event_the_processor_is_where_it_was_seen():
+    model = LanesModel(DEPRIVILEGED)
+    model.see(KERNEL)
+    blocks = model.blocks(0.0, 100.0, 50.0)
+    assert [model.lanes[block.lane].ring for block in blocks] == [KERNEL.ring]

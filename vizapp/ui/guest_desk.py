@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QFileDialog, QMenu
 from vizapp.errors import VizappError
 from vizapp.guest.loader import SOURCE_SUFFIXES
 from vizapp.messages import N_
-from vizapp.ui.selection import opening_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +87,7 @@ class GuestDesk(QObject):
         if selection.technique in facts.obstacles:
             selection = selection._replace(technique="native")
         try:
-            self._player.replace(selection, opening_of(path))
+            self._player.replace(selection, facts.opening)
         except VizappError as error:
             self.problem.emit(error)
             return

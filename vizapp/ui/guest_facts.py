@@ -6,20 +6,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.errors import VizappError
 from vizapp.guest.library import GUESTS
+from vizapp.guest.real_mode import BOOT_ADDRESS
 from vizapp.messages import N_, Message
+from vizapp.session.protocol import RunTo
+from vizapp.ui.selection import FIRST_TRAP
 from vizapp.vmm.registry import TECHNIQUES, technique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vizapp.machine.image import Image
+    from vizapp.session.protocol import Command
 
 
 class GuestFacts(NamedTuple):
-    """``obstacles`` are the techniques that cannot run it, with the reason; ``needs_pc`` as of an image."""
+    """What decides how a guest is opened.
+
+    ``obstacles`` are the techniques that cannot run it, with the reason; ``needs_pc`` is the image's;
+    ``boots`` says that the BIOS will fetch it from a disk.
+    """
 
     obstacles: Mapping[str, Message]
     needs_pc: bool = False
+    boots: bool = False
+
+    @property
+    def opening(self) -> tuple[Command, ...]:
+        """What brings it to where there is something to see: its own first instruction, or its first trap."""
+        return (RunTo(BOOT_ADDRESS),) if self.boots else FIRST_TRAP
 
 
 NOTHING_KNOWN = GuestFacts({})
@@ -39,7 +53,9 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
     except VizappError:
         return NOTHING_KNOWN
     found = {name: _obstacle(guest, image, name, load) for name in TECHNIQUES}
-    return GuestFacts({name: why for name, why in found.items() if why is not None}, image.needs_pc)
+    return GuestFacts(
+        {name: why for name, why in found.items() if why is not None}, image.needs_pc, _boots(image)
+    )
 
 
 def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Image]) -> Message | None:
@@ -57,6 +73,10 @@ def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Im
         return error.message
     # A source that does not ask which build it is made for has no port.
     return _not_ported(image.name) if ported.segments == image.segments else None
+
+
+def _boots(image: Image) -> bool:
+    return image.bits == 16 and bool(image.disks)
 
 
 def _not_ported(name: str) -> Message:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BLINK = 229  # ms: 16 frames of 70 Hz on, 16 off
 _SMALLEST = 5  # pixels of font; below that nothing can be told from dust
-_FRAME = 2  # pixels around the screen, which say whether keys go to the guest
+_FRAME = 3  # pixels around the screen, which say whether keys go to the guest
 _RELEASE = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 
 
@@ -133,9 +133,10 @@ class TextScreen(QWidget):
                 self._paint_row(painter, screen.topLeft() + QPoint(0, row * self._cell.height()), row, text)
             self._paint_cursor(painter, screen)
             if self.capturing or self.hasFocus():
-                role = "current" if self.capturing else "focus"
-                painter.setPen(self.look.pen(role, 2 * _FRAME))
-                painter.drawRect(self.rect())
+                painter.setPen(self.look.pen("accent" if self.capturing else "focus", _FRAME))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                edge = _FRAME // 2
+                painter.drawRect(self.rect().adjusted(edge, edge, -edge - 1, -edge - 1))
 
     def _paint_row(self, painter: QPainter, at: QPoint, row: int, text: str) -> None:
         cells, width, height = self._cells, self._cell.width(), self._cell.height()

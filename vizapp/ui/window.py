@@ -210,8 +210,9 @@ class Window(QMainWindow):
         self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.text()} – vizapp")
 
     def show_devices(self, facts: GuestFacts) -> None:
-        """A guest that brings a whole PC speaks through its devices."""
+        """A guest that brings a whole PC speaks through its devices, and boots longer than steps are watched."""
         if facts.needs_pc:
+            self._player.set_speed(None)
             self.steps.show_panel("serial")
             self.steps.show_panel("screen")
 
