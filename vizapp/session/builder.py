@@ -69,10 +69,8 @@ def _features(scenario: Scenario) -> Features | None:
             it cannot run real mode.
     """
     if scenario.image.bits == 16 and scenario.technique != "native":
-        sentence = N_("{guest} starts in real mode, which {technique} cannot run; run it under native")
-        raise ScenarioError(
-            Message(sentence, {"guest": scenario.image.name, "technique": scenario.technique})
-        )
+        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        raise ScenarioError(Message(sentence, {"name": scenario.image.name}))
     disks = (*scenario.image.disks, *scenario.disks)
     if disks and scenario.technique != "native":
         sentence = N_("{technique} has no disk to give to its guest; run it under native")
