@@ -44,6 +44,7 @@ ARRIVALS: Final = 200
 _REWRITES: Final = 16
 _FAILURES: Final = 16
 _CLOSE: Final = 100  # instructions
+_PATIENCE: Final = 1000  # arrivals before another look at an address that had no block
 _VIEWS: Final = 512
 # Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
 _STRETCH: Final = 1 << 29
@@ -257,6 +258,7 @@ class HotBlocks:
             self._book(compiled)
             compiled = blocks[key] = self._compile(view, eip, frame, view.facts._replace(guarded=True))
         if compiled is None or compiled.failures > _FAILURES:
+            view.arrivals[eip] = -_PATIENCE
             return None
         size = len(compiled.prices)
         runs = compiled.runs.get(view.place)
