@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 
 from vizapp.errors import SessionError
 from vizapp.messages import N_, Message
-from vizapp.session import worker
 from vizapp.session.protocol import Close
 from vizapp.session.recorder import EventColumns
 
@@ -22,8 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from vizapp.session import worker
     from vizapp.session.protocol import Command, Reply
     from vizapp.session.scenario import Scenario
+
+
+def _serve(pipe: worker.Pipe, scenario: Scenario, lockstep: bool) -> None:
+    """Entry of the process: only there is the machine needed, for which a window need not wait."""
+    from vizapp.session import worker
+
+    worker.main(pipe, scenario, lockstep)
 
 
 class SessionProcess:
@@ -37,7 +44,7 @@ class SessionProcess:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe(duplex=True)
         self._process = context.Process(
-            target=worker.main,
+            target=_serve,
             args=(theirs, scenario, lockstep),
             name=f"vizapp {scenario.technique}",
             daemon=True,
