@@ -7,11 +7,14 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from vizapp import app
+from vizapp.messages import Translator
 from vizapp.session.protocol import RunTo
 from vizapp.ui.bridge import Bridge
+from vizapp.ui.choices import choices
 from vizapp.ui.guest_facts import guest_facts
 from vizapp.ui.player import Player
 from vizapp.ui.selection import FIRST_TRAP, Selection
+from vizapp.ui.window import Window
 
 HALT = "        bits    32\n        cli\n        hlt\n"
 BAD = "        mov     eax, nowhere\n        frobnicate ebx\n"
@@ -27,9 +30,17 @@ def player(qapp):
 
 
 @pytest.fixture
-def window(qtbot, qapp, settings, player):
+def window(qtbot, appearance, look, settings, player):
     settings.setValue("motion", False)
-    made = app.make_window(qapp, settings, player)
+    settings.setValue("theme", "light")
+    made = Window(
+        player,
+        appearance,
+        lambda _language: Translator(),
+        choices(),
+        settings,
+        lambda guest: guest_facts(guest, app._image),
+    )
     qtbot.addWidget(made)
     made.show()
     return made

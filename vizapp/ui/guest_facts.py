@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vizapp.machine.image import Image
     from vizapp.session.protocol import Command
 
+HYPERCALL_PAGE = "hypercall_page"
+
 
 class GuestFacts(NamedTuple):
     """What decides how a guest is opened.
@@ -71,8 +73,8 @@ def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Im
         ported = load(guest, build)
     except VizappError as error:
         return error.message
-    # A source that does not ask which build it is made for has no port.
-    return _not_ported(image.name) if ported.segments == image.segments else None
+    # Without the page that hypercalls go through, a guest has no way to ask for anything.
+    return None if HYPERCALL_PAGE in ported.symbols else _not_ported(image.name)
 
 
 def _boots(image: Image) -> bool:

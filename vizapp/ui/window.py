@@ -210,7 +210,7 @@ class Window(QMainWindow):
         self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.text()} – vizapp")
 
     def show_devices(self, facts: GuestFacts) -> None:
-        """A guest that brings a whole PC speaks through its devices, and boots longer than steps are watched."""
+        """A guest that brings a whole PC speaks through its devices; it boots too long to watch steps."""
         if facts.needs_pc:
             self._player.set_speed(None)
             self.steps.show_panel("serial")
