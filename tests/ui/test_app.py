@@ -7,14 +7,30 @@ import pytest
 from PySide6.QtGui import QImage
 
 from vizapp import app
+from vizapp.cli.arguments import parse
 from vizapp.errors import VizappError
 from vizapp.machine.events import EXCEPTION_DELIVERED
 from vizapp.session.process import SessionProcess
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.picture import render
 from vizapp.ui.player import Player
+from vizapp.ui.screen_panel import ScreenPanel
 from vizapp.ui.selection import OPENING, Selection
 
+ECHO = """
+        bits    16
+        org     0x7C00
+        mov     dx, 0x3F8
+        mov     al, '>'
+        out     dx, al
+echo:   xor     ah, ah
+        int     0x16
+        mov     ah, 0x0E
+        int     0x10
+        jmp     echo
+        times   510 - ($ - $$) db 0
+        dw      0xAA55
+"""
 PATIENCE = 60_000  # ms; a loaded machine starts processes slowly
 RINGS = Selection(guest="rings")
 
@@ -66,6 +82,33 @@ def test_a_real_guest_is_shown_and_stepped(qtbot, player, window):
     assert frames[-1].cycle == before.cycle
 
 
+def test_a_disk_boots_is_typed_to_and_rewound(qtbot, player, window, tmp_path):
+    file = tmp_path / "echo.asm"
+    file.write_text(ECHO)
+    frames = []
+    player.frame_changed.connect(frames.append)
+    window.guests.open(str(file))
+    qtbot.wait_until(lambda: bool(frames) and frames[-1].guest_registers["eip"] == 0x7C00, timeout=PATIENCE)
+    start = frames[-1]
+    player.run()
+    qtbot.wait_until(lambda: frames[-1].serial == ">", timeout=PATIENCE)
+    screen = window.steps.panel(ScreenPanel)
+    for down in (True, False):
+        screen.view.key.emit("k", down)
+    qtbot.wait_until(
+        lambda: any(row.endswith("k") for row in map(str.rstrip, frames[-1].screen)), timeout=PATIENCE
+    )
+    player.pause()
+    player.seek(start.position)
+    qtbot.wait_until(lambda: frames[-1].position == start.position, timeout=PATIENCE)
+    assert (frames[-1].screen, frames[-1].cells, frames[-1].serial) == (start.screen, start.cells, "")
+
+
+def test_a_window_keeps_its_language_unless_one_is_named():
+    assert parse([]).lang is None
+    assert parse(["--lang", "pt_BR"]).lang == "pt_BR"
+
+
 def test_a_killed_process_leaves_the_window_alive_with_a_way_to_go_on(qtbot, player, window, processes):
     with qtbot.wait_signal(player.frame_changed, timeout=PATIENCE):
         player.open(RINGS)
@@ -97,5 +140,5 @@ def test_views_are_drawn_without_a_display(qapp, appearance, tmp_path, view):
 
 def test_pictures_in_other_formats_are_refused(tmp_path):
     scenario = app.make_scenario(RINGS._replace(technique="native"))
-    with pytest.raises(VizappError, match=r"png or \.svg, not \.bmp"):
+    with pytest.raises(VizappError, match=r"not \.bmp"):
         render("step", scenario, [scenario], tmp_path / "picture.bmp")
