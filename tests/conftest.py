@@ -1,4 +1,4 @@
-"""What holds for all tests: the same random cases every time, and no verdict by the clock of a busy machine."""
+"""What holds for all tests: the same random cases every time, and no verdict by a busy machine's clock."""
 
 from __future__ import annotations
 
