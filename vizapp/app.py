@@ -24,19 +24,17 @@ from vizapp.resources import assets
 from vizapp.session.process import SessionProcess
 from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
-from vizapp.ui.choices import choices
 from vizapp.ui.guest_facts import guest_facts
-from vizapp.ui.look import Appearance
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
-from vizapp.ui.window import Window
 from vizapp.vmm.registry import technique
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from vizapp.machine.image import Image
+    from vizapp.ui.window import Window
 
 
 def main(subject: str | None = None, language: str | None = None) -> int:
@@ -83,6 +81,11 @@ def make_application() -> QApplication:
 
 def make_window(application: QApplication, settings: QSettings, player: Player) -> Window:
     """The window that a player feeds; what its session says arrives once the event loop runs."""
+    # Here, because the session's process starts before, and comes up while these are read.
+    from vizapp.ui.choices import choices
+    from vizapp.ui.look import Appearance
+    from vizapp.ui.window import Window
+
     appearance = Appearance(application, assets())
     animated = application.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
     appearance.change(motion=animated)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vizapp.ui.look import PURPOSES
+from vizapp.ui.selection import PORTED
 
 if TYPE_CHECKING:
     from vizapp.messages import Message
     from vizapp.session.frames import Progress, Stopped
-
-# A ported guest has other instructions, so its progress is counted in marks, which both builds have.
-PORTED = frozenset({"paravirtual"})
 
 
 class Bar(NamedTuple):

@@ -22,10 +22,9 @@ from vizapp.session.protocol import (
     SetBreakpoints,
     Step,
 )
-from vizapp.ui.overhead_model import PORTED
 from vizapp.ui.panel import RunState
 from vizapp.ui.race import Race
-from vizapp.ui.selection import TRAP_KINDS, Selection
+from vizapp.ui.selection import PORTED, TRAP_KINDS, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
