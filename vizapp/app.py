@@ -64,6 +64,8 @@ def main(subject: str | None = None, language: str | None = None) -> int:
     window.show()
     if wanted.lesson is None:
         window.show_devices(facts)
+        if guest not in GUESTS:
+            window.guests.remember(str(Path(guest).absolute()))
     else:
         window.lessons.open(wanted.lesson, wanted.step)
     status = application.exec()

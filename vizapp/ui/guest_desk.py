@@ -91,7 +91,7 @@ class GuestDesk(QObject):
         except VizappError as error:
             self.problem.emit(error)
             return
-        self._remember(path)
+        self.remember(path)
         self.opened.emit(facts)
 
     @property
@@ -100,7 +100,8 @@ class GuestDesk(QObject):
         kept = self._settings.value("recent", [])
         return [kept] if isinstance(kept, str) else [str(path) for path in kept or []]  # type: ignore[attr-defined]
 
-    def _remember(self, path: str) -> None:
+    def remember(self, path: str) -> None:
+        """Put a file first among those opened lately."""
         others = [other for other in self.recent if other != path]
         self._settings.setValue("recent", [path, *others][:RECENT])
         self._build_menu()
