@@ -28,7 +28,7 @@ from vizapp.ui.guest_facts import guest_facts
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
-from vizapp.vmm.registry import technique
+from vizapp.vmm.registry import maker
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -107,7 +107,7 @@ def make_scenario(selection: Selection) -> Scenario:
     obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
     if obstacle is not None:
         raise ScenarioError(obstacle)
-    build = selection.build or technique(selection.technique).build
+    build = selection.build or maker(selection.technique).build
     yardstick = _image(selection.guest, "native") if build != "native" else None
     return Scenario(
         image=_image(selection.guest, build),

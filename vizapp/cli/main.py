@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vizapp.cli import classify, compare, lessons, listings, picture, run
 from vizapp.cli.arguments import default_language, parse
 from vizapp.cli.output import Output
+from vizapp.cli.qt import need_display, without_qt
 from vizapp.errors import VizappError
 from vizapp.messages import N_, Message
 
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 INTERRUPTED = 130  # as a shell reports SIGINT
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, Output], int]] = {
-    "list": listings.run_list,
-    "classify": classify.run_classify,
-    "disasm": listings.run_disasm,
-    "run": run.run,
-    "compare": compare.run,
-    "lesson": lessons.run,
-    "picture": picture.run,
+# Command to module and function; a module is loaded when its command is called, for each loads the machine
+# and the window does not need it.
+COMMANDS = {
+    "list": ("listings", "run_list"),
+    "classify": ("classify", "run_classify"),
+    "disasm": ("listings", "run_disasm"),
+    "run": ("run", "run"),
+    "compare": ("compare", "run"),
+    "lesson": ("lessons", "run"),
+    "picture": ("picture", "run"),
 }
 
 
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.command == "window":
             return _window(options)
-        return COMMANDS[options.command](options, out)
+        return _command(options.command)(options, out)
     except VizappError as error:
         out.problem(error)
         return BAD_INPUT
@@ -66,21 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _command(name: str) -> Callable[[argparse.Namespace, Output], int]:
+    module, function = COMMANDS[name]
+    found: Callable[[argparse.Namespace, Output], int] = getattr(
+        import_module(f"vizapp.cli.{module}"), function
+    )
+    return found
+
+
 def _window(options: argparse.Namespace) -> int:
     """Open the window; only here, and for pictures, is Qt needed."""
-    if not _has_display():
-        # Qt would abort the process with a page of advice.
-        raise VizappError(
-            Message(N_("there is no display to open a window on; run, compare, lesson and picture need none"))
-        )
+    need_display()
     try:
         from vizapp import app
     except ImportError as error:
-        raise picture.without_qt(error) from None
+        raise without_qt(error) from None
     return app.main(options.subject, options.lang)
-
-
-def _has_display() -> bool:
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

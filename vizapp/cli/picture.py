@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizapp.cli.qt import without_qt
 from vizapp.cli.run import bounds_from, scenario_from, until_from
-from vizapp.errors import ScenarioError, VizappError
+from vizapp.errors import ScenarioError
 from vizapp.experiment.compare import race
 from vizapp.experiment.execution import find
 from vizapp.messages import N_, Message
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf", ".gif")
 SMALLEST, LARGEST = 320, 8000
-
-
-def without_qt(error: ImportError) -> VizappError:
-    """What to say where Qt is not installed."""
-    return VizappError(
-        Message(
-            N_("this needs PySide6 and its system libraries, and Python cannot load them: {reason}"),
-            {"reason": str(error)},
-        )
-    )
 
 
 def size_from(text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from vizapp.guest.real_mode import BOOT_ADDRESS
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import RunTo
 from vizapp.ui.selection import FIRST_TRAP
-from vizapp.vmm.registry import TECHNIQUES, technique
+from vizapp.vmm.registry import TECHNIQUES, maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
     """
     if guest in GUESTS:
         builds = GUESTS[guest].builds
-        names = [name for name in TECHNIQUES if technique(name).build not in builds]
+        names = [name for name in TECHNIQUES if maker(name).build not in builds]
         return GuestFacts({name: _not_ported(guest) for name in names})
     try:
         image = load(guest, "native")
@@ -66,7 +66,7 @@ def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Im
     if image.bits != 32:
         sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
         return Message(sentence, {"name": image.name})
-    build = technique(name).build
+    build = maker(name).build
     if build == "native":
         return None
     try:
