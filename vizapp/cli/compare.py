@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizapp.cli.output import number, times
+from vizapp.cli.picture import check_suffix, draw_comparison
 from vizapp.cli.run import PURPOSES, bounds_from, machine_choices
-from vizapp.errors import ScenarioError
 from vizapp.experiment.compare import compare
 from vizapp.experiment.export import as_csv, as_json
 from vizapp.experiment.techniques import TITLES
@@ -28,13 +28,8 @@ TEXTS = (".csv", ".json")
 def run(options: argparse.Namespace, out: Output) -> int:
     """Compare and print, or write to the file of ``-o``."""
     suffix = Path(options.output).suffix.lower() if options.output else ""
-    if options.output and suffix not in (*PICTURES, *TEXTS):
-        raise ScenarioError(
-            Message(
-                N_("{file} ends with none of {known}"),
-                {"file": options.output, "known": ", ".join((*PICTURES, *TEXTS))},
-            )
-        )
+    if options.output:
+        check_suffix(options.output, (*PICTURES, *TEXTS))
     with out.progress(f"{options.guest}"):
         runs = compare(
             options.guest,
@@ -44,8 +39,6 @@ def run(options: argparse.Namespace, out: Output) -> int:
             **machine_choices(options),
         )
     if suffix in PICTURES:
-        from vizapp.cli.picture import draw_comparison
-
         draw_comparison(options, out)
     elif suffix == ".csv":
         Path(options.output).write_text(as_csv(runs), encoding="utf-8")

@@ -48,7 +48,7 @@ def size_from(text: str) -> tuple[int, int]:
 def run(options: argparse.Namespace, out: Output) -> int:
     """Run the guest and draw the view, at the event of ``--until`` or where the window would open."""
     size = size_from(options.size)
-    _check_suffix(options.output, SUFFIXES)
+    check_suffix(options.output, SUFFIXES)
     scenario = scenario_from(options)
     until = until_from(options)
     opening = None
@@ -91,7 +91,8 @@ def _draw(
         )
 
 
-def _check_suffix(file: str, known: Sequence[str]) -> None:
+def check_suffix(file: str, known: Sequence[str]) -> None:
+    """Refuse a file whose ending is none of ``known``."""
     if Path(file).suffix.lower() not in known:
         raise ScenarioError(
             Message(N_("{file} ends with none of {known}"), {"file": file, "known": ", ".join(known)})

@@ -55,14 +55,21 @@ def parse_until(text: str) -> Until:
             raise ScenarioError(
                 Message(N_("{text} names no address; expected instruction:0x101000"), {"text": text})
             ) from None
+    return Until(kind_named(name, "instruction:ADDRESS"), detail or None)
+
+
+def kind_named(name: str, *besides: str) -> str:
+    """The recorded kind of event that a name of the command line stands for.
+
+    Raises:
+        ScenarioError: there is none, with the names that there are and what else would do.
+    """
     if name not in KINDS:
+        known = ", ".join((*sorted(KINDS), *besides))
         raise ScenarioError(
-            Message(
-                N_("there is no event {name}; there are: {known}"),
-                {"name": name, "known": ", ".join((*sorted(KINDS), "instruction:ADDRESS"))},
-            )
+            Message(N_("there is no event {name}; there are: {known}"), {"name": name, "known": known})
         )
-    return Until(KINDS[name], detail or None)
+    return KINDS[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ScenarioError
+from vizapp.experiment.execution import kind_named
 from vizapp.lesson.conditions import matches
-from vizapp.machine.events import CLI_NAMES
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from vizapp.lesson.schema import Condition, Move, Step
     from vizapp.session.frames import Frame
-
-KINDS = {name: kind for kind, name in CLI_NAMES.items()}
 
 
 def _conditions(step: Step) -> list[Condition]:
@@ -59,7 +57,7 @@ class StepRunner:
         if move.label is not None:
             return p.RunTo(self._address(move.label))
         if move.event is not None:
-            return p.NextEvent(frozenset({_kind(move.event.kind)}))
+            return p.NextEvent(frozenset({kind_named(move.event.kind)}))
         if move.instruction is not None:
             return p.SeekInstruction(move.instruction)
         if move.steps is not None:
@@ -78,14 +76,3 @@ class StepRunner:
                         {"step": self._step.id, "label": label})
             )  # fmt: skip
         return self._symbols[label]
-
-
-def _kind(name: str) -> str:
-    if name not in KINDS:
-        raise ScenarioError(
-            Message(
-                N_("there is no event {name}; there are: {known}"),
-                {"name": name, "known": ", ".join(sorted(KINDS))},
-            )
-        )
-    return KINDS[name]

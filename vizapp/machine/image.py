@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vizapp.isa.addresses import GuestPhysical, Linear
+from vizapp.messages import N_, Message
 
 BOOT_SECTOR = 0x7C00
 SECTOR_BYTES = 512
@@ -78,3 +79,11 @@ class Image:
             for name, address in self.symbols.items()
             if name.startswith("mark_") and "." not in name
         }
+
+    @property
+    def bare_only(self) -> Message | None:
+        """Why no monitor that deprivileges can run it; None if one can."""
+        if self.bits == 32:
+            return None
+        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        return Message(sentence, {"name": self.name})

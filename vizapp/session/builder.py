@@ -68,9 +68,8 @@ def _features(scenario: Scenario) -> Features | None:
         ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
             it cannot run real mode.
     """
-    if scenario.image.bits == 16 and scenario.technique != "native":
-        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
-        raise ScenarioError(Message(sentence, {"name": scenario.image.name}))
+    if scenario.image.bare_only is not None and scenario.technique != "native":
+        raise ScenarioError(scenario.image.bare_only)
     disks = (*scenario.image.disks, *scenario.disks)
     if disks and scenario.technique != "native":
         sentence = N_("{technique} has no disk to give to its guest; run it under native")

@@ -63,9 +63,8 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
 def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Image]) -> Message | None:
     if name == "native":
         return None
-    if image.bits != 32:
-        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
-        return Message(sentence, {"name": image.name})
+    if image.bare_only is not None:
+        return image.bare_only
     build = maker(name).build
     if build == "native":
         return None

@@ -29,13 +29,8 @@ def load_image(store: Callable[[GuestPhysical, bytes], None], size: int, image: 
         ScenarioError: it starts in real mode, where nothing can be deprivileged.
         ImageError: it does not fit.
     """
-    if image.bits != 32:
-        raise ScenarioError(
-            Message(
-                N_("{name} starts in real mode, which has no rings to be moved in; run it under native"),
-                {"name": image.name},
-            )
-        )
+    if image.bare_only is not None:
+        raise ScenarioError(image.bare_only)
     _store_segments(store, size, image)
 
 

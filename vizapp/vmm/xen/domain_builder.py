@@ -63,9 +63,8 @@ def build(memory: PhysicalMemory, domain: Domain, image: Image) -> Boot:
     Raises:
         ScenarioError: it is 16-bit code, or what belongs to it does not fit the domain or linear memory.
     """
-    if image.bits != 32:
-        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
-        raise ScenarioError(Message(sentence, {"name": image.name}))
+    if image.bare_only is not None:
+        raise ScenarioError(image.bare_only)
     base = image.virtual_base
     layout = _lay_out(domain, image)
 
