@@ -469,7 +469,7 @@ def test_arrivals_are_counted_as_by_watching(name: str) -> None:
     fast, slow = bench_of(PROGRAMS[name]), bench_of(PROGRAMS[name])
     counted: dict[int, int] = {}
     watched: Counter[int] = Counter()
-    slow.pc.on_retired = lambda pc: watched.update((pc.cpu.eip,))
+    slow.pc.on_retired = lambda: watched.update((slow.pc.cpu.eip,))
     fast.pc.heat = counted
     for stop in (200, 333, 1500, 2000):
         for bench in (fast, slow):
@@ -482,7 +482,7 @@ def test_whoever_watches_instructions_sees_each() -> None:
     bench = bench_of(PROGRAMS["calls"])
     bench.pc.run(max_steps=500)
     seen: list[int] = []
-    bench.pc.on_retired = lambda pc: seen.append(pc.position)
+    bench.pc.on_retired = lambda: seen.append(bench.pc.position)
     bench.pc.run(max_steps=50)
     assert seen == list(range(500, 550))
 

@@ -187,7 +187,7 @@ def test_marks_pass_when_their_instruction_retires():
 def test_retired_instructions_are_told_one_by_one():
     bench = Bench("mov ecx, 3\nmov edi, 0x20000\nrep stosb\nint 0x80")
     seen = []
-    bench.pc.on_retired = lambda pc: seen.append((pc.instructions, pc.cpu.eip))
+    bench.pc.on_retired = lambda: seen.append((bench.pc.instructions, bench.pc.cpu.eip))
     bench.step(6)
     assert seen == [(1, CODE + 5), (2, CODE + 10), (3, CODE + 12), (4, HANDLERS + 16 * 0x80)]
 

@@ -88,7 +88,7 @@ def test_the_bare_machine_does_not_let_time_pass_by_itself(long_store: Image) ->
 def test_a_difference_in_the_trace_is_found_at_its_instruction(long_store: Image) -> None:
     first, second = build(Scenario(long_store)).pc, build(Scenario(long_store)).pc
     trace = Trace(0)
-    first.on_retired = trace.retired
+    first.on_retired = lambda: trace.retired(first)
     first.run(until_instruction=50)
     trace.digests[33] ^= 1
     yardstick = Yardstick(second, ReplayLog())

@@ -19,7 +19,8 @@ from vizapp.isa.addresses import M32
 from vizapp.machine.faults import Fault
 
 if TYPE_CHECKING:
-    from vizapp.machine.cpu import AddressSpace, Cpu
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.segmented_access import AddressSpace
 
 DR6_BD: Final = 1 << 13
 DR6_BS: Final = 1 << 14

@@ -43,7 +43,8 @@ from vizapp.machine.tasks import find_task, push_error, switch
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
-    from vizapp.machine.cpu import Cpu, SystemMemory
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.segmented_access import SystemMemory
 
 _INTERRUPT_GATES: Final = (d.INTERRUPT_GATE_32, d.INTERRUPT_GATE_16)
 _GATES: Final = (*_INTERRUPT_GATES, d.TRAP_GATE_32, d.TRAP_GATE_16, d.TASK_GATE)

@@ -15,28 +15,24 @@ from functools import partial
 from typing import Any
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import M32, HostPhysical, Linear
-from vizapp.isa.instruction import Instruction
-from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
+from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
-from vizapp.machine.code_cache import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.cpu_state import load_cpu, save_cpu
-from vizapp.machine.debug import check_execution, report
-from vizapp.machine.doors import Door, PhaseRunner
+from vizapp.machine.debug import report
+from vizapp.machine.doors import PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.features import Features
-from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import PENTIUM_4, Identity
+from vizapp.machine.inner_loop import InnerLoop
 from vizapp.machine.input_log import Input, InputLog
 from vizapp.machine.peripherals import NMI, Peripherals
-from vizapp.machine.repetition import repeat
 from vizapp.messages import N_, Message
 
 _WORTH_A_VIEW = 8  # steps
 
 
-class Pc(Hardware):
+class Pc(InnerLoop):
     """One machine.
 
     ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second; ``features`` make
@@ -45,14 +41,10 @@ class Pc(Hardware):
     Attributes:
         stopped: why the run is over: (reason, sentence). Reasons: halted, shutdown, crashed, and what a
             monitor gives to ``stop``.
-        phase: the monitor phase that the next step runs.
-        doors: by host-physical address; a monitor sets them before the first step.
         monitor: whose phases run behind the doors.
-        pause_requested: ``run`` returns after the present step.
         on_reset: what the reset line of a full PC does; without it, it ends the run (reason shutdown).
         inputs: what comes from outside and when; not part of what is saved, but of the recording.
         give_input: hands an input to the guest's devices, the PC's own unless a monitor has others.
-        on_retired: told after each guest instruction that the processor itself has retired.
     """
 
     def __init__(
@@ -65,30 +57,10 @@ class Pc(Hardware):
     ) -> None:
         super().__init__(prices, memory_bytes, hertz, identity, features)
         self.stopped: tuple[str, Message] | None = None
-        self.phase: str | None = None
-        self.doors: dict[HostPhysical, Door] = {}
-        self.blocks.doors = self.doors
         self.monitor: PhaseRunner | None = None
-        self.pause_requested = False
-        self.on_retired: Callable[[Pc], None] | None = None
         self.on_reset: Callable[[], None] | None = None
         self.inputs = InputLog()
         self.give_input: Callable[[Input], None] = self.board.take_input
-        self._heat: dict[int, int] | None = None
-        self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
-
-    @property
-    def heat(self) -> dict[int, int] | None:
-        """Where to count how often execution arrived at each EIP by a guest instruction that retired.
-
-        The counts are complete once it has been set to another dictionary, or to None.
-        """
-        return self._heat
-
-    @heat.setter
-    def heat(self, heat: dict[int, int] | None) -> None:
-        self.blocks.settle()
-        self._heat = self.blocks.heat = heat
 
     def step(self) -> None:
         """Do one step; nothing once the machine has stopped."""
@@ -217,125 +189,6 @@ class Pc(Hardware):
         else:
             due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
             self._execute(last, due, instruction)
-
-    def _execute(self, last: int, due: int, until_instruction: int) -> None:
-        """Run instructions until a bound is reached or one changes how to go on."""
-        cpu, meter = self.cpu, self.meter
-        stepping = bool(cpu.system_flags & EFLAGS_TF)
-        if stepping or cpu.shadow or cpu.watched:
-            last = self.position + 1
-            if cpu.watched:
-                check_execution(cpu)
-        cpu.shadow = False
-        guest = meter.place.is_guest
-        if guest:
-            # No step retires more than one, so the bound in instructions is one in steps.
-            last = min(last, self.position + until_instruction - self.instructions)
-        retired = self.on_retired if guest else None
-        heat = self._heat if guest else None
-        hot = self.code.hot
-        counts, prices = meter.counts, meter.prices
-        found: Decoded | None = None
-        if self._arrival is not None:
-            found = self._arrive()
-            if found is None:
-                return
-        # Whoever watches each instruction sees each; few steps are not worth a look at what is compiled.
-        view = self.blocks.view(cpu) if retired is None and last - self.position >= _WORTH_A_VIEW else None
-        at_branch = found is None
-        while True:
-            eip = cpu.eip
-            if at_branch and view is not None:
-                at_branch = False
-                link = self.blocks.arrive(view, eip)
-                if link is not None:
-                    position = self.blocks.run(view, link, cpu, self.position, last, due)
-                    if position != self.position:
-                        if guest:
-                            self.instructions += position - self.position
-                        self.position = position
-                        if position >= last or meter.cycles >= due:
-                            return
-                        continue
-            try:
-                run, price, kind, instruction = found or hot[eip]
-            except KeyError:
-                found = self._arrive()
-                if found is None:
-                    return
-                continue
-            found = None
-            if stepping:
-                cpu.single_step = True  # before: an INT clears it
-            run(cpu)
-            if kind & BRANCH:
-                at_branch = True
-            if kind & ~BRANCH:
-                if self._retire(kind, price, eip, guest):
-                    last = self.position
-            else:
-                counts[price] += 1
-                meter.cycles += prices[price]
-                if guest:
-                    self.instructions += 1
-            if (heat is not None or retired is not None) and not (kind & REPEATED and cpu.eip == eip):
-                if heat is not None:
-                    heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
-                if retired is not None:
-                    retired(self)
-                    if self.pause_requested:
-                        last = self.position
-            self.position += 1
-            if self.position >= last or meter.cycles >= due:
-                return
-            if kind & REPEATED and cpu.eip == eip:
-                self._repeat(instruction, price, last, due)
-
-    def _repeat(self, instruction: Instruction, price: int, last: int, due: int) -> None:
-        """Do many iterations at once, with at least one step left to the bounds."""
-        meter = self.meter
-        each = meter.prices[price]
-        most = last - self.position - 1
-        if each:
-            most = min(most, (due - meter.cycles - 1) // each)
-        done = repeat(self.cpu, instruction, most)
-        meter.counts[price] += done
-        meter.cycles += done * each
-        self.position += done
-
-    def _retire(self, kind: int, price: int, eip: int, guest: bool) -> bool:
-        """Account for an instruction that was not a plain one; whether the run loop has to look around."""
-        if not kind & PRICED:
-            self.meter.instruction(price)
-        if kind & SYSTEM:
-            self.meter.take_charges()  # what made no event in this step belongs to no later one
-        if guest and not (kind & REPEATED and self.cpu.eip == eip):
-            self.instructions += 1
-            if kind & MARKED:
-                self.pass_mark(Linear(self.cpu.segments[CS].base + eip & M32))
-        return bool(kind & (SYSTEM | MARKED))
-
-    def _arrive(self) -> Decoded | None:
-        """The instruction at EIP by the long way; None when a door is there and its phases begin.
-
-        None too after an access to a device behind memory: what is due may have changed.
-        """
-        if self.mmu.mmio.touched:
-            self.mmu.mmio.touched = False
-            return None
-        host = self.code.locate(self.cpu)
-        passed, self._arrival = self._arrival, None
-        door = self.doors.get(host)
-        if door is not None and door.ring == self.cpu.cpl and door.world == self.meter.place.world:
-            if passed != host:
-                self._arrival = host
-                self.phase = door.phase
-                return None
-            # Its phases have run; what stands there is now executed, this once.
-            found = self.code.instruction_at(self.cpu, host)
-            self.code.hot.pop(self.cpu.eip, None)
-            return found
-        return self.code.instruction_at(self.cpu, host)
 
     def _run_phase(self, name: str) -> None:
         assert self.monitor is not None

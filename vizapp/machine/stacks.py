@@ -11,7 +11,8 @@ from vizapp.machine.faults import Fault
 from vizapp.machine.segments import SegmentState, checked_stack, mark_accessed
 
 if TYPE_CHECKING:
-    from vizapp.machine.cpu import Cpu, SystemMemory
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.segmented_access import SystemMemory
 
 
 def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> tuple[SegmentState, int]:

@@ -132,7 +132,8 @@ class Recorder:
             overhead_valid=equivalent and (stopped is None or stopped.reason != DIVERGED),
         )
 
-    def _retired(self, pc: Pc) -> None:
+    def _retired(self) -> None:
+        pc = self._pc
         if self._lockstep is not None:
             self._arrived()
             self._lockstep.trace.retired(pc)

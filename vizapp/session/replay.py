@@ -133,7 +133,8 @@ class Yardstick:
             return
         self._injected += 1
 
-    def _retired(self, pc: Pc) -> None:
+    def _retired(self) -> None:
+        pc = self.pc
         index = pc.instructions - 1 - self._trace.first
         digests = self._trace.digests
         if 0 <= index < len(digests):

@@ -1,0 +1,181 @@
+"""The inner loop: instruction after instruction, decoded or in blocks, until something is to be looked at.
+
+A monitor is reached here: where the processor is about to fetch from a door, its phase is named instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vizapp.isa.addresses import M32, HostPhysical, Linear
+from vizapp.isa.instruction import Instruction
+from vizapp.isa.registers import CS, EFLAGS_TF
+from vizapp.machine.code_cache import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
+from vizapp.machine.debug import check_execution
+from vizapp.machine.doors import Door
+from vizapp.machine.features import Features
+from vizapp.machine.hardware import Hardware
+from vizapp.machine.identity import Identity
+from vizapp.machine.repetition import repeat
+
+_WORTH_A_VIEW = 8  # steps
+
+
+class InnerLoop(Hardware):
+    """A PC that executes.
+
+    Attributes:
+        phase: the monitor phase that the next step runs.
+        doors: by host-physical address; a monitor sets them before the first step.
+        pause_requested: the loop returns after the present step.
+        on_retired: told after each guest instruction that the processor itself has retired.
+    """
+
+    def __init__(
+        self,
+        prices: Mapping[str, int],
+        memory_bytes: int,
+        hertz: int,
+        identity: Identity,
+        features: Features | None = None,
+    ) -> None:
+        super().__init__(prices, memory_bytes, hertz, identity, features)
+        self.phase: str | None = None
+        self.doors: dict[HostPhysical, Door] = {}
+        self.blocks.doors = self.doors
+        self.pause_requested = False
+        self.on_retired: Callable[[], None] | None = None
+        self._heat: dict[int, int] | None = None
+        self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
+
+    @property
+    def heat(self) -> dict[int, int] | None:
+        """Where to count how often execution arrived at each EIP by a guest instruction that retired.
+
+        The counts are complete once it has been set to another dictionary, or to None.
+        """
+        return self._heat
+
+    @heat.setter
+    def heat(self, heat: dict[int, int] | None) -> None:
+        self.blocks.settle()
+        self._heat = self.blocks.heat = heat
+
+    def _execute(self, last: int, due: int, until_instruction: int) -> None:
+        """Run instructions until a bound is reached or one changes how to go on."""
+        cpu, meter = self.cpu, self.meter
+        stepping = bool(cpu.system_flags & EFLAGS_TF)
+        if stepping or cpu.shadow or cpu.watched:
+            last = self.position + 1
+            if cpu.watched:
+                check_execution(cpu)
+        cpu.shadow = False
+        guest = meter.place.is_guest
+        if guest:
+            # No step retires more than one, so the bound in instructions is one in steps.
+            last = min(last, self.position + until_instruction - self.instructions)
+        retired = self.on_retired if guest else None
+        heat = self._heat if guest else None
+        hot = self.code.hot
+        counts, prices = meter.counts, meter.prices
+        found: Decoded | None = None
+        if self._arrival is not None:
+            found = self._arrive()
+            if found is None:
+                return
+        # Whoever watches each instruction sees each; few steps are not worth a look at what is compiled.
+        view = self.blocks.view(cpu) if retired is None and last - self.position >= _WORTH_A_VIEW else None
+        at_branch = found is None
+        while True:
+            eip = cpu.eip
+            if at_branch and view is not None:
+                at_branch = False
+                link = self.blocks.arrive(view, eip)
+                if link is not None:
+                    position = self.blocks.run(view, link, cpu, self.position, last, due)
+                    if position != self.position:
+                        if guest:
+                            self.instructions += position - self.position
+                        self.position = position
+                        if position >= last or meter.cycles >= due:
+                            return
+                        continue
+            try:
+                run, price, kind, instruction = found or hot[eip]
+            except KeyError:
+                found = self._arrive()
+                if found is None:
+                    return
+                continue
+            found = None
+            if stepping:
+                cpu.single_step = True  # before: an INT clears it
+            run(cpu)
+            if kind & BRANCH:
+                at_branch = True
+            if kind & ~BRANCH:
+                if self._retire(kind, price, eip, guest):
+                    last = self.position
+            else:
+                counts[price] += 1
+                meter.cycles += prices[price]
+                if guest:
+                    self.instructions += 1
+            if (heat is not None or retired is not None) and not (kind & REPEATED and cpu.eip == eip):
+                if heat is not None:
+                    heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
+                if retired is not None:
+                    retired()
+                    if self.pause_requested:
+                        last = self.position
+            self.position += 1
+            if self.position >= last or meter.cycles >= due:
+                return
+            if kind & REPEATED and cpu.eip == eip:
+                self._repeat(instruction, price, last, due)
+
+    def _repeat(self, instruction: Instruction, price: int, last: int, due: int) -> None:
+        """Do many iterations at once, with at least one step left to the bounds."""
+        meter = self.meter
+        each = meter.prices[price]
+        most = last - self.position - 1
+        if each:
+            most = min(most, (due - meter.cycles - 1) // each)
+        done = repeat(self.cpu, instruction, most)
+        meter.counts[price] += done
+        meter.cycles += done * each
+        self.position += done
+
+    def _retire(self, kind: int, price: int, eip: int, guest: bool) -> bool:
+        """Account for an instruction that was not a plain one; whether the run loop has to look around."""
+        if not kind & PRICED:
+            self.meter.instruction(price)
+        if kind & SYSTEM:
+            self.meter.take_charges()  # what made no event in this step belongs to no later one
+        if guest and not (kind & REPEATED and self.cpu.eip == eip):
+            self.instructions += 1
+            if kind & MARKED:
+                self.pass_mark(Linear(self.cpu.segments[CS].base + eip & M32))
+        return bool(kind & (SYSTEM | MARKED))
+
+    def _arrive(self) -> Decoded | None:
+        """The instruction at EIP by the long way; None when a door is there and its phases begin.
+
+        None too after an access to a device behind memory: what is due may have changed.
+        """
+        if self.mmu.mmio.touched:
+            self.mmu.mmio.touched = False
+            return None
+        host = self.code.locate(self.cpu)
+        passed, self._arrival = self._arrival, None
+        door = self.doors.get(host)
+        if door is not None and door.ring == self.cpu.cpl and door.world == self.meter.place.world:
+            if passed != host:
+                self._arrival = host
+                self.phase = door.phase
+                return None
+            # Its phases have run; what stands there is now executed, this once.
+            found = self.code.instruction_at(self.cpu, host)
+            self.code.hot.pop(self.cpu.eip, None)
+            return found
+        return self.code.instruction_at(self.cpu, host)
