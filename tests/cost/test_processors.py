@@ -6,7 +6,7 @@ import pytest
 
 from vizapp.cost.processors import load_processor, processor_names, read_processor
 from vizapp.errors import DataError, UnknownNameError
-from vizapp.machine.inputs import NAMES
+from vizapp.machine.inputs import INPUTS, NAMES
 from vizapp.resources import assets
 
 PENTIUM_4 = "pentium-4-672"
@@ -28,7 +28,7 @@ def complaints(tmp_path, text: str, name: str = PENTIUM_4) -> list[str]:
 @pytest.mark.parametrize("name", processor_names())
 def test_every_shipped_processor_prices_every_input_and_says_how_it_is_known(name):
     processor = load_processor(name)
-    assert set(processor.prices) == set(NAMES)
+    assert set(processor.prices) == {item.name for item in INPUTS if processor.has(item)}
     for price in processor.prices.values():
         assert price.reason if price.estimate else price.source
         assert not (price.fitted_to and price.source is None)
@@ -36,7 +36,16 @@ def test_every_shipped_processor_prices_every_input_and_says_how_it_is_known(nam
 
 @pytest.mark.parametrize(
     ("inputs", "cycles"),
-    [(("io",), 3209), (("call", "ret"), 11), (("mov_store",), 1), (("sysenter", "sysenter"), 242)],
+    [
+        (("io",), 3209),
+        (("call", "ret"), 11),
+        (("mov_store",), 1),
+        (("sysenter", "sysenter"), 242),
+        (("vm_entry",), 2409),
+        (("vm_exit",), 1931),
+        (("vmread",), 178),
+        (("vmwrite",), 171),
+    ],
 )
 def test_the_pentium_4_has_the_published_inputs(inputs, cycles):
     prices = load_processor(PENTIUM_4).cycles()
@@ -56,6 +65,14 @@ def test_overrides_replace_single_prices_and_are_checked():
     assert prices["io"] == 3209
     with pytest.raises(UnknownNameError, match="did you mean exception"):
         processor.cycles({"exeption": 1})
+
+
+def test_what_no_feature_charges_has_no_price_to_override():
+    processor = load_processor(PENTIUM_4)
+    assert "nested_walk_step" not in processor.prices
+    assert processor.cycles()["nested_walk_step"] == 0
+    with pytest.raises(UnknownNameError, match="nested_walk_step"):
+        processor.cycles({"nested_walk_step": 1})
 
 
 def test_an_unknown_processor_is_answered_with_its_neighbour():
@@ -86,6 +103,10 @@ def test_a_misspelt_input_is_recognized_at_its_line(tmp_path, text):
          "nop: {cycles: 1, certainty: V}", "a figure needs a source"),
         ("nop: {cycles: 1, certainty: estimate,", "nop: {cycles: 1, certainty: M-low,", "expected one of"),
         ("nop: {cycles: 1,", "nop: {cycles: -1,", "expected a number of 0 or more"),
+        ("features: [tsc,", "features: [tcs,", "there is no such key as tcs; did you mean tsc?"),
+        ("features: [tsc,", "features: [tsc, next-rip,", "next-rip needs svm"),
+        ("idle_cycle: {", "invept: {cycles: 1, certainty: V, source: x}\n  idle_cycle: {",
+         "invept is priced, but only processors with ept charge it"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_told_in_its_line(tmp_path, text, old, new, complaint):

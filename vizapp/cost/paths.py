@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vizapp.errors import DataError, UnknownNameError
-from vizapp.machine.inputs import INPUTS, MONITOR
+from vizapp.machine.inputs import INPUTS, INSTRUCTION, MONITOR
 from vizapp.resources import assets
 from vizapp.schema import read, suggestion, unknown_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPERATIONS = tuple(item.name for item in INPUTS if item.group == MONITOR)
+# What a monitor's own code does, among it the instructions that are there for monitors alone.
+OPERATIONS = tuple(
+    item.name for item in INPUTS if item.group == MONITOR or (item.group == INSTRUCTION and item.features)
+)
 Text = Annotated[str, Field(min_length=1)]
 
 

@@ -7,13 +7,25 @@ nothing about the model afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vizapp.errors import DataError, SourceProblem, UnknownNameError
-from vizapp.machine.inputs import INPUTS, NAMES
+from vizapp.machine.inputs import (
+    EPT,
+    FEATURES,
+    INPUTS,
+    NAMES,
+    NEXT_RIP,
+    NPT,
+    SVM,
+    UNRESTRICTED_GUEST,
+    VPID,
+    VT_X,
+    Input,
+)
 from vizapp.messages import N_, Message
 from vizapp.resources import assets
 from vizapp.schema import Document, read, suggestion, unknown_name
@@ -24,6 +36,8 @@ if TYPE_CHECKING:
 # V read in a source, V* in a text that repeats it, D by arithmetic from such a figure, M from memory.
 Certainty = Literal["V", "V*", "D", "M-high", "M-med", "estimate"]
 Text = Annotated[str, Field(min_length=1)]
+
+_NEEDS = {EPT: VT_X, VPID: VT_X, UNRESTRICTED_GUEST: EPT, NPT: SVM, NEXT_RIP: SVM}
 
 
 class Price(BaseModel):
@@ -61,7 +75,10 @@ class Price(BaseModel):
 
 
 class Processor(BaseModel):
-    """A processor model: ``hertz`` cycles a second, ``prices`` for every name of ``machine.inputs``."""
+    """A processor model: ``hertz`` cycles a second, ``features`` of ``machine.inputs``, and ``prices``.
+
+    Every input is priced, but those that only features charge which the processor has not.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,14 +94,21 @@ class Processor(BaseModel):
     def cycles(self, overrides: Mapping[str, int] | None = None) -> dict[str, int]:
         """Cycles by input, in the order of ``machine.inputs``, with some of them replaced.
 
+        What this processor can never charge, having no such feature, stands there as 0.
+
         Raises:
-            UnknownNameError: an override names no input.
+            UnknownNameError: an override names no input of this processor.
         """
         overrides = overrides or {}
         for name in overrides:
             if name not in self.prices:
-                raise UnknownNameError("cost", name, NAMES)
-        return {name: overrides.get(name, self.prices[name].cycles) for name in NAMES}
+                raise UnknownNameError("cost", name, tuple(self.prices))
+        prices = {name: price.cycles for name, price in self.prices.items()} | dict(overrides)
+        return {name: prices.get(name, 0) for name in NAMES}
+
+    def has(self, item: Input) -> bool:
+        """Whether this processor can charge an input."""
+        return not item.features or not set(self.features).isdisjoint(item.features)
 
 
 def processor_names() -> tuple[str, ...]:
@@ -109,10 +133,10 @@ def read_processor(path: Path) -> Processor:
     """The processor in a file.
 
     Raises:
-        DataError: not as the schema says, an input without a price, or a price for no input.
+        DataError: not as the schema says, no such feature, an input without a price, or a price for no input.
     """
     document = read(path, Processor)
-    problems = list(_price_problems(document))
+    problems = [*_feature_problems(document), *_price_problems(document)]
     if document.value.name != path.stem:
         message = Message(N_("this file should be named {name}.yaml"), {"name": document.value.name})
         problems.append(document.problem(("name",), message))
@@ -121,19 +145,35 @@ def read_processor(path: Path) -> Processor:
     return document.value
 
 
-def _price_problems(document: Document[Processor]) -> list[SourceProblem]:
-    priced = document.value.prices
-    unknown = {name: suggestion(name, NAMES) for name in priced if name not in NAMES}
-    problems = [
-        document.problem(("prices", name), unknown_name(name, close)) for name, close in unknown.items()
-    ]
+def _feature_problems(document: Document[Processor]) -> Iterator[SourceProblem]:
+    features = document.value.features
+    for index, name in enumerate(features):
+        if name not in FEATURES:
+            message = unknown_name(name, suggestion(name, FEATURES))
+            yield document.problem(("features", index), message)
+        elif name in _NEEDS and _NEEDS[name] not in features:
+            message = Message(N_("{feature} needs {needed}"), {"feature": name, "needed": _NEEDS[name]})
+            yield document.problem(("features", index), message)
+
+
+def _price_problems(document: Document[Processor]) -> Iterator[SourceProblem]:
+    processor = document.value
+    unknown = {name: suggestion(name, NAMES) for name in processor.prices if name not in NAMES}
+    for name, close in unknown.items():
+        yield document.problem(("prices", name), unknown_name(name, close))
     for item in INPUTS:
-        if item.name not in priced and item.name not in unknown.values():
+        priced, has = item.name in processor.prices, processor.has(item)
+        if has and not priced and item.name not in unknown.values():
             message = Message(
                 N_("no price for {input} ({gloss})"), {"input": item.name, "gloss": Message(item.gloss)}
             )
-            problems.append(document.problem(("prices",), message))
-    return problems
+            yield document.problem(("prices",), message)
+        elif priced and not has:
+            message = Message(
+                N_("{input} is priced, but only processors with {features} charge it"),
+                {"input": item.name, "features": ", ".join(item.features)},
+            )
+            yield document.problem(("prices", item.name), message)
 
 
 def _directory() -> Path:

@@ -3,7 +3,8 @@
 An input belongs to one group. Instruction classes are charged once an instruction retired; transitions and
 memory operations once each time the hardware does one; monitor operations by what the monitor's code does
 (a memory reference, a port access), never by a price a handler. How many cycles each takes is a processor's
-data, not the machine's.
+data, not the machine's. An input that only some processors can charge names the features, of which any one
+makes it theirs: the others raise #UD instead, and have no price for it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,33 @@ MEMORY = "memory"
 MONITOR = "monitor"
 IDLE = "idle"
 
+# What a processor may have that prices depend on. VT-x came in generations: at first without secondary
+# controls, then with EPT and VPIDs (2008), then with unrestricted guests.
+TSC = "tsc"
+MSR = "msr"
+SYSENTER = "sysenter"
+VT_X = "vt-x"
+EPT = "ept"
+VPID = "vpid"
+UNRESTRICTED_GUEST = "unrestricted-guest"
+SVM = "svm"
+NPT = "npt"
+NEXT_RIP = "next-rip"
+FEATURES: tuple[str, ...] = (
+    TSC, MSR, SYSENTER, VT_X, EPT, VPID, UNRESTRICTED_GUEST, SVM, NPT, NEXT_RIP
+)  # fmt: skip
+
 
 class Input(NamedTuple):
-    """A primitive: its name in processor files, its group, and what it is, for people."""
+    """A primitive: its name in processor files, its group, and what it is, for people.
+
+    ``features``: a processor that has any of them prices it, one that has none does not; empty: all price it.
+    """
 
     name: str
     group: str
     gloss: str
+    features: tuple[str, ...] = ()
 
 
 INPUTS: tuple[Input, ...] = (
@@ -67,6 +88,10 @@ INPUTS: tuple[Input, ...] = (
     Input("msr", INSTRUCTION, N_("model-specific register read or written")),
     Input("io", INSTRUCTION, N_("port of an off-chip device read or written")),
     Input("hlt", INSTRUCTION, N_("processor halted")),
+    Input("vmread", INSTRUCTION, N_("field of the VMCS read"), (VT_X,)),
+    Input("vmwrite", INSTRUCTION, N_("field of the VMCS written"), (VT_X,)),
+    Input("vmcs_switch", INSTRUCTION, N_("VMCS made current, or cleared"), (VT_X,)),
+    Input("vmload_save", INSTRUCTION, N_("rest of a VMCB's state loaded or saved"), (SVM,)),
     Input("exception", TRANSITION, N_("exception delivered through a gate")),
     Input("interrupt", TRANSITION, N_("external interrupt delivered through a gate")),
     Input("software_interrupt", TRANSITION, N_("INT n delivered through a gate")),
@@ -74,10 +99,14 @@ INPUTS: tuple[Input, ...] = (
     Input("iret_outer", TRANSITION, N_("interrupt return to an outer ring")),
     Input("gate_call", TRANSITION, N_("call through a gate, or far return to an outer ring")),
     Input("sysenter", TRANSITION, N_("fast system call entered or left")),
+    Input("vm_entry", TRANSITION, N_("virtual machine entered"), (VT_X, SVM)),
+    Input("vm_exit", TRANSITION, N_("virtual machine left for its monitor"), (VT_X, SVM)),
     Input("walk_step", MEMORY, N_("page-table entry read by a walk")),
     Input("tlb_flush", MEMORY, N_("translation buffer flushed")),
     Input("cr3_write", MEMORY, N_("address space switched")),
     Input("invlpg", MEMORY, N_("one translation invalidated")),
+    Input("nested_walk_step", MEMORY, N_("nested page-table entry read by a walk"), (EPT, NPT)),
+    Input("invept", MEMORY, N_("translations made through nested tables invalidated"), (EPT,)),
     Input("mon_instruction", MONITOR, N_("instruction of the monitor between registers")),
     Input("mon_memory_reference", MONITOR, N_("memory reference of the monitor")),
     Input("mon_locked", MONITOR, N_("locked memory access of the monitor")),
