@@ -62,6 +62,8 @@ def set_cr0(cpu: Cpu, value: int) -> None:
     """Load CR0 with the checks of MOV; reserved bits are ignored and ET is always 1."""
     if (value & r.CR0_PG and not value & r.CR0_PE) or (value & r.CR0_NW and not value & r.CR0_CD):
         raise Fault(vectors.GP, 0)
+    if cpu.unit is not None:
+        cpu.unit.check_cr0(cpu, value)
     changed = cpu.cr0 ^ value
     if changed & _PAGING_OF_CR0 and value & r.CR0_PG:
         load_pointers(cpu, value, cpu.cr3, cpu.cr4)
@@ -105,6 +107,8 @@ def set_cr4(cpu: Cpu, value: int) -> None:
     """Load CR4; a bit that this processor has not is #GP(0)."""
     if value & ~cpu.identity.cr4_bits:
         raise Fault(vectors.GP, 0)
+    if cpu.unit is not None:
+        cpu.unit.check_cr4(cpu, value)
     changed = cpu.cr4 ^ value
     if changed & _PAGING_OF_CR4:
         load_pointers(cpu, cpu.cr0, cpu.cr3, value)
@@ -112,6 +116,11 @@ def set_cr4(cpu: Cpu, value: int) -> None:
     cpu.mode_changed()
     if changed & _PAGING_OF_CR4:
         cpu.space.flush()
+
+
+def _loaded(cpu: Cpu, register: int, present: int, value: int) -> int:
+    """What a write to CR0 or CR4 leaves there: of a guest under VMX, its monitor may own some of the bits."""
+    return value if cpu.guest_mode is None else cpu.guest_mode.loaded(register, present, value)
 
 
 def mov_to_control(cpu: Cpu, instruction: Instruction) -> None:
@@ -126,11 +135,11 @@ def mov_to_control(cpu: Cpu, instruction: Instruction) -> None:
         set_cr3(cpu, value)
     else:
         if control.index == 0:
-            set_cr0(cpu, value)
+            set_cr0(cpu, _loaded(cpu, 0, cpu.cr0, value))
         elif control.index == 2:
             cpu.cr2 = value
         else:
-            set_cr4(cpu, value)
+            set_cr4(cpu, _loaded(cpu, 4, cpu.cr4, value))
         cpu.charge("system_load")
     cpu.eip = after
 
@@ -141,6 +150,8 @@ def mov_from_control(cpu: Cpu, instruction: Instruction) -> None:
     target, control = instruction.operands
     assert isinstance(control, ControlRegister)
     value = {0: cpu.cr0, 2: cpu.cr2, 3: cpu.cr3, 4: cpu.cr4}[control.index]
+    if cpu.guest_mode is not None:
+        value = cpu.guest_mode.seen(control.index, value)
     write_operand(cpu, instruction, target, value)
     cpu.eip = next_eip(cpu, instruction)
 
@@ -178,20 +189,21 @@ def lmsw(cpu: Cpu, instruction: Instruction) -> None:
     """LMSW: the low four bits of CR0; can set PE, not clear it."""
     require_ring_0(cpu)
     value = read_operand(cpu, instruction, instruction.operands[0])
-    set_cr0(cpu, cpu.cr0 & ~(_LMSW_BITS & ~r.CR0_PE) | value & _LMSW_BITS)
+    set_cr0(cpu, _loaded(cpu, 0, cpu.cr0, cpu.cr0 & ~(_LMSW_BITS & ~r.CR0_PE) | value & _LMSW_BITS))
     cpu.eip = next_eip(cpu, instruction)
 
 
 def smsw(cpu: Cpu, instruction: Instruction) -> None:
     """SMSW: CR0 to anyone who asks, all of it into a 32-bit register."""
-    write_operand(cpu, instruction, instruction.operands[0], cpu.cr0)
+    value = cpu.cr0 if cpu.guest_mode is None else cpu.guest_mode.seen(0, cpu.cr0)
+    write_operand(cpu, instruction, instruction.operands[0], value)
     cpu.eip = next_eip(cpu, instruction)
 
 
 def clts(cpu: Cpu, instruction: Instruction) -> None:
     """CLTS."""
     require_ring_0(cpu)
-    cpu.cr0 &= ~r.CR0_TS
+    cpu.cr0 = _loaded(cpu, 0, cpu.cr0, cpu.cr0 & ~r.CR0_TS)
     cpu.eip = next_eip(cpu, instruction)
 
 
@@ -227,7 +239,8 @@ def cpuid(cpu: Cpu, instruction: Instruction) -> None:
 
 def time_stamp(cpu: Cpu) -> int:
     """The time stamp counter: the clock, and what WRMSR has made of it."""
-    return cpu.tsc() + cpu.tsc_offset & _M64
+    shift = cpu.tsc_offset if cpu.guest_mode is None else cpu.tsc_offset + cpu.guest_mode.tsc_offset
+    return cpu.tsc() + shift & _M64
 
 
 def rdtsc(cpu: Cpu, instruction: Instruction) -> None:
@@ -258,7 +271,10 @@ def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
     elif cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
         value = _APIC_BASE
     else:
-        raise Fault(vectors.GP, 0)
+        own = None if cpu.unit is None else cpu.unit.read_msr(cpu, cpu.ecx)
+        if own is None:
+            raise Fault(vectors.GP, 0)
+        value = own
     cpu.eax, cpu.edx = value & M32, value >> 32 & M32
     cpu.eip = next_eip(cpu, instruction)
 
@@ -273,6 +289,9 @@ def wrmsr(cpu: Cpu, instruction: Instruction) -> None:
     if cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
         if cpu.edx << 32 | cpu.eax != _APIC_BASE:
             raise Unimplemented(Message(N_("WRMSR: the local APIC cannot be moved or switched off")))
+        cpu.eip = next_eip(cpu, instruction)
+        return
+    if cpu.unit is not None and cpu.unit.write_msr(cpu, cpu.ecx, cpu.edx << 32 | cpu.eax):
         cpu.eip = next_eip(cpu, instruction)
         return
     if not _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:

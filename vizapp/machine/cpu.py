@@ -36,6 +36,7 @@ from vizapp.machine.segments import SegmentState, TableRegister
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Payload
+    from vizapp.machine.guest_mode import GuestMode, VirtualizationUnit
     from vizapp.machine.segmented_access import AddressSpace, SystemMemory
 
 
@@ -83,6 +84,8 @@ class Cpu(SegmentedAccess):
         nmi_pending, nmi_blocked: an NMI waits; none is taken until the next IRET.
         pointers: the four PDPTEs of PAE paging.
         sysenter: the three MSRs of SYSENTER: CS, ESP, EIP.
+        unit: VMX or SVM, on a processor that has it; never on a virtual one.
+        guest_mode: set while a monitor's guest runs under VMX or SVM.
         halted: HLT was executed and no interrupt has come since.
         shadow: the last instruction was an STI that set IF, or loaded SS: no interrupt before the next.
         single_step: the last instruction began with TF set: #DB is due.
@@ -100,10 +103,10 @@ class Cpu(SegmentedAccess):
 
     __slots__ = (
         "charge", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx",
-        "eip", "esi", "fpu", "gdtr", "halted", "identity", "idtr", "implicit", "ldtr",
+        "eip", "esi", "fpu", "gdtr", "guest_mode", "halted", "identity", "idtr", "implicit", "ldtr",
         "mode_changed", "nmi_blocked", "nmi_pending", "notify", "pointers", "ports", "read_physical",
         "shadow", "single_step", "sysenter", "tr", "traps",
-        "tsc", "tsc_offset", "watched",
+        "tsc", "tsc_offset", "unit", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +128,8 @@ class Cpu(SegmentedAccess):
         self.notify: Callable[[str, str, Payload], None] = _no_event
         self.mode_changed: Callable[[], None] = _nothing
         self.read_physical: Callable[[int, int], int] = _nobody
+        self.unit: VirtualizationUnit | None = None
+        self.guest_mode: GuestMode | None = None
         self.readable = {}
         self.writable = {}
         self.reset()
@@ -193,9 +198,7 @@ class Cpu(SegmentedAccess):
 
     def take(self, fault: Fault) -> None:
         """Deliver a fault that an instruction raised, CR2 included."""
-        if fault.address is not None:
-            self.cr2 = fault.address
-        deliver(self, fault.vector, fault.error)
+        deliver(self, fault.vector, fault.error, fault=fault)
 
     def set_segment(self, index: int, state: SegmentState) -> None:
         """Replace a segment register other than CS, all checks done."""

@@ -37,6 +37,13 @@ HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
 EVENT_SENT = "EventSent"  # an event channel became pending
 REQUEST_REFUSED = "RequestRefused"  # the hypervisor protected something; payload: name, reason
 UPCALL_DELIVERED = "UpcallDelivered"  # the event callback of a domain entered
+# Hardware virtualization.
+VM_ENTERED = "VmEntered"  # VMLAUNCH, VMRESUME, VMRUN; payload: vm-entry's injected event, if any
+VM_EXITED = "VmExited"  # payload: reason, name, qualification, ...; cause: the reason in kebab-case
+VM_ENTRY_FAILED = "VmEntryFailed"  # VMfail, or an entry that ended in its exit; payload: error
+NESTED_PAGE_MAPPED = "NestedPageMapped"  # the monitor filled an entry of EPT or NPT
+# Several virtual machines.
+VM_SCHEDULED = "VmScheduled"  # the scheduler gave the processor to another one; payload: vm, from
 # The session.
 DIVERGED = "Diverged"  # the run stopped being equivalent to the bare machine
 
@@ -63,6 +70,11 @@ CLI_NAMES = {
     EVENT_SENT: "event-send",
     REQUEST_REFUSED: "refuse",
     UPCALL_DELIVERED: "upcall",
+    VM_ENTERED: "vm-entry",
+    VM_EXITED: "vm-exit",
+    VM_ENTRY_FAILED: "vm-entry-failed",
+    NESTED_PAGE_MAPPED: "nested-fill",
+    VM_SCHEDULED: "vm-switch",
     DIVERGED: "diverge",
 }
 

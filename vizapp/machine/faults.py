@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa import vectors
 
 if TYPE_CHECKING:
+    from vizapp.machine.guest_mode import Delivery
     from vizapp.messages import Message
 
 
@@ -21,6 +22,7 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         error: the error code to push, or None where the vector has none.
         address: the linear address for CR2 (page faults only).
         trap: True where EIP already points past the instruction (#DB of single stepping, #BP, #OF).
+        vectoring: the software interrupt during whose delivery it happened.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         self.error = error
         self.address = address
         self.trap = trap
+        self.vectoring: Delivery | None = None
 
     def __str__(self) -> str:
         error = "" if self.error is None else f"({self.error:#x})"

@@ -36,6 +36,15 @@ from vizapp.isa.registers import (
 )
 from vizapp.machine import events, real_mode
 from vizapp.machine.faults import Fault, TripleFault
+from vizapp.machine.guest_mode import (
+    EXTERNAL,
+    HARDWARE_EXCEPTION,
+    NMI,
+    SOFTWARE_EXCEPTION,
+    SOFTWARE_INTERRUPT,
+    Delivery,
+    VmExit,
+)
 from vizapp.machine.operands import next_eip
 from vizapp.machine.segments import SegmentState, mark_accessed, read_descriptor, state_of
 from vizapp.machine.stacks import inner_stack, push_frame
@@ -54,24 +63,46 @@ _NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF,
 
 
 def deliver(
-    cpu: Cpu, vector: int, error: int | None = None, *, software: bool = False, external: bool = False
+    cpu: Cpu,
+    vector: int,
+    error: int | None = None,
+    *,
+    software: bool = False,
+    external: bool = False,
+    fault: Fault | None = None,
 ) -> None:
-    """Enter a handler; see ``Cpu.deliver``."""
+    """Enter a handler; see ``Cpu.deliver``. ``fault`` is what an instruction raised, CR2 not yet loaded.
+
+    Under VMX or SVM the monitor is asked first of each exception, and an exit on the way tells which event
+    was being delivered.
+    """
     if software:
         enter(cpu, vector, None, software=True, external=False, return_eip=cpu.eip)
         return
-    faults: list[Fault] = (
-        [] if external else [Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)]
-    )
+    if fault is None and not external:
+        fault = Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)
+    faults: list[Fault] = [] if fault is None else [fault]
+    kind = HARDWARE_EXCEPTION
+    if external:
+        kind = NMI if vector == vectors.NMI else EXTERNAL
+    vectoring = None if fault is None else fault.vectoring
     while True:
+        event = Delivery(vector, kind, error)
         try:
-            enter(cpu, vector, error, software=False, external=external, return_eip=cpu.eip)
-        except Fault as fault:
-            if fault.address is not None:
+            if cpu.guest_mode is not None and kind == HARDWARE_EXCEPTION:
+                cpu.guest_mode.exception(cpu, event, None if fault is None else fault.address)
+            if fault is not None and fault.address is not None:
                 cpu.cr2 = fault.address
+            vectoring = event
+            enter(cpu, vector, error, software=False, external=external, return_eip=cpu.eip)
+        except Fault as second:
+            fault = second
             faults.append(fault)
             vector, error = _escalate(None if external else vector, fault, faults)
-            external = False
+            external, kind = False, HARDWARE_EXCEPTION
+        except VmExit as leaving:
+            leaving.vectoring = leaving.vectoring or vectoring
+            raise
         else:
             return
 
@@ -199,4 +230,9 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Ga
 
 def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:
     """INT n, INT3 and INTO: the gate's DPL must allow the CPL."""
-    enter(cpu, vector, None, software=True, external=False, return_eip=next_eip(cpu, instruction))
+    try:
+        enter(cpu, vector, None, software=True, external=False, return_eip=next_eip(cpu, instruction))
+    except (Fault, VmExit) as obstacle:
+        kind = SOFTWARE_INTERRUPT if instruction.mnemonic == "int" else SOFTWARE_EXCEPTION
+        obstacle.vectoring = Delivery(vector, kind, None, instruction.length)
+        raise

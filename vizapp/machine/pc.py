@@ -23,6 +23,7 @@ from vizapp.machine.debug import report
 from vizapp.machine.doors import PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.features import Features
+from vizapp.machine.guest_mode import GuestMode, VmExit
 from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.inner_loop import InnerLoop
 from vizapp.machine.input_log import Input, InputLog
@@ -94,12 +95,14 @@ class Pc(InnerLoop):
                 self._take_inputs()
             try:
                 self._turn(min(last, self.inputs.due), cycle, instruction)
+            except VmExit as leaving:
+                self._leave(leaving)
             except Fault as fault:
                 self._guarded(partial(self.cpu.take, fault))
             except Unimplemented as limit:
                 self._end("crashed", self._where(limit.message))
             except TripleFault as end:
-                self._shut_down(end)
+                self._triple_fault(end)
 
     def stop(self, reason: str, message: Message) -> None:
         """End the run, for good."""
@@ -132,6 +135,7 @@ class Pc(InnerLoop):
             "phase": self.phase,
             "arrival": self._arrival,
             "cpu": save_cpu(self.cpu),
+            "unit": None if self.cpu.unit is None else self.cpu.unit.save(),
             "tlb": self.mmu.save(),
             "memory": self.memory.snapshot(),
             "meter": self.meter.save(),
@@ -148,6 +152,8 @@ class Pc(InnerLoop):
         self.memory.restore(saved["memory"])
         if self.monitor is not None:
             self.monitor.load(saved["monitor"])
+        if self.cpu.unit is not None:
+            self.cpu.unit.load(self.cpu, saved["unit"])
         load_cpu(self.cpu, saved["cpu"])
         self.mmu.load(saved["tlb"])
         # After the processor, whose change of mode has entered a place.
@@ -174,6 +180,8 @@ class Pc(InnerLoop):
         elif cpu.single_step or cpu.traps:
             report(cpu)
             self._guarded(partial(cpu.deliver, vectors.DB))
+        elif cpu.guest_mode is not None and (vector := self._of_guest(cpu.guest_mode)) is not None:
+            self._interrupt(vector)
         elif cpu.nmi_pending and not (cpu.nmi_blocked or cpu.shadow):
             cpu.nmi_pending, cpu.nmi_blocked = False, True
             self._interrupt(vectors.NMI)
@@ -189,6 +197,10 @@ class Pc(InnerLoop):
         else:
             due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
             self._execute(last, due, instruction)
+
+    def _of_guest(self, mode: GuestMode) -> int | None:
+        """What comes between instructions under VMX or SVM: an exit, or the vector of a virtual interrupt."""
+        return mode.between(self.cpu, interrupt=self.board.interrupts.intr and not self.board.frozen)
 
     def _run_phase(self, name: str) -> None:
         assert self.monitor is not None
@@ -217,23 +229,40 @@ class Pc(InnerLoop):
         """A delivery is a step, even if it is the last."""
         try:
             deliver()
+        except VmExit as leaving:
+            self._leave(leaving)
         except TripleFault as end:
-            self._shut_down(end)
+            self._triple_fault(end)
         except Unimplemented as limit:
             self._end("crashed", self._where(limit.message))
         else:
             self.position += 1
 
+    def _leave(self, leaving: VmExit) -> None:
+        """An exit from a guest to its monitor is a step."""
+        assert self.cpu.guest_mode is not None
+        self.cpu.guest_mode.leave(self.cpu, leaving)
+        self.position += 1
+
+    def _triple_fault(self, end: TripleFault) -> None:
+        leaving = None if self.cpu.guest_mode is None else self.cpu.guest_mode.shut_down(self.cpu)
+        if leaving is None:
+            self._shut_down(end)
+        else:
+            self._leave(leaving)
+
     def _wait(self) -> None:
         """Wait in HLT for an interrupt and take it, or end the run when none can come."""
-        if self.cpu.system_flags & EFLAGS_IF:
+        held = self.cpu.guest_mode is not None and self.cpu.guest_mode.holds_interrupts
+        if self.cpu.system_flags & EFLAGS_IF or held:
             for _ in range(self.board.waking_events):
                 if self.board.clock.due == NEVER:
                     break
                 self.meter.charge("idle_cycle", max(0, self.board.clock.due - self.meter.cycles))
                 self.board.clock.advance()
                 if self.board.interrupts.intr:
-                    self._interrupt(self.board.interrupts.acknowledge())
+                    if not held:
+                        self._interrupt(self.board.interrupts.acknowledge())
                     return
             sentence = Message(N_("the processor halted, and no interrupt that could wake it is coming"))
         else:

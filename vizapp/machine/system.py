@@ -145,6 +145,18 @@ def _trapping(handler: Handler) -> Handler:
     return run
 
 
+def _intercepted(handler: Handler) -> Handler:
+    """Any of them, under a monitor that uses VMX or SVM."""
+
+    def run(cpu: Cpu, instruction: Instruction) -> None:
+        if cpu.guest_mode is not None:
+            cpu.guest_mode.before(cpu, instruction)
+        handler(cpu, instruction)
+
+    return run
+
+
 HANDLERS: Final[dict[str, Handler]] = {
-    name: _trapping(handler) if name in SENSITIVE else handler for name, handler in _PLAIN.items()
+    name: _intercepted(_trapping(handler) if name in SENSITIVE else handler)
+    for name, handler in _PLAIN.items()
 }

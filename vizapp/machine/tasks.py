@@ -116,6 +116,8 @@ def switch(
 
     ``external`` is the EXT bit of error codes.
     """
+    if cpu.guest_mode is not None:
+        cpu.guest_mode.task_switch(cpu, selector, cause)
     descriptor = found.descriptor
     layout = _WIDE if descriptor.type & 8 else _NARROW
     if descriptor.limit < layout.length - 1:
