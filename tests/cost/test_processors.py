@@ -6,6 +6,7 @@ import pytest
 
 from vizapp.cost.processors import load_processor, processor_names, read_processor
 from vizapp.errors import DataError, UnknownNameError
+from vizapp.machine.identity import PENTIUM_4 as DEFAULT_IDENTITY
 from vizapp.machine.inputs import INPUTS, NAMES
 from vizapp.resources import assets
 
@@ -57,6 +58,13 @@ def test_the_round_trip_of_a_divide_error_leaves_little_for_the_handler():
     assert 0 < 889 - prices["exception"] - prices["iret_same"] < 20
 
 
+def test_the_pentium_4_with_vt_x_hidden_is_the_machine_s_default():
+    identity = load_processor(PENTIUM_4).identity()
+    assert identity.virtualization == {"vt-x"}
+    assert identity.leaf(1).ecx == 1 << 5
+    assert identity.without_virtualization() == DEFAULT_IDENTITY
+
+
 def test_overrides_replace_single_prices_and_are_checked():
     processor = load_processor(PENTIUM_4)
     prices = processor.cycles({"exception": 100})
@@ -103,6 +111,7 @@ def test_a_misspelt_input_is_recognized_at_its_line(tmp_path, text):
          "nop: {cycles: 1, certainty: V}", "a figure needs a source"),
         ("nop: {cycles: 1, certainty: estimate,", "nop: {cycles: 1, certainty: M-low,", "expected one of"),
         ("nop: {cycles: 1,", "nop: {cycles: -1,", "expected a number of 0 or more"),
+        ("signature: 0x0F43", "signature: 0", "expected a number above 0, found 0"),
         ("features: [tsc,", "features: [tcs,", "there is no such key as tcs; did you mean tsc?"),
         ("features: [tsc,", "features: [tsc, next-rip,", "next-rip needs svm"),
         ("idle_cycle: {", "invept: {cycles: 1, certainty: V, source: x}\n  idle_cycle: {",

@@ -82,7 +82,7 @@ def _guest(parser: argparse.ArgumentParser) -> None:
 
 
 def _machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--processor", metavar="P", help="default: pentium-4-672")
+    parser.add_argument("--processor", metavar="P", help="default: what the technique needs")
     parser.add_argument("--paging", choices=("shadow", "nested"), default="shadow")
     parser.add_argument("--virtualizable", action=argparse.BooleanOptionalAction, default=None,
                         help="sensitive unprivileged instructions trap at rings 1-3")  # fmt: skip

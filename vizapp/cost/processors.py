@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vizapp.errors import DataError, SourceProblem, UnknownNameError
+from vizapp.machine.identity import AMD, INTEL, Identity, make_identity
 from vizapp.machine.inputs import (
     EPT,
     FEATURES,
@@ -74,6 +75,15 @@ class Price(BaseModel):
         return self.certainty == "estimate"
 
 
+class Cpuid(BaseModel):
+    """What CPUID says beside vendor and features: ``signature`` is leaf 1, EAX, ``brand`` the name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    signature: Annotated[int, Field(gt=0, lt=1 << 28)]
+    brand: Annotated[str, Field(min_length=1, max_length=47, pattern=r"^[ -~]+$")]
+
+
 class Processor(BaseModel):
     """A processor model: ``hertz`` cycles a second, ``features`` of ``machine.inputs``, and ``prices``.
 
@@ -87,6 +97,7 @@ class Processor(BaseModel):
     vendor: Literal["Intel", "AMD"]
     year: Annotated[int, Field(ge=1971)]
     hertz: Annotated[int, Field(gt=0)]
+    cpuid: Cpuid
     features: tuple[Text, ...] = ()
     description: Text
     prices: dict[str, Price]
@@ -105,6 +116,11 @@ class Processor(BaseModel):
                 raise UnknownNameError("cost", name, tuple(self.prices))
         prices = {name: price.cycles for name, price in self.prices.items()} | dict(overrides)
         return {name: prices.get(name, 0) for name in NAMES}
+
+    def identity(self) -> Identity:
+        """What its CPUID answers, VMX and SVM included."""
+        vendor = {"Intel": INTEL, "AMD": AMD}[self.vendor]
+        return make_identity(vendor, self.cpuid.brand, self.cpuid.signature, self.features)
 
     def has(self, item: Input) -> bool:
         """Whether this processor can charge an input."""

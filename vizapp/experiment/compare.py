@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vizapp.cost.choice import DEFAULT_PROCESSOR, default_processor, fits, uses_virtualization
+from vizapp.cost.processors import load_processor
 from vizapp.experiment.execution import UNBOUNDED, Bounds, Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.techniques import technique
@@ -19,15 +21,19 @@ if TYPE_CHECKING:
 YARDSTICK = "native"
 
 
-def techniques_for(guest: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+def techniques_for(
+    guest: str, wanted: Sequence[str] = (), processor: str = DEFAULT_PROCESSOR, paging: str = "shadow"
+) -> tuple[str, ...]:
     """The techniques that a comparison runs, the bare machine first.
 
-    Without a wish: every technique of this version for which the guest has a build.
+    Without a wish: every technique of this version for which the guest has a build, and that can be on the
+    processor.
     """
     if wanted:
         return tuple(dict.fromkeys((YARDSTICK, *(technique(name).name for name in wanted))))
     builds = GUESTS[guest].builds if guest in GUESTS else ("native",)
-    return tuple(name for name in TECHNIQUES if technique(name).build in builds)
+    model = load_processor(processor)
+    return tuple(name for name in TECHNIQUES if technique(name).build in builds and fits(model, name, paging))
 
 
 def compare(
@@ -37,21 +43,32 @@ def compare(
     virtualizable: bool = True,
     bounds: Bounds = UNBOUNDED,
     started: Callable[[str], None] | None = None,
+    processor: str | None = None,
+    paging: str = "shadow",
     **choices: Any,
 ) -> list[Run]:
     """Run ``guest`` under each technique and score it; ``started`` is told each technique's name in turn.
 
-    A run that is not equivalent has no overhead: it did something else.
+    All are on one processor: where none is named, the default of the first technique that is in it.
+    ``paging`` is for those techniques. A run that is not equivalent has no overhead: it did something else.
 
     Raises:
         VizappError: as ``make_scenario``.
     """
     # Every name and file is checked before the first long run.
+    if processor is None:
+        hardware = next(filter(uses_virtualization, techniques), YARDSTICK)
+        processor = default_processor(hardware, paging)
     scenarios = [
         make_scenario(
-            guest, technique_name=name, virtualizable=virtualizable and name != YARDSTICK, **choices
+            guest,
+            technique_name=name,
+            virtualizable=virtualizable and name != YARDSTICK,
+            processor=processor,
+            paging=paging if uses_virtualization(name) else "shadow",
+            **choices,
         )
-        for name in techniques_for(guest, techniques)
+        for name in techniques_for(guest, techniques, processor, paging)
     ]
     runs: list[Run] = []
     for scenario in scenarios:
@@ -68,11 +85,12 @@ def race(guest: str, like: Scenario) -> list[Scenario]:
             guest,
             technique_name=name,
             processor=like.processor,
+            paging=like.paging if uses_virtualization(name) else "shadow",
             virtualizable=name != YARDSTICK,
             memory=like.memory,
             overrides=like.overrides,
         )
-        for name in techniques_for(guest)
+        for name in techniques_for(guest, processor=like.processor, paging=like.paging)
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizapp.cost.choice import check_processor, default_processor
+from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.presets import preset as find_preset
 from vizapp.experiment.techniques import technique as find_technique
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     from vizapp.machine.image import Image
 
-DEFAULT_PROCESSOR = "pentium-4-672"
 SMALLEST_MEMORY, LARGEST_MEMORY = 4 << 20, 1 << 30
 
 
@@ -63,14 +64,8 @@ def make_scenario(
         technique_name = product.technique
         virtualizable = product.virtualizable if virtualizable is None else virtualizable
     technique = find_technique(technique_name or "native")
-    if paging == "nested":
-        raise ScenarioError(
-            Message(
-                N_("{technique} on {processor} has no nested paging, which came with later processors; "
-                   "use --paging shadow"),
-                {"technique": technique.name, "processor": processor or DEFAULT_PROCESSOR},
-            )
-        )  # fmt: skip
+    processor = processor or default_processor(technique.name, paging)
+    check_processor(load_processor(processor), technique.name, paging)
     if memory % 4096 or not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
         raise ScenarioError(
             Message(
@@ -96,7 +91,7 @@ def make_scenario(
     return Scenario(
         image=ported,
         technique=technique.name,
-        processor=processor or DEFAULT_PROCESSOR,
+        processor=processor,
         paging=paging,
         virtualizable=bool(virtualizable),
         memory=memory,

@@ -58,6 +58,7 @@ CR4_MCE = 1 << 6
 CR4_PGE = 1 << 7
 CR4_PCE = 1 << 8
 CR4_OSFXSR = 1 << 9
+CR4_VMXE = 1 << 13
 # The processor option "virtualizable": with it set, every sensitive unprivileged instruction raises
 # #GP(0) at CPL 1-3 before any effect. No real x86 has it; the bit lies in what Intel reserves.
 CR4_VIRTUALIZABLE = 1 << 31

@@ -1,13 +1,36 @@
-"""What CPUID says: a processor's identity as data (SDM Vol. 2, "CPUID").
+"""What CPUID says: a processor's identity as data (SDM Vol. 2, "CPUID"; APM Vol. 3, "CPUID").
 
-A monitor gives its virtual processors the physical identity less VMX and SVM; this one has neither.
+A monitor gives its virtual processors the physical identity less VMX and SVM, and a bare machine that such a
+guest is compared with hides the same bits: ``Identity.without_virtualization``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from vizapp.isa.registers import CR4_DE, CR4_OSFXSR, CR4_PAE, CR4_PGE, CR4_PSE, CR4_TSD, CR4_VIRTUALIZABLE
+from vizapp.isa.registers import (
+    CR4_DE,
+    CR4_OSFXSR,
+    CR4_PAE,
+    CR4_PGE,
+    CR4_PSE,
+    CR4_TSD,
+    CR4_VIRTUALIZABLE,
+    CR4_VMXE,
+)
+from vizapp.machine.inputs import (
+    EPT,
+    MSR,
+    NEXT_RIP,
+    NPT,
+    SVM,
+    SYSENTER,
+    TSC,
+    UNRESTRICTED_GUEST,
+    VPID,
+    VT_X,
+)
 
 # Leaf 1, EDX.
 FEATURE_FPU = 1 << 0
@@ -22,6 +45,26 @@ FEATURE_SEP = 1 << 11
 FEATURE_PGE = 1 << 13
 FEATURE_CMOV = 1 << 15
 FEATURE_FXSR = 1 << 24
+# Leaf 1, ECX.
+FEATURE_VMX = 1 << 5
+# Leaf 8000_0001h, ECX, and leaf 8000_000Ah, EDX.
+FEATURE_SVM = 1 << 2
+FEATURE_NP = 1 << 0
+FEATURE_NRIPS = 1 << 3
+
+EXTENDED = 0x8000_0000
+EXTENDED_FEATURES = 0x8000_0001
+SVM_LEAF = 0x8000_000A
+
+INTEL = "GenuineIntel"
+AMD = "AuthenticAMD"
+
+_SVM_REVISION = 1
+_ASIDS = 64
+# Processors by AMD repeat these bits of leaf 1, EDX in leaf 8000_0001h, EDX.
+_REPEATED = 0x0183_F3FF
+_VIRTUALIZATION = frozenset({VT_X, EPT, VPID, UNRESTRICTED_GUEST, SVM, NPT, NEXT_RIP})
+_BY_FEATURE = {TSC: FEATURE_TSC, MSR: FEATURE_MSR, SYSENTER: FEATURE_SEP}
 
 
 class Registers(NamedTuple):
@@ -36,11 +79,22 @@ class Registers(NamedTuple):
 class Identity(NamedTuple):
     """CPUID leaves by number, and which bits of CR4 exist.
 
-    A leaf that is not there answers as the highest basic one does, as on processors by Intel.
+    ``virtualization``: those features of ``machine.inputs`` that are VT-x's or SVM's, which CPUID tells in
+    part only (capability MSRs say which VT-x it is).
+
+    A leaf that is not there answers as the highest basic one does on processors by Intel, and with zeros on
+    those by AMD.
     """
 
     leaves: dict[int, Registers]
     cr4_bits: int
+    virtualization: frozenset[str] = frozenset()
+
+    @property
+    def vendor(self) -> str:
+        """The twelve characters of leaf 0."""
+        _, ebx, ecx, edx = self.leaves[0]
+        return b"".join(word.to_bytes(4, "little") for word in (ebx, edx, ecx)).decode("ascii")
 
     @property
     def has_fpu(self) -> bool:
@@ -55,53 +109,86 @@ class Identity(NamedTuple):
     def leaf(self, number: int) -> Registers:
         """The answer to CPUID with EAX = ``number``."""
         found = self.leaves.get(number)
-        return self.leaves[self.leaves[0].eax] if found is None else found
+        if found is not None:
+            return found
+        return Registers(0, 0, 0, 0) if self.vendor == AMD else self.leaves[self.leaves[0].eax]
 
     def with_features(self, features: int) -> Identity:
         """The same with further bits of leaf 1, EDX."""
-        first = self.leaves[1]
-        return self._replace(leaves={**self.leaves, 1: first._replace(edx=first.edx | features)})
+        first, extended = self.leaves[1], self.leaves[EXTENDED_FEATURES]
+        changed = {1: first._replace(edx=first.edx | features)}
+        if self.vendor == AMD:
+            changed[EXTENDED_FEATURES] = extended._replace(edx=extended.edx | features & _REPEATED)
+        return self._replace(leaves=self.leaves | changed)
+
+    def without_virtualization(self) -> Identity:
+        """The same less VMX and SVM: what guests see below a monitor, and on the bare machine beside it."""
+        first, extended = self.leaves[1], self.leaves[EXTENDED_FEATURES]
+        changed = {
+            1: first._replace(ecx=first.ecx & ~FEATURE_VMX),
+            EXTENDED_FEATURES: extended._replace(ecx=extended.ecx & ~FEATURE_SVM),
+        }
+        leaves = {number: leaf for number, leaf in self.leaves.items() if number != SVM_LEAF} | changed
+        return Identity(leaves, self.cr4_bits & ~CR4_VMXE)
+
+
+def make_identity(vendor: str, brand: str, signature: int, features: Iterable[str]) -> Identity:
+    """The identity of a processor.
+
+    Args:
+        vendor: ``INTEL`` or ``AMD``.
+        brand: its name, up to 47 characters.
+        signature: type, family, model and stepping, as leaf 1 has them in EAX.
+        features: of ``machine.inputs``.
+    """
+    features = frozenset(features)
+    ebx, edx, ecx = _words(vendor)
+    bits = FEATURE_DE | FEATURE_CX8 | FEATURE_PGE | FEATURE_CMOV
+    for name, bit in _BY_FEATURE.items():
+        bits |= bit if name in features else 0
+    leaves = {
+        0: Registers(1, ebx, ecx, edx),
+        1: Registers(signature, 0, FEATURE_VMX if VT_X in features else 0, bits),
+        EXTENDED: Registers(EXTENDED + 4, 0, 0, 0),
+        EXTENDED_FEATURES: Registers(0, 0, 0, 0),
+    }
+    if vendor == AMD:
+        svm = FEATURE_SVM if SVM in features else 0
+        leaves[EXTENDED] = Registers(SVM_LEAF, ebx, ecx, edx)
+        leaves[EXTENDED_FEATURES] = Registers(signature, 0, svm, bits & _REPEATED)
+    if SVM in features:
+        known = (FEATURE_NP if NPT in features else 0) | (FEATURE_NRIPS if NEXT_RIP in features else 0)
+        leaves[SVM_LEAF] = Registers(_SVM_REVISION, _ASIDS, 0, known)
+    # Intel sets the name flush right, AMD flush left.
+    words = _words(brand.ljust(48, "\0") if vendor == AMD else brand.rjust(47) + "\0")
+    for index in range(3):
+        leaves[EXTENDED + 2 + index] = Registers(*words[4 * index : 4 * index + 4])
+    cr4_bits = CR4_TSD | CR4_DE | CR4_PGE | (CR4_VMXE if VT_X in features else 0)
+    return Identity(leaves, cr4_bits, features & _VIRTUALIZATION)
 
 
 def with_fpu(identity: Identity) -> Identity:
     """The same processor with its floating-point unit, and FXSAVE to switch it between tasks."""
-    one = identity.leaves[1]
-    leaves = identity.leaves | {1: one._replace(edx=one.edx | FEATURE_FPU | FEATURE_FXSR)}
-    return Identity(leaves, identity.cr4_bits | CR4_OSFXSR)
+    identity = identity.with_features(FEATURE_FPU | FEATURE_FXSR)
+    return identity._replace(cr4_bits=identity.cr4_bits | CR4_OSFXSR)
 
 
 def with_large_pages(identity: Identity) -> Identity:
     """The same processor with 4 MB pages and with PAE: for a machine whose memory no monitor manages."""
-    one = identity.leaves[1]
-    leaves = identity.leaves | {1: one._replace(edx=one.edx | FEATURE_PSE | FEATURE_PAE)}
-    return Identity(leaves, identity.cr4_bits | CR4_PSE | CR4_PAE)
+    identity = identity.with_features(FEATURE_PSE | FEATURE_PAE)
+    return identity._replace(cr4_bits=identity.cr4_bits | CR4_PSE | CR4_PAE)
 
 
-def _text(text: str) -> list[int]:
+def with_virtualizable(identity: Identity) -> Identity:
+    """The same processor with the bit of CR4 that makes every sensitive instruction privileged."""
+    return identity._replace(cr4_bits=identity.cr4_bits | CR4_VIRTUALIZABLE)
+
+
+def _words(text: str) -> list[int]:
     data = text.encode("ascii")
     return [int.from_bytes(data[index : index + 4], "little") for index in range(0, len(data), 4)]
 
 
-def _leaves(vendor: str, brand: str, signature: int, features: int) -> dict[int, Registers]:
-    ebx, edx, ecx = _text(vendor)
-    words = _text(brand.rjust(47) + "\0")
-    leaves = {
-        0: Registers(1, ebx, ecx, edx),
-        1: Registers(signature, 0, 0, features),
-        0x8000_0000: Registers(0x8000_0004, 0, 0, 0),
-        0x8000_0001: Registers(0, 0, 0, 0),
-    }
-    for index in range(3):
-        leaves[0x8000_0002 + index] = Registers(*words[4 * index : 4 * index + 4])
-    return leaves
-
-
-# Family 15, model 4, stepping 3: the Prescott 2M core of the Pentium 4 6xx.
-PENTIUM_4_LEAVES: Final = _leaves(
-    "GenuineIntel",
-    "Intel(R) Pentium(R) 4 CPU 3.80GHz",
-    0x0F43,
-    FEATURE_DE | FEATURE_TSC | FEATURE_MSR | FEATURE_CX8 | FEATURE_SEP | FEATURE_PGE | FEATURE_CMOV,
-)
-PENTIUM_4: Final = Identity(PENTIUM_4_LEAVES, CR4_TSD | CR4_DE | CR4_PGE)
-PENTIUM_4_VIRTUALIZABLE: Final = Identity(PENTIUM_4_LEAVES, PENTIUM_4.cr4_bits | CR4_VIRTUALIZABLE)
+# Family 15, model 4, stepping 3: the Prescott 2M core of the Pentium 4 6xx, without VT-x.
+PENTIUM_4: Final = make_identity(INTEL, "Intel(R) Pentium(R) 4 CPU 3.80GHz", 0x0F43, (TSC, MSR, SYSENTER))
+PENTIUM_4_VIRTUALIZABLE: Final = with_virtualizable(PENTIUM_4)

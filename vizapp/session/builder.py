@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vizapp.cost.choice import check_processor, uses_virtualization
 from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.machine.features import Features
-from vizapp.machine.identity import PENTIUM_4, PENTIUM_4_VIRTUALIZABLE
+from vizapp.machine.identity import with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
@@ -16,6 +17,7 @@ from vizapp.vmm.base import Options
 
 if TYPE_CHECKING:
     from vizapp.cost.processors import Processor
+    from vizapp.machine.identity import Identity
     from vizapp.session.scenario import Scenario
     from vizapp.vmm.base import Monitor, Paths, Technique
 
@@ -46,12 +48,14 @@ def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
             )
         )
     processor = processor or load_processor(scenario.processor)
+    if uses_virtualization(scenario.technique):
+        check_processor(processor, scenario.technique, scenario.paging)
     options = Options(scenario.memory, _paths(scenario.technique), scenario.virtualizable)
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),
         memory_bytes=technique.host_memory(options),
         hertz=processor.hertz,
-        identity=PENTIUM_4_VIRTUALIZABLE if scenario.virtualizable else PENTIUM_4,
+        identity=_identity(scenario, processor),
         features=_features(scenario),
     )
     monitor = technique.start(pc, scenario.image, options)
@@ -59,6 +63,14 @@ def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
     if scenario.serial_input:
         monitor.devices.uart.receive(scenario.serial_input)
     return Machine(pc, monitor, technique, processor)
+
+
+def _identity(scenario: Scenario, processor: Processor) -> Identity:
+    """The processor's, with VMX and SVM for a monitor that uses them alone."""
+    identity = processor.identity()
+    if not uses_virtualization(scenario.technique):
+        identity = identity.without_virtualization()
+    return with_virtualizable(identity) if scenario.virtualizable else identity
 
 
 def _features(scenario: Scenario) -> Features | None:
