@@ -6,6 +6,7 @@ import pytest
 
 from vizapp.cost.processors import load_processor, processor_names, read_processor
 from vizapp.errors import DataError, UnknownNameError
+from vizapp.machine.identity import FEATURE_SVM, FEATURE_VMX
 from vizapp.machine.identity import PENTIUM_4 as DEFAULT_IDENTITY
 from vizapp.machine.inputs import INPUTS, NAMES
 from vizapp.resources import assets
@@ -51,6 +52,53 @@ def test_every_shipped_processor_prices_every_input_and_says_how_it_is_known(nam
 def test_the_pentium_4_has_the_published_inputs(inputs, cycles):
     prices = load_processor(PENTIUM_4).cycles()
     assert sum(prices[name] for name in inputs) == cycles
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "cycles"),
+    [
+        ("core-2-merom", ("vm_entry",), 937),
+        ("core-2-merom", ("vm_exit",), 1186),
+        ("core-2-merom", ("vmread",), 52),
+        ("core-2-merom", ("vmwrite",), 44),
+        ("nehalem", ("vm_entry", "vm_exit"), 1009),
+        ("sandy-bridge", ("vm_entry", "vm_exit"), 784),
+    ],
+)
+def test_round_trips_are_those_that_were_published(name, inputs, cycles):
+    processor = load_processor(name)
+    assert sum(processor.prices[name].cycles for name in inputs) == cycles
+    for price in (processor.prices[name] for name in inputs):
+        assert price.fitted_to
+        assert price.unverified or price.estimate
+
+
+# FIGURES.md 12.2 and 7.3: no secondary controls in 2005, nested tables from Nehalem and from Barcelona on.
+@pytest.mark.parametrize(
+    ("name", "virtualization"),
+    [
+        ("pentium-4-672", {"vt-x"}),
+        ("core-2-merom", {"vt-x"}),
+        ("nehalem", {"vt-x", "ept", "vpid"}),
+        ("sandy-bridge", {"vt-x", "ept", "vpid", "unrestricted-guest"}),
+        ("k8-rev-f", {"svm"}),
+        ("barcelona", {"svm", "npt"}),
+    ],
+)
+def test_each_processor_has_the_virtualization_of_its_generation(name, virtualization):
+    processor = load_processor(name)
+    identity = processor.identity()
+    assert identity.virtualization == virtualization
+    assert bool(identity.leaf(1).ecx & FEATURE_VMX) == (processor.vendor == "Intel")
+    assert bool(identity.leaf(0x8000_0001).ecx & FEATURE_SVM) == (processor.vendor == "AMD")
+
+
+def test_round_trips_become_cheaper_with_each_generation():
+    names = ("pentium-4-672", "core-2-merom", "nehalem", "sandy-bridge")
+    for later in (names, ("k8-rev-f", "barcelona")):
+        prices = [load_processor(name).cycles() for name in later]
+        trips = [price["vm_entry"] + price["vm_exit"] for price in prices]
+        assert trips == sorted(trips, reverse=True)
 
 
 def test_the_round_trip_of_a_divide_error_leaves_little_for_the_handler():
