@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vizapp.isa.addresses import Linear
-from vizapp.isa.fields import MAX_LENGTH, READERS, Cursor, DecodeError, Reader
-from vizapp.isa.instruction import Instruction
+from vizapp.isa.fields import MAX_LENGTH, READERS, Cursor, DecodeError, Field, Reader
+from vizapp.isa.instruction import Instruction, Operand
 from vizapp.isa.opcodes import (
     ESCAPE,
     MEMORY_ONLY,
@@ -19,7 +19,7 @@ from vizapp.isa.opcodes import (
 )
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
 
-__all__ = ["MAX_LENGTH", "DecodeError", "decode"]
+__all__ = ["MAX_LENGTH", "DecodeError", "Field", "decode", "dissect"]
 
 _SEGMENT_PREFIXES = {0x26: ES, 0x2E: CS, 0x36: SS, 0x3E: DS, 0x64: FS, 0x65: GS}
 _PREFIXES = frozenset({*_SEGMENT_PREFIXES, 0x66, 0x67, 0xF0, 0xF2, 0xF3})
@@ -35,9 +35,9 @@ _PLANS = {opcode: _plan(opcode) for opcode in (*OPCODES, ESCAPE)}
 
 def _select(cursor: Cursor, repeat: str) -> Opcode:
     """Read the opcode and the ModRM byte if it has one."""
-    byte = cursor.take(1)
+    byte = cursor.byte()
     if byte == 0x0F:
-        byte = cursor.take(1)
+        byte = cursor.byte()
         slot, number = TWO_BYTE[byte], 0x0F00 | byte
     else:
         slot, number = ONE_BYTE[byte], byte
@@ -51,11 +51,11 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
         raise DecodeError("unimplemented", name)
     if isinstance(slot, Opcode):
         if slot.has_modrm:
-            cursor.rm = cursor.take(1)
+            cursor.rm = cursor.byte()
             cursor.reg = cursor.rm >> 3 & 7
             return slot
         return PAUSE if number == 0x90 and repeat == "rep" else slot
-    cursor.rm = cursor.take(1)
+    cursor.rm = cursor.byte()
     cursor.reg = cursor.rm >> 3 & 7
     member = slot[cursor.reg]
     if member is None:
@@ -64,7 +64,7 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
 
 
 def _select_x87(cursor: Cursor, byte: int) -> Opcode:
-    cursor.rm = cursor.take(1)
+    cursor.rm = cursor.byte()
     cursor.reg = cursor.rm >> 3 & 7
     if cursor.rm >= 0xC0:
         return WITH_MODRM.get((byte, cursor.rm), ESCAPE)
@@ -82,6 +82,14 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
 
     Raises:
         DecodeError: these bytes are no instruction that can be executed.
+    """
+    return dissect(code, address, bits)[0]
+
+
+def dissect(code: bytes, address: Linear, bits: int = 32) -> tuple[Instruction, tuple[Field | None, ...]]:
+    """As ``decode``, and where each operand's number lies, of those that have one.
+
+    Numbers come last in an instruction, in the order of the operands; of a far pointer, the selector.
     """
     cursor = Cursor(code)
     operand_size = address_size = bits >> 3
@@ -110,7 +118,12 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
     readers, needs_memory = _PLANS[opcode]
     if needs_memory and cursor.rm >= 0xC0:
         raise DecodeError("unknown")
-    operands = tuple([read(cursor) for read in readers])
+    operands: list[Operand] = []
+    numbers: list[Field | None] = []
+    for read in readers:
+        cursor.number = None
+        operands.append(read(cursor))
+        numbers.append(cursor.number)
     if opcode.operation == "mov_to_segment" and cursor.reg == CS:
         raise DecodeError("unknown")
     if lock and not (opcode.lockable and cursor.rm < 0xC0):
@@ -119,7 +132,7 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
         opcode,
         address,
         bytes(code[: cursor.position]),
-        operands,
+        tuple(operands),
         operand_size,
         address_size,
         repeat if opcode.repeatable else "",
@@ -128,4 +141,4 @@ def decode(code: bytes, address: Linear, bits: int = 32) -> Instruction:
     )
     if opcode is ESCAPE:
         raise DecodeError("unimplemented", UNIMPLEMENTED_SETS[X87.start], instruction)
-    return instruction
+    return instruction, tuple(numbers)

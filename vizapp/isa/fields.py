@@ -10,7 +10,7 @@ SDM Vol. 2, "Instruction Format"; the operand codes are explained in ``vizapp.is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from vizapp.isa.instruction import (
     ControlRegister,
@@ -65,14 +65,29 @@ _RM16 = (
 )  # fmt: skip
 
 
-class Cursor:
-    """The bytes of one instruction while they are read."""
+class Field(NamedTuple):
+    """A displacement, an immediate or a branch distance: ``size`` bytes, ``position`` in the instruction."""
 
-    __slots__ = ("address_size", "code", "opcode_byte", "operand_size", "position", "reg", "rm", "segment")
+    position: int
+    size: int
+    signed: bool
+
+
+class Cursor:
+    """The bytes of one instruction while they are read.
+
+    Attributes:
+        number: the last displacement, immediate or distance that was read.
+    """
+
+    __slots__ = (
+        "address_size", "code", "number", "opcode_byte", "operand_size", "position", "reg", "rm", "segment",
+    )  # fmt: skip
 
     def __init__(self, code: bytes) -> None:
         self.code = code
         self.position = 0
+        self.number: Field | None = None
         self.operand_size = 0
         self.address_size = 0
         self.opcode_byte = 0
@@ -80,8 +95,23 @@ class Cursor:
         self.reg = 0
         self.rm = 0  # the ModRM byte
 
+    def byte(self) -> int:
+        """The next byte of what comes before the numbers: opcode, ModRM, SIB."""
+        position = self.position
+        if position < len(self.code) and position < MAX_LENGTH:
+            self.position = position + 1
+            return self.code[position]
+        raise DecodeError("too-long" if position >= MAX_LENGTH else "truncated")
+
     def take(self, size: int) -> int:
         """The next ``size`` bytes as an unsigned number."""
+        return self._take(size, signed=False)
+
+    def take_signed(self, size: int) -> int:
+        """The next ``size`` bytes as a two's complement number."""
+        return self._take(size, signed=True)
+
+    def _take(self, size: int, *, signed: bool) -> int:
         start = self.position
         end = start + size
         if end > MAX_LENGTH:
@@ -89,15 +119,8 @@ class Cursor:
         if end > len(self.code):
             raise DecodeError("truncated")
         self.position = end
-        if size == 1:
-            return self.code[start]
-        return int.from_bytes(self.code[start:end], "little")
-
-    def take_signed(self, size: int) -> int:
-        """The next ``size`` bytes as a two's complement number."""
-        value = self.take(size)
-        sign = 1 << 8 * size - 1
-        return (value ^ sign) - sign
+        self.number = Field(start, size, signed)
+        return int.from_bytes(self.code[start:end], "little", signed=signed)
 
     def memory(self, size: int) -> Memory:
         """The r/m operand in memory, from the ModRM byte on."""
@@ -108,7 +131,7 @@ class Cursor:
         index: int | None = None
         scale = 1
         if rm == ESP:  # a SIB byte follows
-            sib = self.take(1)
+            sib = self.byte()
             base = sib & 7
             if sib >> 3 & 7 != ESP:  # ESP cannot be an index
                 index = sib >> 3 & 7

@@ -15,54 +15,22 @@ translation as it is then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
 from vizapp.isa.decode import MAX_LENGTH, DecodeError, decode
 from vizapp.isa.descriptors import AR_DB
-from vizapp.isa.instruction import Instruction, Memory
 from vizapp.isa.registers import CS
-from vizapp.machine.execute import executor
+from vizapp.machine.decoded import MARKED, Decoded, prepare, prepared
 from vizapp.machine.faults import Fault, Unimplemented
-from vizapp.machine.inputs import INDEX
-from vizapp.machine.system import HANDLERS, SELF_PRICED
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.mmu import Mmu
-
-Executor: TypeAlias = "Callable[[Cpu], None]"
-
-# What the run loop has to look at after an instruction, beyond charging its class.
-SYSTEM: Final = 1  # may have changed how to go on: interrupts, mode, devices, halting
-PRICED: Final = 2  # its handler has charged it
-REPEATED: Final = 4  # retires only once EIP has moved on
-MARKED: Final = 8  # a progress mark stands at its address
-BRANCH: Final = 16  # what follows it may be a compiled block; nothing to look at
-_BRANCHES: Final = frozenset(("branch", "branch_indirect", "call", "call_indirect", "ret"))
-
-
-class Decoded(NamedTuple):
-    """An instruction ready to run: its effect, the index of its price, and what to look at afterwards."""
-
-    run: Executor
-    price: int
-    kind: int
-    instruction: Instruction
-
-
-def prepare(instruction: Instruction) -> Decoded:
-    """Everything about an instruction that does not depend on where it lies."""
-    opcode = instruction.opcode
-    in_memory = any(isinstance(operand, Memory) for operand in instruction.operands)
-    price = "locked" if instruction.lock else opcode.memory_cost if in_memory else opcode.cost
-    kind = REPEATED if instruction.repeat else BRANCH if opcode.cost in _BRANCHES else 0
-    if opcode.operation in HANDLERS:
-        kind |= SYSTEM | (PRICED if opcode.operation in SELF_PRICED else 0)
-    return Decoded(executor(instruction), INDEX[price], kind, instruction)
 
 
 class CodeCache:
@@ -122,11 +90,11 @@ class CodeCache:
         found = None if known is None else known.get(offset | bits << PAGE_SHIFT)
         if found is None:
             found = self._decode(cpu, host, bits)
-            crosses = offset + found.instruction.length > PAGE_SIZE
+            crosses = offset + found.length > PAGE_SIZE
             if crosses or frame >= self._memory.frames:
                 return self._marked(cpu, found)
             self._keep(frame, offset, bits, found)
-        if cpu.eip + found.instruction.length - 1 > code.limit:
+        if cpu.eip + found.length - 1 > code.limit:
             raise Fault(vectors.GP, 0)
         found = self._marked(cpu, found)
         self.hot[cpu.eip] = found
@@ -143,7 +111,7 @@ class CodeCache:
             host = HostPhysical(frame << PAGE_SHIFT | offset)
             raw = self._memory.dump(host, min(MAX_LENGTH, PAGE_SIZE - offset))
             try:
-                found = prepare(decode(raw, Linear(eip), bits))
+                found = prepared(raw, eip, bits)
             except DecodeError:
                 return None
             self._keep(frame, offset, bits, found)
@@ -165,7 +133,7 @@ class CodeCache:
             known = self._frames[frame]
             for key in list(known):
                 start = key & PAGE_MASK
-                raw = known[key].instruction.raw
+                raw = known[key].encoded.raw
                 if page[start : start + len(raw)] != raw:
                     del known[key]
 
@@ -180,7 +148,7 @@ class CodeCache:
             self.covered[frame] = bytearray(PAGE_SIZE)
             self._mmu.protect_code(frame)
         known[offset | bits << PAGE_SHIFT] = found
-        length = found.instruction.length
+        length = found.length
         self.covered[frame][offset : offset + length] = b"\1" * length
 
     def _decode(self, cpu: Cpu, host: HostPhysical, bits: int) -> Decoded:
@@ -189,8 +157,10 @@ class CodeCache:
         count = min(room, PAGE_SIZE - (host & PAGE_MASK))
         raw = self._memory.dump(host, count)
         try:
-            return prepare(_decoded(raw, cpu.eip, bits))
+            return prepared(raw, cpu.eip, bits)
         except DecodeError as error:
+            if error.escape is not None:
+                return prepare(error.escape, bits)
             if error.kind != "truncated":
                 raise _refusal(error) from None
         if count < room:
@@ -203,7 +173,7 @@ class CodeCache:
             key = bytes((bits,)) + instruction.raw
             found = self._crossing.get(key)
             if found is None:
-                found = self._crossing[key] = prepare(instruction)
+                found = self._crossing[key] = prepare(instruction, bits)
             return found
         raise Fault(vectors.GP, 0)
 
@@ -216,7 +186,7 @@ class CodeCache:
         for start in range(max(0, offset - MAX_LENGTH + 1), offset + count):
             for bits in (16, 32):
                 found = known.get(start | bits << PAGE_SHIFT)
-                if found is not None and start + found.instruction.length > offset:
+                if found is not None and start + found.length > offset:
                     del known[start | bits << PAGE_SHIFT]
         covered[offset : offset + count] = bytes(count)
         self.unlink()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
-from vizapp.machine.code_cache import BRANCH
+from vizapp.machine.decoded import BRANCH
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover

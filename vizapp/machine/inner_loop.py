@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CS, EFLAGS_TF
-from vizapp.machine.code_cache import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.debug import check_execution
+from vizapp.machine.decoded import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.doors import Door
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
@@ -101,7 +101,7 @@ class InnerLoop(Hardware):
                             return
                         continue
             try:
-                run, price, kind, instruction = found or hot[eip]
+                run, price, kind, encoded = found or hot[eip]
             except KeyError:
                 found = self._arrive()
                 if found is None:
@@ -132,7 +132,7 @@ class InnerLoop(Hardware):
             if self.position >= last or meter.cycles >= due:
                 return
             if kind & REPEATED and cpu.eip == eip:
-                self._repeat(instruction, price, last, due)
+                self._repeat(encoded.instruction, price, last, due)
 
     def _repeat(self, instruction: Instruction, price: int, last: int, due: int) -> None:
         """Do many iterations at once, with at least one step left to the bounds."""

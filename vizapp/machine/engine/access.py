@@ -12,18 +12,20 @@ from typing import Protocol
 
 from vizapp.isa.registers import BYTES, GENERAL, WORDS
 from vizapp.machine.engine.shapes import (
+    REGISTERS,
     ImmediateShape,
     MemoryShape,
     OperandShape,
     RegisterShape,
     RelativeShape,
     number_name,
+    register_shape,
 )
 from vizapp.machine.engine.trees import HERE, expression, statements
 
 MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFF_FFFF}
 REGISTER_NAMES = {
-    name: RegisterShape(index, size)
+    name: register_shape(index, size)
     for size, names in ((1, BYTES), (2, WORDS), (4, GENERAL))
     for index, name in enumerate(names)
     if name != "sp"  # in a specification that is SP or ESP, as the stack's size says
@@ -33,39 +35,39 @@ REGISTER_NAMES = {
 @cache
 def read_register(register: RegisterShape) -> ast.expr:
     """The value of a general register."""
+    name = f"cpu.{REGISTERS[register.number]}"
     if register.size == 4:
-        return expression(f"cpu.{GENERAL[register.number]}")
-    if register.size == 1 and register.number >= 4:
-        return expression(f"cpu.{GENERAL[register.number - 4]} >> 8 & 0xff")
-    return expression(f"cpu.{GENERAL[register.number]} & {MASKS[register.size]:#x}")
+        return expression(name)
+    if register.high:
+        return expression(f"{name} >> 8 & 0xff")
+    return expression(f"{name} & {MASKS[register.size]:#x}")
 
 
 def write_register(register: RegisterShape, value: ast.expr) -> list[ast.stmt]:
     """Put a value into a general register; the rest of the 32-bit register stays."""
+    name = f"cpu.{REGISTERS[register.number]}"
     if register.size == 4:
-        return statements(f"cpu.{GENERAL[register.number]} = VALUE", VALUE=value)
-    if register.size == 1 and register.number >= 4:
-        name = GENERAL[register.number - 4]
-        return statements(f"cpu.{name} = cpu.{name} & 0xffff00ff | VALUE << 8", VALUE=value)
-    name = GENERAL[register.number]
+        return statements(f"{name} = VALUE", VALUE=value)
+    if register.high:
+        return statements(f"{name} = {name} & 0xffff00ff | VALUE << 8", VALUE=value)
     rest = 0xFFFF_FFFF ^ MASKS[register.size]
-    return statements(f"cpu.{name} = cpu.{name} & {rest:#x} | VALUE", VALUE=value)
+    return statements(f"{name} = {name} & {rest:#x} | VALUE", VALUE=value)
 
 
 def effective_address(memory: MemoryShape, number: str) -> ast.expr:
     """The offset of a memory operand in its segment (SDM Vol. 1, "Specifying an Offset")."""
     parts = []
     if memory.base is not None:
-        parts.append(f"cpu.{GENERAL[memory.base]}")
+        parts.append(f"cpu.{REGISTERS[memory.base]}")
     if memory.scaled is not None:
         scale = "" if memory.scale == 1 else f" * {memory.scale}"
-        parts.append(f"cpu.{GENERAL[memory.scaled]}{scale}")
+        parts.append(f"cpu.{REGISTERS[memory.scaled]}{scale}")
     if memory.displaced:
         parts.append(number)
     if memory.bit_offset is not None:
         bits = memory.size * 8
         mask, sign = MASKS[memory.size], 1 << bits - 1
-        offset = f"((cpu.{GENERAL[memory.bit_offset]} & {mask:#x} ^ {sign:#x}) - {sign:#x})"
+        offset = f"((cpu.{REGISTERS[memory.bit_offset]} & {mask:#x} ^ {sign:#x}) - {sign:#x})"
         parts.append(f"({offset} // {bits} * {memory.size})")
     whole = " + ".join(parts)
     if len(parts) == 1 and memory.address_size == 4 and "*" not in whole and memory.bit_offset is None:

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from vizapp.machine.engine.access import locate
 from vizapp.machine.engine.commitment import check_commitment
 from vizapp.machine.engine.expansion import Expander, SpecificationError
-from vizapp.machine.engine.shapes import MemoryShape, Numbers, Shape, number_names, width
+from vizapp.machine.engine.shapes import PLACES, MemoryShape, Numbers, Shape, number_names, width
 from vizapp.machine.engine.specification import source_of
-from vizapp.machine.engine.trees import HERE
+from vizapp.machine.engine.trees import HERE, put_attributes
 from vizapp.machine.faults import Fault
 from vizapp.machine.flags import EXPLICIT, KINDS
 from vizapp.machine.semantics import INSTRUCTIONS
@@ -100,17 +100,36 @@ def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
 
 
 @cache
-def statements_of(shape: Shape) -> list[ast.stmt]:
-    """``expand`` for the meaning that a shape names; not to be changed."""
+def _general(shape: Shape) -> list[ast.stmt]:
+    """``expand`` for the meaning that a generalised shape names; not to be changed."""
     return expand(INSTRUCTIONS[shape.meaning], shape)
 
 
 @cache
-def template(shape: Shape) -> Template:
-    """The compiled function of a shape of instruction."""
-    body = statements_of(shape)
+def statements_of(shape: Shape) -> list[ast.stmt]:
+    """``expand`` for the meaning that a shape names; not to be changed."""
+    general, registers = shape.generalised()
+    return put_attributes(_general(general), dict(zip(PLACES, registers, strict=False)))
+
+
+@cache
+def _compiled(shape: Shape) -> CodeType:
+    """The code of a generalised shape."""
     parameters = [ast.arg(parameter, **HERE) for parameter in ("cpu", *number_names(shape))]
     arguments = ast.arguments([], parameters, None, [], [], None, [])
-    function = ast.FunctionDef(shape.meaning, arguments, body, [], **HERE)
+    function = ast.FunctionDef(shape.meaning, arguments, _general(shape), [], **HERE)
     code = compile(ast.Module([function], []), f"<semantics of {shape.meaning}>", "exec")
-    return Template(next(constant for constant in code.co_consts if isinstance(constant, CodeType)))
+    return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+@cache
+def template(shape: Shape) -> Template:
+    """The compiled function of a shape of instruction.
+
+    Shapes that differ in registers alone are compiled once: the names of attributes are no part of the
+    compiled instructions, so the registers are put into the list of names.
+    """
+    general, registers = shape.generalised()
+    code = _compiled(general)
+    names = dict(zip(PLACES, registers, strict=False))
+    return Template(code.replace(co_names=tuple(names.get(name, name) for name in code.co_names)))

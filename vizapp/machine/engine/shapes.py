@@ -7,19 +7,33 @@ share one compiled function. ``add eax, [ebx + 8]`` and ``add eax, [ebx - 400]``
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from vizapp.isa.instruction import Immediate, Instruction, Memory, Register, Relative
-from vizapp.isa.registers import ESP
+from vizapp.isa.registers import ESP, GENERAL
 from vizapp.machine.semantics import INSTRUCTIONS
 from vizapp.machine.semantics.bits import INSTRUCTIONS as BIT_INSTRUCTIONS
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizapp.isa.fields import Field
+
+
+# A register by its number: the general ones, then the places where a template's registers are put in.
+PLACES: Final = tuple(f"_place{index}" for index in range(8))
+REGISTERS: Final = (*GENERAL, *PLACES)
+
 
 class RegisterShape(NamedTuple):
-    """A general register: ``number`` is the index of ``Register``."""
+    """A general register, or its lowest ``size`` bytes, or the byte above the lowest if it is ``high``.
+
+    ``number`` is an index of ``REGISTERS``.
+    """
 
     number: int
     size: int
+    high: bool = False
 
 
 class MemoryShape(NamedTuple):
@@ -62,9 +76,37 @@ class Shape(NamedTuple):
     operand_size: int
     address_size: int
 
+    def generalised(self) -> tuple[Shape, tuple[str, ...]]:
+        """The shape with places for registers, and the names of the registers that take these places."""
+        registers: list[str] = []
+
+        def place(number: int) -> int:
+            registers.append(GENERAL[number])
+            return len(GENERAL) + len(registers) - 1
+
+        operands: list[OperandShape] = []
+        for operand in self.operands:
+            if type(operand) is RegisterShape:
+                operands.append(RegisterShape(place(operand.number), operand.size, operand.high))
+            elif type(operand) is MemoryShape:
+                used = [
+                    None if number is None else place(number)
+                    for number in (operand.base, operand.scaled, operand.bit_offset)
+                ]
+                operands.append(operand._replace(base=used[0], scaled=used[1], bit_offset=used[2]))
+            else:
+                operands.append(operand)
+        return self._replace(operands=tuple(operands)), tuple(registers)
+
 
 Numbers: TypeAlias = tuple[int, ...]
 _IMUL = ("imul", "imul", "imul_two", "imul_three")
+
+
+def register_shape(index: int, size: int) -> RegisterShape:
+    """The shape of ``Register(index, size)``."""
+    high = size == 1 and index >= 4
+    return RegisterShape(index - 4 if high else index, size, high)
 
 
 def meaning_of(instruction: Instruction) -> str | None:
@@ -81,15 +123,20 @@ def meaning_of(instruction: Instruction) -> str | None:
     return name if name in INSTRUCTIONS else None
 
 
-def describe(instruction: Instruction, meaning: str) -> tuple[Shape, Numbers]:
-    """The shape, and the numbers in the order of ``number_names``."""
+def describe(
+    instruction: Instruction, meaning: str, fields: Sequence[Field | None] = ()
+) -> tuple[Shape, Numbers]:
+    """The shape, and the numbers in the order of ``number_names``.
+
+    With the ``fields`` of ``dissect`` the shape has a number for each field, a displacement of 0 included.
+    """
     length = len(instruction.raw)
     operand_size, address_size = instruction.operand_size, instruction.address_size
     numbers = [length]
     shapes: list[OperandShape] = []
-    for operand in instruction.operands:
+    for position, operand in enumerate(instruction.operands):
         if type(operand) is Register:
-            shapes.append(RegisterShape(operand.index, operand.size))
+            shapes.append(register_shape(operand.index, operand.size))
         elif type(operand) is Memory:
             displacement = operand.displacement
             bit_offset = None
@@ -100,6 +147,7 @@ def describe(instruction: Instruction, meaning: str) -> tuple[Shape, Numbers]:
                 source = instruction.operands[1]
                 bit_offset = source.index if type(source) is Register else None
             displaced = displacement != 0 or (operand.base is None and operand.index is None)
+            displaced = displaced or bool(fields and fields[position])
             shapes.append(
                 MemoryShape(
                     operand.segment,

@@ -72,6 +72,22 @@ class _Fill(Rewriter):
         return self._parts.get(node.id, node)
 
 
+class _Rename(Rewriter):
+    """Gives attributes other names."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        name = self._names.get(node.attr)
+        return self.generic_visit(node) if name is None else ast.Attribute(node.value, name, node.ctx, **HERE)
+
+
+def put_attributes(body: list[ast.stmt], names: Mapping[str, str]) -> list[ast.stmt]:
+    """Statements with other attributes in the place of those in ``names``."""
+    return _Rename(names).visit_all(body) if names else body
+
+
 _parsed = cache(parse)
 
 
