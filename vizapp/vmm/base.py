@@ -6,15 +6,15 @@ phases that a door of the hardware has opened, and everything it keeps is plain 
 
 To write another monitor that deprivileges: ``frame_allocator`` (host memory), ``host_tables`` (physical GDT,
 IDT, TSS and address space in ring 0), ``stubs`` and ``trap_frame`` (the way in and out), ``ring0`` (a phase's
-own privileged instructions), ``physical_timer`` (time through a door), ``virtual_devices`` (what the guest's
-ports reach), ``deprivilege`` (what guest descriptors become), ``guest_mmu`` and ``guest_memory`` (the guest's
-own view of memory), ``instruction_fetch`` (what it was about to run) and ``shadow`` (page tables for it) are
-shared and know nothing of each other's users.
+own privileged instructions), ``physical_timer`` (time through a door), ``virtual_machine`` and ``scheduler``
+(several of them), ``virtual_devices`` (what the guest's ports reach), ``deprivilege`` (what guest descriptors
+become), ``guest_mmu`` and ``guest_memory`` (the guest's own view of memory), ``instruction_fetch`` (what it
+was about to run) and ``shadow`` (page tables for it) are shared and know nothing of each other's users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -22,6 +22,7 @@ from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
 from vizapp.machine.places import Place
 from vizapp.messages import Message
 from vizapp.vmm.frame_allocator import FrameRange
+from vizapp.vmm.scheduler import DEFAULT_WEIGHT
 from vizapp.vmm.stage import StageWorld
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vizapp.machine.devices.pit import Pit
     from vizapp.machine.devices.screen import TextScreen
     from vizapp.machine.devices.uart import Uart
+    from vizapp.machine.features import Features
     from vizapp.machine.image import Image
     from vizapp.machine.pc import Pc
 
@@ -40,18 +42,49 @@ READABLE: Final = "readable"
 
 
 @dataclass(frozen=True, slots=True)
+class VmOptions:
+    """One virtual machine: ``memory`` in bytes, ``features`` of a full PC's board (None: the small one)."""
+
+    image: Image
+    memory: int
+    name: str = ""
+    weight: int = DEFAULT_WEIGHT
+    features: Features | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What a technique is asked for.
 
     Attributes:
-        memory: the guest's, in bytes.
+        memory: the first guest's, in bytes.
         paths: what the monitor's code does on each of its paths: path name to (input to count).
         virtualizable: whether the monitor may turn on the processor option of that name.
+        name: the first virtual machine's; ``weight`` and ``features`` are its too, see ``VmOptions``.
+        others: the virtual machines besides the first.
+        slice_cycles: how long one of several has the processor; None: ``scheduler.DEFAULT_SLICE_SECONDS``.
+        nested: paging by the processor's nested tables rather than by shadow tables.
     """
 
     memory: int
     paths: Paths = field(default_factory=dict)
     virtualizable: bool = False
+    name: str = ""
+    weight: int = DEFAULT_WEIGHT
+    features: Features | None = None
+    others: tuple[VmOptions, ...] = ()
+    slice_cycles: int | None = None
+    nested: bool = False
+
+    def machines(self, image: Image) -> tuple[VmOptions, ...]:
+        """Every virtual machine, the first of which is started with ``image``."""
+        first = VmOptions(image, self.memory, self.name, self.weight, self.features)
+        return (first, *self.others)
+
+    @property
+    def all_memory(self) -> int:
+        """Bytes of memory of all guests together."""
+        return self.memory + sum(other.memory for other in self.others)
 
 
 class CpuView(NamedTuple):
@@ -103,10 +136,60 @@ class Ownership(NamedTuple):
     lines: tuple[tuple[int, str], ...]
 
 
+class Guest(Protocol):
+    """What is known of each virtual machine, whoever runs it; ``virtual_machine`` has the monitors' own.
+
+    Attributes:
+        index: its number on the PC.
+        name: for people.
+        weight: its share of the processor against the others'.
+    """
+
+    index: int
+    name: str
+    weight: int
+
+    @property
+    def instructions(self) -> int:
+        """Guest instructions retired; a repeated one counts once."""
+        ...
+
+    @property
+    def emulated(self) -> int:
+        """Those of them that the monitor has done in the guest's stead."""
+        ...
+
+    @property
+    def stopped(self) -> tuple[str, Message] | None:
+        """Why it is over: (reason, sentence); None while it goes on."""
+        ...
+
+    @property
+    def hardware(self) -> Devices:
+        """What the guest takes for its devices."""
+        ...
+
+
 class Monitor(Protocol):
-    """A monitor at work on one PC, or the nothing that stands in its place on the bare machine."""
+    """A monitor at work on one PC, or the nothing that stands in its place on the bare machine.
+
+    Questions about one virtual machine take its number.
+
+    Attributes:
+        devices: the first virtual machine's.
+    """
 
     devices: Devices
+
+    @property
+    def vms(self) -> Sequence[Guest]:
+        """All virtual machines, by number."""
+        ...
+
+    @property
+    def current(self) -> int:
+        """The number of the virtual machine that has the processor, or had it last."""
+        ...
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase; the name of the next, or None when the processor goes on from where EIP is."""
@@ -128,27 +211,27 @@ class Monitor(Protocol):
         """Which places there are and how they nest."""
         ...
 
-    def guest_view(self) -> CpuView:
+    def guest_view(self, vm: int = 0) -> CpuView:
         """The processor as the guest sees it."""
         ...
 
-    def processor_view(self) -> CpuView:
+    def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest: live, or saved while the monitor runs."""
         ...
 
-    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+    def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Where the guest's own tables put a linear address; None where they have nothing present."""
         ...
 
-    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Where the processor's tables put it; None where they have nothing present (yet)."""
         ...
 
-    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+    def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Where a guest-physical address is in machine memory; None where the guest has no memory."""
         ...
 
-    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+    def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """Bytes as the guest would read them, without touching anything; None if any is not present."""
         ...
 

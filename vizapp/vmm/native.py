@@ -13,6 +13,7 @@ from vizapp.vmm.base import CpuView, Devices, Options, Ownership
 from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.guest_start import start_bare
 from vizapp.vmm.processor_view import cpu_view, read_linear
+from vizapp.vmm.sole_guest import SoleGuest
 from vizapp.vmm.stage import StageWorld, bare_stage
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class NativeMonitor:
     def __init__(self, pc: Pc) -> None:
         self._pc = pc
         self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen, pc.board)
+        self.vms = (SoleGuest(pc, self.devices),)
+        self.current = 0
 
     def run_phase(self, name: str) -> str | None:
         """There are no doors, so there is nothing to run."""
@@ -51,31 +54,31 @@ class NativeMonitor:
         """Kernel and applications."""
         return bare_stage()
 
-    def guest_view(self) -> CpuView:
+    def guest_view(self, vm: int = 0) -> CpuView:
         """The processor."""
         code = self._pc.cpu.segments[CS]
         view = cpu_view(self._pc.cpu, _IN_PROCESSOR)
         return view._replace(code_base=code.base, code_bits=32 if code.big else 16)
 
-    def processor_view(self) -> CpuView:
+    def processor_view(self, vm: int = 0) -> CpuView:
         """The same."""
         return self.guest_view()
 
-    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+    def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Through the guest's tables, or what the TLB remembers of them."""
         frame = self._pc.mmu.probe(linear)
         return None if frame is None else GuestPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
 
-    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """The same."""
         found = self.guest_translate(linear)
         return None if found is None else HostPhysical(found)
 
-    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+    def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """The same address, if there is memory."""
         return HostPhysical(address) if address < self._pc.memory.size else None
 
-    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+    def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """What is there."""
         return read_linear(self._pc.memory, self.processor_translate, linear, count)
 

@@ -8,6 +8,7 @@ from vizapp.isa.addresses import PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView, Devices, Ownership
 from vizapp.vmm.physical_timer import LINES
+from vizapp.vmm.sole_guest import SoleGuest
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.xen import views
 from vizapp.vmm.xen.phases import PHASES
@@ -33,6 +34,8 @@ class XenMonitor:
     def __init__(self, xen: Hypervisor) -> None:
         self.xen = xen
         self.devices = Devices(xen.pc.pic, xen.pc.pit, xen.pc.uart, xen.pc.screen)
+        self.vms = (SoleGuest(xen.pc, self.devices),)
+        self.current = 0
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase; the name of the next, or None when the processor goes on at EIP."""
@@ -54,28 +57,28 @@ class XenMonitor:
         """Xen in ring 0, the ported kernel in ring 1."""
         return deprivileged_stage(Message(N_("Xen")))
 
-    def guest_view(self) -> CpuView:
+    def guest_view(self, vm: int = 0) -> CpuView:
         """The processor as the ported kernel understands it."""
         return views.guest_view(self.xen)
 
-    def processor_view(self) -> CpuView:
+    def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest."""
         return views.processor_view(self.xen)
 
-    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+    def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Pseudo-physical."""
         return views.guest_translate(self.xen, linear)
 
-    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Machine."""
         return views.translate(self.xen, linear)
 
-    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+    def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Machine address of a pseudo-physical one."""
         domain = self.xen.domain
         return domain.to_machine(address) if address >> PAGE_SHIFT < domain.frames else None
 
-    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+    def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """What the guest would read."""
         return views.guest_read(self.xen, linear, count)
 

@@ -1,0 +1,132 @@
+"""What every monitor's virtual machine has: its memory, its devices, how far it has come, and why it ended.
+
+A monitor's own class adds the virtual processor. A machine's whole state is plain data: what ``save`` gives,
+with its memory, is the machine, wherever it is loaded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vizapp.machine import events
+from vizapp.vmm.scheduler import DEFAULT_WEIGHT
+
+if TYPE_CHECKING:
+    from vizapp.machine.events import Payload
+    from vizapp.machine.image import Image
+    from vizapp.machine.pc import Pc
+    from vizapp.machine.places import Place
+    from vizapp.messages import Message
+    from vizapp.vmm.base import Devices
+    from vizapp.vmm.guest_memory import GuestMemory
+    from vizapp.vmm.virtual_devices import VirtualDevices
+
+
+def owner_of(index: int) -> str:
+    """The name by which a virtual machine owns frames, ports and lines."""
+    return f"vm{index}"
+
+
+class VirtualMachine:
+    """Number ``index`` of the machines on a PC.
+
+    Attributes:
+        name: for people.
+        image: what it was started with.
+        weight: its share of the processor against the others'.
+        memory: guest-physical memory.
+        devices: the board that the guest finds.
+        stopped: why it is over: (reason, sentence), with the reasons of ``Pc.stopped``.
+        blocked: the virtual CPU waits in HLT.
+        waits: how many things have happened in a row without an interrupt that could end the waiting.
+        on_processor: its guest has the processor, or the monitor works for it: what retires is its own.
+    """
+
+    def __init__(
+        self,
+        pc: Pc,
+        index: int,
+        memory: GuestMemory,
+        devices: VirtualDevices,
+        *,
+        name: str = "",
+        weight: int = DEFAULT_WEIGHT,
+        image: Image | None = None,
+    ) -> None:
+        self.pc = pc
+        self.index = index
+        self.name = name or owner_of(index)
+        self.image = image
+        self.weight = weight
+        self.memory = memory
+        self.devices = devices
+        self.stopped: tuple[str, Message] | None = None
+        self.blocked = False
+        self.waits = 0
+        self.on_processor = False
+        # Retired and emulated: before it last got the processor, and the PC's counts at that moment.
+        self._before = (0, 0)
+        self._mark = (0, 0)
+
+    @property
+    def owner(self) -> str:
+        """By what name it owns frames."""
+        return owner_of(self.index)
+
+    @property
+    def hardware(self) -> Devices:
+        """What the guest takes for its devices."""
+        return self.devices.devices
+
+    @property
+    def instructions(self) -> int:
+        """Guest instructions retired; a repeated one counts once."""
+        return self._before[0] + (self.pc.instructions - self._mark[0] if self.on_processor else 0)
+
+    @property
+    def emulated(self) -> int:
+        """Those of them that the monitor has done in the guest's stead."""
+        return self._before[1] + (self.pc.emulated - self._mark[1] if self.on_processor else 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has something to run."""
+        return self.stopped is None and not self.blocked
+
+    def take_processor(self) -> None:
+        """From now on what the PC retires is this machine's."""
+        if not self.on_processor:
+            self._mark = (self.pc.instructions, self.pc.emulated)
+            self.on_processor = True
+
+    def leave_processor(self) -> None:
+        """What the PC retires from now on is another's."""
+        self._before, self.on_processor = (self.instructions, self.emulated), False
+
+    def end(self, reason: str, message: Message, monitor: Place) -> None:
+        """The guest has ended or died: this machine is over, the others go on. Told as from ``monitor``."""
+        if self.stopped is None:
+            self.stopped = (reason, message)
+            payload: Payload = {"reason": reason, "detail": message.in_english(), "vm": self.index}
+            self.pc.emit(events.VM_STOPPED, reason, payload, monitor, monitor)
+
+    def save(self) -> dict[str, Any]:
+        """Everything that all monitors' machines have outside machine memory, as plain data."""
+        return {
+            "p2m": self.memory.save(),
+            "devices": self.devices.save(),
+            "stopped": self.stopped,
+            "blocked": self.blocked,
+            "waits": self.waits,
+            "on_processor": self.on_processor,
+            "before": self._before,
+            "mark": self._mark,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take up a saved state."""
+        self.memory.load_state(saved["p2m"])
+        self.devices.load(saved["devices"])
+        self.stopped, self.blocked, self.waits = saved["stopped"], saved["blocked"], saved["waits"]
+        self.on_processor, self._before, self._mark = saved["on_processor"], saved["before"], saved["mark"]
