@@ -73,7 +73,7 @@ class CodeCache:
         if cpu.eip > code.limit:
             raise Fault(vectors.GP, 0)
         linear = code.base + cpu.eip & M32
-        frame = self._mmu.translate(linear, False, cpu.cpl == 3, cpu.cpl)
+        frame = self._mmu.translate(linear, False, cpu.cpl == 3, cpu.cpl, fetch=True)
         return HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
 
     def instruction_at(self, cpu: Cpu, host: HostPhysical) -> Decoded:

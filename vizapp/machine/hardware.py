@@ -15,10 +15,11 @@ from vizapp.machine.events import Event, Payload
 from vizapp.machine.features import Features
 from vizapp.machine.hot_blocks import HotBlocks
 from vizapp.machine.identity import FEATURE_APIC, Identity, with_fpu, with_large_pages
+from vizapp.machine.implicit_access import ImplicitAccess
 from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
-from vizapp.machine.mmu import ImplicitAccess, Mmu
+from vizapp.machine.mmu import Mmu
 from vizapp.machine.mp_tables import MP_BASE, mp_tables
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
@@ -75,7 +76,7 @@ class Hardware:
         )
         self._watched = WatchedSpace(self.mmu)
         self._watched.cpu = self.cpu
-        self.cpu.read_physical = self.memory.read
+        self.cpu.read_physical = self.mmu.read_physical
         self.cpu.charge = self._charge
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed

@@ -21,8 +21,8 @@ from vizapp.machine.decoded import BRANCH
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
+from vizapp.machine.fast_maps import ALL_LINES
 from vizapp.machine.guarded import GuardedMemory
-from vizapp.machine.mmu import ALL_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

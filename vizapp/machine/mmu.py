@@ -13,57 +13,41 @@ frame holds no decoded code. SDM Vol. 3, "32-Bit Paging", "Access Rights" and "A
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_G, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
+from vizapp.machine.fast_maps import ALL_LINES, FastMaps
 from vizapp.machine.faults import Fault
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
-from vizapp.machine.mmio import MmioSpace
-from vizapp.machine.page_tables import Tables, look_up
+from vizapp.machine.nested_paging import NestedMemory, NestedTables
+from vizapp.machine.page_tables import PhysicalMemory as PhysicalMemoryAccess
+from vizapp.machine.page_tables import Tables, flat, look_up
 from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
+from vizapp.machine.walks import Peek, WalkStep, describe_walk
 
-FastMap: TypeAlias = "dict[int, bytearray]"
-RINGS = 4
-_FORMAT = CR4_PAE | CR4_PSE | CR4_PGE
-ALL_LINES = M32 >> PAGE_SHIFT
-A20_FRAME = 1 << 20 >> PAGE_SHIFT
-# Accesses that the processor makes for itself (descriptor tables, TSS, stacks of inner rings) belong to
-# no ring: they have the supervisor's rights, maps of their own, and are not shown to ``on_fill``.
-NO_RING = RINGS
+_FORMAT: Final = CR4_PAE | CR4_PSE | CR4_PGE
+A20_FRAME: Final = 1 << 20 >> PAGE_SHIFT
 
 
-class Mmu:
+class Mmu(FastMaps):
     """The address space of a bare machine's processor.
 
     Attributes:
         ring: the CPL, whose maps explicit accesses fill.
-        readable, writable: the fast maps, indexed by ring or ``NO_RING``.
-        guarded: by ring, the pages that it may write and that hold decoded code, with their frames: stores to
-            code must be seen.
-        ceilings: by ring, the last page that its fast maps may have; see ``set_ceiling``.
-        on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
-            and again after its map was dropped.
         on_unmapped: called with a page number, or None for all, when translations cease to hold.
-        mmio: the frames at which a device answers instead of memory.
+        nested: the tables below the guest's own, while a guest runs under nested paging.
     """
 
     def __init__(self, memory: PhysicalMemory, meter: Meter) -> None:
-        self.memory = memory
+        super().__init__(memory)
         self.tlb = Tlb()
         self.ring = 0
-        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
-        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
-        self.guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
-        self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self.guarded)
-        self.ceilings = [ALL_LINES] * (RINGS + 1)
-        self.on_fill: Callable[[int, int, bool], None] | None = None
         self.on_unmapped: list[Callable[[int | None], None]] = []
-        self.mmio = MmioSpace()
         self._meter = meter
         self._frame_mask = ALL_LINES
         self._paging = False
@@ -71,8 +55,8 @@ class Mmu:
         self._global_pages = False
         self._mode = 0  # the bits of CR4 that make the format of the tables
         self._tables = Tables()
-        memory.on_unshare.append(self._page_replaced)
-        memory.on_generation.append(self.drop_maps)
+        self.nested: NestedTables | None = None
+        self._physical: PhysicalMemoryAccess = memory  # where page tables are read from
 
     @property
     def a20(self) -> bool:
@@ -91,15 +75,40 @@ class Mmu:
 
         Turning paging on or off, or changing its format, empties the TLB.
         """
-        paging, write_protect, mode = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT
-        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+        paging, write_protect, mode = self._paging, self._write_protect, self._mode
+        self._take(cr0, cr3, cr4, pointers)
         if paging != self._paging or mode != self._mode:
             self.tlb.flush(keep_global=False)
             self._unmap(None)
         elif write_protect != self._write_protect:
             self.drop_maps()
-        self._paging, self._write_protect, self._mode = paging, write_protect, mode
-        self._global_pages = bool(cr4 & CR4_PGE)
+
+    def switch(
+        self,
+        tag: int,
+        nested: NestedTables | None,
+        control: tuple[int, int, int, tuple[int, ...]],
+    ) -> None:
+        """Another address space: that of a guest under VMX or SVM, or the host's own (tag 0, not nested).
+
+        ``control`` is what ``configure`` takes. Nothing is flushed by it: translations under other tags stay.
+        """
+        self.tlb.tag = tag
+        self.nested = nested
+        self._physical = self.memory if nested is None else NestedMemory(self.memory, nested)
+        self._take(*control)
+        self._unmap(None)
+
+    def flush_tag(self, tag: int | None) -> None:
+        """Forget every translation of a VPID or ASID, or of all, global ones too."""
+        self.tlb.flush_tag(tag)
+        self._unmap(None)
+
+    def flush_nested(self) -> None:
+        """INVEPT: forget what was translated through nested tables, whose guests all have tags."""
+        for tag in {entry.tag for entry in self.tlb.entries()} - {0}:
+            self.tlb.flush_tag(tag)
+        self._unmap(None)
 
     def flush(self) -> None:
         """A load of CR3: forget every translation that is not global."""
@@ -135,7 +144,7 @@ class Mmu:
         while len(data) < count:
             at = linear + len(data) & M32
             length = min(count - len(data), PAGE_SIZE - (at & PAGE_MASK))
-            frame = self.translate(at, False, user, self.ring)
+            frame = self.translate(at, False, user, self.ring, fetch=True)
             data += self.memory.dump(HostPhysical(frame << PAGE_SHIFT | at & PAGE_MASK), length)
         return data
 
@@ -172,46 +181,44 @@ class Mmu:
         self.memory.write(first << PAGE_SHIFT | offset, split, value)
         self.memory.write(second << PAGE_SHIFT, size - split, value >> 8 * split)
 
-    def translate(self, linear: int, write: bool, user: bool, ring: int) -> int:
-        """The frame that an access reaches, or the page fault that it raises.
+    def translate(self, linear: int, write: bool, user: bool, ring: int, *, fetch: bool = False) -> int:
+        """The frame that an access reaches, or the page fault or VM exit that it raises.
 
         Sets A and D in the tables, remembers the translation and fills the fast map of ``ring``.
         """
-        frame = self._frame(linear, write, user) if self._paging else linear >> PAGE_SHIFT
+        if self._paging or self.nested is not None:
+            frame = self._frame(linear, write, user, fetch)
+        else:
+            frame = linear >> PAGE_SHIFT
         frame &= self._frame_mask
-        self._fill(linear >> PAGE_SHIFT, frame, write, ring)
+        self.fill(linear >> PAGE_SHIFT, frame, write, ring)
         return frame
 
     def probe(self, linear: int) -> int | None:
         """The frame behind a linear address by TLB or tables, without side effects; None: there is none."""
-        if not self._paging:
+        if not self._paging and self.nested is None:
             return linear >> PAGE_SHIFT & self._frame_mask
         entry = self.tlb.lookup(linear >> PAGE_SHIFT)
         if entry is not None:
             return entry.frame & self._frame_mask
-        found = look_up(self.memory, self._tables, linear)
-        return found.frame & self._frame_mask if found.present and not found.reserved else None
+        frame = linear >> PAGE_SHIFT
+        if self._paging:
+            found = look_up(Peek(self.memory, self.nested), self._tables, linear)
+            if not found.present or found.reserved:
+                return None
+            frame = found.frame
+        if self.nested is None:
+            return frame & self._frame_mask
+        host = self.nested.probe(frame << PAGE_SHIFT)
+        return None if host is None else host & self._frame_mask
 
-    def drop_maps(self) -> None:
-        """Forget the fast maps; nothing but time is lost."""
-        for fast in self._maps:
-            fast.clear()
+    def read_physical(self, address: int, size: int) -> int:
+        """Memory as the processor's own loads of PDPTEs address it: of a guest, guest-physical."""
+        return self._physical.read(address, size)
 
-    def set_ceiling(self, ring: int, page: int) -> None:
-        """Keep the fast maps of a ring free of pages above ``page``.
-
-        So whoever looks up a page there knows it to be within a segment that ends with that page.
-        """
-        if page < self.ceilings[ring]:
-            for fast in (self.readable[ring], self.writable[ring]):
-                for beyond in [number for number in fast if number > page]:
-                    del fast[beyond]
-        self.ceilings[ring] = page
-
-    def protect_code(self, frame: int) -> None:
-        """A frame holds decoded code from now on: stores to it must go through the memory's own door."""
-        self.memory.code_frames.add(frame)
-        self._drop_frame(self.writable, frame)
+    def describe_walk(self, linear: int) -> tuple[WalkStep, ...]:
+        """Every reference that a translation of a linear address would make now, without side effects."""
+        return describe_walk(self.memory, self.nested, self._tables if self._paging else None, linear)
 
     def save(self) -> SavedTlb:
         """The TLB; the rest follows from the control registers."""
@@ -222,14 +229,31 @@ class Mmu:
         self.tlb.load(saved)
         self._unmap(None)
 
-    def _frame(self, linear: int, write: bool, user: bool) -> int:
+    def pages_of(self, frame: int) -> Iterable[int] | None:
+        """The linear pages that lead to a frame; None: there may be any number of them."""
+        if not self.a20:  # a frame is then at two addresses
+            return None
+        if not self._paging and self.nested is None:
+            return (frame,)
+        tag = self.tlb.tag
+        return [entry.page for entry in self.tlb.entries() if entry.frame == frame and entry.tag == tag]
+
+    def _take(self, cr0: int, cr3: int, cr4: int, pointers: tuple[int, ...]) -> None:
+        self._paging, self._write_protect = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP)
+        self._mode, self._global_pages = cr4 & _FORMAT, bool(cr4 & CR4_PGE)
+        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+
+    def _frame(self, linear: int, write: bool, user: bool, fetch: bool) -> int:
         page = linear >> PAGE_SHIFT
         entry = self.tlb.lookup(page)
-        # The first write to a clean page walks again, to set D.
-        if entry is None or (write and not entry.dirty and self._permits(entry, write, user)):
-            entry = self._walk(linear, write, user)
-        elif not self._permits(entry, write, user):
+        if entry is None:
+            return self._walk(linear, write, user, fetch).frame
+        if not self._permits(entry, write, user):
             self._refuse(linear, PF_P, write, user)
+        # The first write to a clean page walks again, to set D; and what the nested tables forbid is for
+        # them to refuse.
+        if (write and (not entry.dirty or entry.locked)) or (fetch and not entry.executable):
+            return self._walk(linear, write, user, fetch).frame
         return entry.frame
 
     def _permits(self, entry: TlbEntry, write: bool, user: bool) -> bool:
@@ -237,8 +261,18 @@ class Mmu:
             return False
         return entry.writable or not write or not (user or self._write_protect)
 
-    def _walk(self, linear: int, write: bool, user: bool) -> TlbEntry:
-        found = look_up(self.memory, self._tables, linear)
+    def _walk(self, linear: int, write: bool, user: bool, fetch: bool) -> TlbEntry:
+        nested = self.nested
+        if nested is None:
+            return self._walk_tables(linear, write, user)
+        nested.begin(linear, write=write, user=user, fetch=fetch)
+        try:
+            return self._walk_tables(linear, write, user)
+        finally:
+            self._meter.charge("nested_walk_step", nested.references)
+
+    def _walk_tables(self, linear: int, write: bool, user: bool) -> TlbEntry:
+        found = look_up(self._physical, self._tables, linear) if self._paging else flat(linear)
         self._meter.charge("walk_step", len(found.entries))
         if not found.present:
             self._refuse(linear, 0, write, user)
@@ -252,12 +286,16 @@ class Mmu:
             dirty=write or bool(found.last & PTE_D),
             is_global=self._global_pages and bool(found.last & PTE_G),
             pages=found.pages,
+            tag=self.tlb.tag,
         )
         if not self._permits(entry, write, user):
             self._refuse(linear, PF_P, write, user)
-        found.mark_used(self.memory, write=write)
+        if self.nested is not None:
+            below = self.nested.final(found.frame << PAGE_SHIFT | linear & PAGE_MASK)
+            entry = entry._replace(frame=below.frame, locked=not below.writable, executable=below.executable)
+        found.mark_used(self._physical, write=write)
         gone = self.tlb.insert(entry)
-        if gone is not None:
+        if gone is not None and gone.tag == entry.tag:
             self._unmap(gone.page)
         return entry
 
@@ -268,27 +306,11 @@ class Mmu:
         error = cause | (PF_W if write else 0) | (PF_U if user else 0)
         raise Fault(vectors.PF, error, linear)
 
-    def _fill(self, page: int, frame: int, write: bool, ring: int) -> None:
-        fast = (self.writable if write else self.readable)[ring]
-        if page in fast:
-            return
-        if self.on_fill is not None and ring != NO_RING:
-            self.on_fill(page << PAGE_SHIFT, frame, write)
-        if frame >= self.memory.frames or frame in self.mmio.frames or page > self.ceilings[ring]:
-            return
-        if not write:
-            fast[page] = self.memory.page(frame)
-        elif frame in self.memory.code_frames:
-            self.guarded[ring][page] = frame
-        else:
-            fast[page] = self.memory.writable_page(frame)
-
     def _unmap(self, page: int | None) -> None:
         if page is None:
             self.drop_maps()
         else:
-            for fast in self._maps:
-                fast.pop(page, None)
+            self.drop_page(page)
         for call in self.on_unmapped:
             call(page)
 
@@ -296,47 +318,3 @@ class Mmu:
         """Make the processor's loop come back after this instruction: see ``MmioSpace.touched``."""
         for call in self.on_unmapped:
             call(None)
-
-    def _page_replaced(self, frame: int) -> None:
-        self._drop_frame(self.readable, frame)
-
-    def _drop_frame(self, maps: tuple[FastMap, ...], frame: int) -> None:
-        """Take a frame out of maps that do not say which frame they lead to."""
-        if not self.a20:  # a frame is then at two addresses
-            for fast in maps:
-                fast.clear()
-            return
-        if not self._paging:
-            for fast in maps:
-                fast.pop(frame, None)
-            return
-        pages = [entry.page for entry in self.tlb.entries() if entry.frame == frame]
-        for fast in maps:
-            for page in pages:
-                fast.pop(page, None)
-
-
-class ImplicitAccess:
-    """The same address space for the accesses that the processor makes for itself; see ``NO_RING``."""
-
-    def __init__(self, mmu: Mmu) -> None:
-        self._mmu = mmu
-        self._readable = mmu.readable[NO_RING]
-        self._writable = mmu.writable[NO_RING]
-
-    def read(self, linear: int, size: int, user: bool) -> int:
-        """As ``Mmu.read``."""
-        offset = linear & PAGE_MASK
-        page = self._readable.get(linear >> PAGE_SHIFT)
-        if page is not None and not user and offset + size <= PAGE_SIZE:
-            return int.from_bytes(page[offset : offset + size], "little")
-        return self._mmu.read_as(linear, size, user, NO_RING)
-
-    def write(self, linear: int, size: int, value: int, user: bool) -> None:
-        """As ``Mmu.write``."""
-        offset = linear & PAGE_MASK
-        page = self._writable.get(linear >> PAGE_SHIFT)
-        if page is not None and not user and offset + size <= PAGE_SIZE:
-            page[offset : offset + size] = value.to_bytes(size, "little")
-        else:
-            self._mmu.write_as(linear, size, value, user, NO_RING)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, Protocol
 
 from vizapp.isa.addresses import PAGE_SHIFT
-from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P, PTE_PS
+from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P, PTE_PS, PTE_U, PTE_W
 
 PHYSICAL_BITS: Final = 36
 _FRAME_36: Final = (1 << PHYSICAL_BITS) - 1 & ~0xFFF
@@ -91,8 +91,8 @@ class Translation(NamedTuple):
 
     @property
     def last(self) -> int:
-        """The entry that maps the page."""
-        return self.entries[-1][1]
+        """The entry that maps the page; without tables, what stands for it."""
+        return self.entries[-1][1] if self.entries else self.rights
 
     def mark_used(self, memory: PhysicalMemory, *, write: bool) -> None:
         """Set A in every entry, and D in the last if ``write``."""
@@ -119,6 +119,11 @@ def look_up(memory: PhysicalReader, tables: Tables, linear: int) -> Translation:
     page = memory.read(second, 4)
     frame = page >> PAGE_SHIFT
     return Translation(((address, entry), (second, page)), bool(page & PTE_P), False, entry & page, frame)
+
+
+def flat(linear: int) -> Translation:
+    """What holds with paging off: every address is its own, and nothing is forbidden."""
+    return Translation((), True, False, PTE_P | PTE_W | PTE_U | PTE_A | PTE_D, linear >> PAGE_SHIFT)
 
 
 def _look_up_wide(memory: PhysicalReader, pointer: int, linear: int) -> Translation:

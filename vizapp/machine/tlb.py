@@ -4,19 +4,26 @@ It alone decides staleness: an entry serves until it is invalidated, flushed or 
 say meanwhile. 64 entries, fully associative, replaced first in, first out: which entry goes depends on the
 misses alone, never on the hits, so that an engine may skip looking up what it knows to be here.
 SDM Vol. 3, "Caching Translation Information".
+
+Entries carry the tag of the address space that they belong to: 0 is the host's, others are a VPID (Intel) or
+an ASID (AMD). Those of another tag are kept and do not serve.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 ENTRIES: Final = 64
+_TAG_SHIFT: Final = 20  # page numbers have 20 bits
 
 
 class TlbEntry(NamedTuple):
     """One remembered translation: page and frame numbers, and the rights of all levels combined.
 
-    Of a large page each 4 KB are remembered by themselves; ``pages`` says how many belong together.
+    Of a large page each 4 KB are remembered by themselves; ``pages`` says how many belong together. Under
+    nested paging the frame is the host's, ``locked`` says that the nested tables forbid writes, and
+    ``executable`` is theirs too.
     """
 
     page: int
@@ -26,15 +33,23 @@ class TlbEntry(NamedTuple):
     dirty: bool
     is_global: bool
     pages: int = 1
+    tag: int = 0
+    locked: bool = False
+    executable: bool = True
 
 
 SavedTlb: TypeAlias = tuple[tuple[TlbEntry | None, ...], int]
 
 
 class Tlb:
-    """A fixed number of slots and a hand that names the next one to be replaced."""
+    """A fixed number of slots and a hand that names the next one to be replaced.
+
+    Attributes:
+        tag: of the entries that serve now, and of those that are looked up, dropped and flushed.
+    """
 
     def __init__(self) -> None:
+        self.tag = 0
         self._slots: list[TlbEntry | None] = [None] * ENTRIES
         self._where: dict[int, int] = {}
         self._hand = 0
@@ -42,13 +57,14 @@ class Tlb:
 
     def lookup(self, page: int) -> TlbEntry | None:
         """The entry of a linear page number."""
-        slot = self._where.get(page)
+        slot = self._where.get(page | self.tag << _TAG_SHIFT)
         return None if slot is None else self._slots[slot]
 
     def insert(self, entry: TlbEntry) -> TlbEntry | None:
         """Remember a translation, in place of an older one of its page; returns the entry that had to go."""
         self._large = self._large or entry.pages > 1
-        slot = self._where.get(entry.page)
+        key = entry.page | entry.tag << _TAG_SHIFT
+        slot = self._where.get(key)
         if slot is not None:
             self._slots[slot] = entry
             return None
@@ -56,15 +72,15 @@ class Tlb:
         self._hand = (slot + 1) % ENTRIES
         gone = self._slots[slot]
         if gone is not None:
-            del self._where[gone.page]
+            del self._where[gone.page | gone.tag << _TAG_SHIFT]
         self._slots[slot] = entry
-        self._where[entry.page] = slot
+        self._where[key] = slot
         return gone
 
     def drop(self, page: int) -> list[int]:
         """Forget one page, global or not, and all of a large page that it belongs to; returns what went."""
         if not self._large:
-            slot = self._where.pop(page, None)
+            slot = self._where.pop(page | self.tag << _TAG_SHIFT, None)
             if slot is None:
                 return []
             self._slots[slot] = None
@@ -72,21 +88,24 @@ class Tlb:
         related = [
             entry.page
             for entry in self._slots
-            if entry is not None and (entry.page == page or entry.page // entry.pages == page // entry.pages)
+            if entry is not None
+            and entry.tag == self.tag
+            and (entry.page == page or entry.page // entry.pages == page // entry.pages)
         ]
         for gone in related:
-            self._slots[self._where.pop(gone)] = None
+            self._slots[self._where.pop(gone | self.tag << _TAG_SHIFT)] = None
         return related
 
     def flush(self, *, keep_global: bool) -> None:
         """Forget everything, or everything that is not global."""
-        for slot, entry in enumerate(self._slots):
-            if entry is not None and not (keep_global and entry.is_global):
-                self._slots[slot] = None
-                del self._where[entry.page]
+        self._forget(lambda entry: entry.tag == self.tag and not (keep_global and entry.is_global))
+
+    def flush_tag(self, tag: int | None) -> None:
+        """Forget everything, global or not, of a tag, or of all."""
+        self._forget(lambda entry: tag is None or entry.tag == tag)
 
     def entries(self) -> list[TlbEntry]:
-        """What is remembered, in the order of the slots."""
+        """What is remembered, of every tag, in the order of the slots."""
         return [entry for entry in self._slots if entry is not None]
 
     def save(self) -> SavedTlb:
@@ -97,5 +116,15 @@ class Tlb:
         """Take up where ``save`` left off."""
         slots, self._hand = saved
         self._slots = [None if entry is None else TlbEntry(*entry) for entry in slots]
-        self._where = {entry.page: slot for slot, entry in enumerate(self._slots) if entry is not None}
+        self._where = {
+            entry.page | entry.tag << _TAG_SHIFT: slot
+            for slot, entry in enumerate(self._slots)
+            if entry is not None
+        }
         self._large = any(entry.pages > 1 for entry in self.entries())
+
+    def _forget(self, gone: Callable[[TlbEntry], bool]) -> None:
+        for slot, entry in enumerate(self._slots):
+            if entry is not None and gone(entry):
+                self._slots[slot] = None
+                del self._where[entry.page | entry.tag << _TAG_SHIFT]
