@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Payload
     from vizapp.machine.guest_mode import GuestMode, VirtualizationUnit
+    from vizapp.machine.passages import Passages
     from vizapp.machine.segmented_access import AddressSpace, SystemMemory
 
 
@@ -96,6 +97,7 @@ class Cpu(SegmentedAccess):
         implicit: the address space for the processor's own accesses.
         tsc, tsc_offset: the clock that the time stamp counter follows, and by how much it differs.
         charge: called with the name of a priced input for what costs beyond an instruction's class.
+        passages: the changes of ring that have been checked before; a virtual processor checks each.
         notify: called with (kind, cause, payload) of an event.
         read_physical: reads memory for the PDPTEs; ones where there is none.
         mode_changed: called when CPL, the code segment, CR0, CR3 or CR4 changed.
@@ -104,8 +106,8 @@ class Cpu(SegmentedAccess):
     __slots__ = (
         "charge", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx",
         "eip", "esi", "fpu", "gdtr", "guest_mode", "halted", "identity", "idtr", "implicit", "ldtr",
-        "mode_changed", "nmi_blocked", "nmi_pending", "notify", "pointers", "ports", "read_physical",
-        "shadow", "single_step", "sysenter", "tr", "traps",
+        "mode_changed", "nmi_blocked", "nmi_pending", "notify", "passages", "pointers", "ports",
+        "read_physical", "shadow", "single_step", "sysenter", "tr", "traps",
         "tsc", "tsc_offset", "unit", "watched",
     )  # fmt: skip
 
@@ -127,6 +129,7 @@ class Cpu(SegmentedAccess):
         self.charge: Callable[[str], None] = _no_charge
         self.notify: Callable[[str, str, Payload], None] = _no_event
         self.mode_changed: Callable[[], None] = _nothing
+        self.passages: Passages | None = None
         self.read_physical: Callable[[int, int], int] = _nobody
         self.unit: VirtualizationUnit | None = None
         self.guest_mode: GuestMode | None = None
@@ -204,10 +207,18 @@ class Cpu(SegmentedAccess):
         """Replace a segment register other than CS, all checks done."""
         self.segments[index] = state
         if index == SS:
-            self.stack_mask = M32 if state.big else 0xFFFF
+            self.stack_mask = state.stack_mask
 
     def set_code_segment(self, state: SegmentState, cpl: int) -> None:
         """Replace CS and with it CPL, all checks done."""
         self.segments[CS] = state
+        self.cpl = cpl
+        self.mode_changed()
+
+    def change_ring(self, stack: SegmentState, code: SegmentState, cpl: int) -> None:
+        """Replace SS and CS and with them CPL, all checks done."""
+        segments = self.segments
+        segments[SS], segments[CS] = stack, code
+        self.stack_mask = stack.stack_mask
         self.cpl = cpl
         self.mode_changed()

@@ -26,7 +26,7 @@ DR6_BD: Final = 1 << 13
 DR6_BS: Final = 1 << 14
 DR6_BT: Final = 1 << 15
 DR7_GD: Final = 1 << 13
-_ENABLED: Final = 0xFF
+ENABLED: Final = 0xFF
 _BREAKPOINTS: Final = 4
 _ON_EXECUTION, _ON_WRITE, _ON_PORT, _ON_ACCESS = range(4)
 _LENGTHS: Final = (1, 2, 8, 4)
@@ -47,7 +47,7 @@ def checks_alignment(cpu: Cpu) -> bool:
 
 def is_watched(cpu: Cpu) -> bool:
     """Whether every instruction and access needs a closer look."""
-    return bool(cpu.debug[7] & _ENABLED) or checks_alignment(cpu)
+    return bool(cpu.debug[7] & ENABLED) or checks_alignment(cpu)
 
 
 def _hits(cpu: Cpu, kinds: tuple[int, ...], address: int, size: int) -> int:
@@ -108,7 +108,7 @@ class WatchedSpace:
         assert cpu is not None
         if checks_alignment(cpu) and linear & (size if size in (1, 2, 8) else 4) - 1:
             raise Fault(vectors.AC, 0)
-        if cpu.debug[7] & _ENABLED:
+        if cpu.debug[7] & ENABLED:
             cpu.traps |= _hits(cpu, kinds, linear, size)
 
     def read(self, linear: int, size: int, user: bool) -> int:

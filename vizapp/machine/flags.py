@@ -97,6 +97,17 @@ class Kind:
         """The condition L: SF differs from OF."""
         return self.sign(r) != self.overflow(r, x, y)
 
+    def bits(self, r: int, x: int, y: int) -> int:
+        """All six at their places in EFLAGS."""
+        return (
+            (EFLAGS_CF if x < y else 0)
+            | (EFLAGS_PF if self.parity(r) else 0)
+            | (EFLAGS_AF if self.adjust(r, x, y) else 0)
+            | (0 if r else EFLAGS_ZF)
+            | (EFLAGS_SF if self.sign(r) else 0)
+            | (EFLAGS_OF if self.overflow(r, x, y) else 0)
+        )
+
 
 class Add(Kind):
     """r = a + b, recorded as (r, r, a)."""
@@ -281,15 +292,7 @@ class FlagState:
     @property
     def arithmetic_flags(self) -> int:
         """CF, PF, AF, ZF, SF and OF at their places in EFLAGS."""
-        kind, r, x, y = self.flag_kind, self.flag_result, self.flag_x, self.flag_y
-        return (
-            (EFLAGS_CF if x < y else 0)
-            | (EFLAGS_PF if kind.parity(r) else 0)
-            | (EFLAGS_AF if kind.adjust(r, x, y) else 0)
-            | (0 if r else EFLAGS_ZF)
-            | (EFLAGS_SF if kind.sign(r) else 0)
-            | (EFLAGS_OF if kind.overflow(r, x, y) else 0)
-        )
+        return self.flag_kind.bits(self.flag_result, self.flag_x, self.flag_y)
 
     def set_arithmetic(self, bits: int) -> None:
         """Load the six arithmetic flags from their places in ``bits``; the others stay."""
@@ -305,7 +308,7 @@ class FlagState:
     @property
     def eflags(self) -> int:
         """The whole register. Setting it changes every bit that exists, with no privilege check."""
-        return self.system_flags | self.arithmetic_flags
+        return self.system_flags | self.flag_kind.bits(self.flag_result, self.flag_x, self.flag_y)
 
     @eflags.setter
     def eflags(self, value: int) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, HostPhysical, Linear
-from vizapp.isa.registers import CS
+from vizapp.isa.registers import CR0_AM, CS
 from vizapp.machine import events
 from vizapp.machine.board import Board
 from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
-from vizapp.machine.debug import WatchedSpace, is_watched
+from vizapp.machine.debug import ENABLED, WatchedSpace, is_watched
+from vizapp.machine.decoded import Decoded
 from vizapp.machine.events import Event, Payload
+from vizapp.machine.fast_maps import NO_RING, RINGS
 from vizapp.machine.features import Features
 from vizapp.machine.hot_blocks import HotBlocks
 from vizapp.machine.identity import FEATURE_APIC, Identity, with_fpu, with_large_pages
@@ -21,16 +23,21 @@ from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.mmu import Mmu
 from vizapp.machine.mp_tables import MP_BASE, mp_tables
+from vizapp.machine.passages import Passages
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
+from vizapp.machine.segments import SegmentState
 from vizapp.messages import Message
 
 _SHOWN_BYTES = 8
+_BARE_PLACES = tuple(
+    Place(ring=ring, component=APPLICATION if ring == 3 else GUEST_KERNEL) for ring in range(RINGS)
+)
 
 
 def bare_place(cpu: Cpu) -> Place:
     """Where a processor without a monitor is."""
-    return Place(ring=cpu.cpl, component=APPLICATION if cpu.cpl == 3 else GUEST_KERNEL)
+    return _BARE_PLACES[cpu.cpl]
 
 
 class Hardware:
@@ -77,6 +84,7 @@ class Hardware:
         self._watched = WatchedSpace(self.mmu)
         self._watched.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical
+        self.cpu.passages = Passages(self.mmu.readable[NO_RING], self.mmu.writable[NO_RING])
         self.cpu.charge = self._charge
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
@@ -84,6 +92,8 @@ class Hardware:
         self._left: Place | None = None  # the place that this step has left
         self._control: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())  # as the MMU has them
         self._place_of: Callable[[Cpu], Place] = bare_place
+        # By ring: the code segment last used there, and its part of the decoded code.
+        self._code_of: list[tuple[SegmentState | None, dict[int, Decoded]]] = [(None, {})] * RINGS
         self._mode_changed()
 
     @property
@@ -205,17 +215,22 @@ class Hardware:
         if control != self._control:
             self._control = control
             mmu.configure(*control)
-        mmu.ring = cpu.cpl
-        cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
-        watched = is_watched(cpu)
-        if watched or cpu.watched:
-            cpu.watched = watched
+        cpl, segment = cpu.cpl, cpu.segments[CS]
+        mmu.ring = cpl
+        cpu.readable, cpu.writable = mmu.readable[cpl], mmu.writable[cpl]
+        if cpu.watched or cpu.debug[7] & ENABLED or cpu.cr0 & CR0_AM:
+            cpu.watched = watched = is_watched(cpu)
             cpu.space = self._watched if watched else mmu
             if watched:
                 cpu.readable, cpu.writable = {}, {}
-        self.code.select(cpu)
+        known, hot = self._code_of[cpl]
+        if segment is known:
+            self.code.hot = hot
+        else:
+            self.code.select(cpu)
+            self._code_of[cpl] = segment, self.code.hot
         place, here = self._place_of(cpu), self.meter.place
-        if place != here:
+        if place is not here and place != here:
             if self._left is None:
                 self._left = here
             self.meter.enter(place)

@@ -21,7 +21,7 @@ from vizapp.machine.decoded import BRANCH
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
-from vizapp.machine.fast_maps import ALL_LINES
+from vizapp.machine.fast_maps import ALL_LINES, RINGS
 from vizapp.machine.guarded import GuardedMemory
 
 if TYPE_CHECKING:
@@ -91,16 +91,18 @@ class View:
     """What one way of looking at memory leads to.
 
     Attributes:
+        place, registers: where the processor is, and its segments, kept so that no other segment gets the
+            identity of one of these.
         linked: blocks by EIP.
         arrivals: how often execution has come to an EIP that has none.
         ceiling: the last page that its segments reach; the fast maps of its ring must have none beyond.
     """
 
-    __slots__ = ("arrivals", "ceiling", "code", "facts", "linked", "place", "segments")
+    __slots__ = ("arrivals", "ceiling", "code", "facts", "linked", "place", "registers")
 
-    def __init__(self, place: Place, segments: tuple[SegmentState, ...], stack_mask: int) -> None:
+    def __init__(self, place: Place, segments: list[SegmentState], stack_mask: int) -> None:
         self.place = place
-        self.segments = segments  # kept, so that no other segment gets the identity of one of these
+        self.registers = list(segments)
         self.code = segments[CS]
         limits = [_flat_limit(segment) for segment in segments]
         top = max(limits[DS], limits[SS], limits[ES])
@@ -134,6 +136,7 @@ class HotBlocks:
         self._code = code
         self._meter = meter
         self._views: dict[tuple[object, ...], View] = {}
+        self._recent: list[View | None] = [None] * RINGS
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
         self._guarded = GuardedMemory(mmu, memory, code.covered)
@@ -145,14 +148,19 @@ class HotBlocks:
 
     def view(self, cpu: Cpu) -> View:
         """For the processor's segments and the meter's place as they are now; prepares the fast maps."""
-        key = (self._meter.place, cpu.cpl, *map(id, cpu.segments))
-        view = self._views.get(key)
-        if view is None:
-            if len(self._views) >= _VIEWS:
-                self._views.clear()
-            view = self._views[key] = View(self._meter.place, tuple(cpu.segments), cpu.stack_mask)
-        if self._mmu.ceilings[cpu.cpl] != view.ceiling:
-            self._mmu.set_ceiling(cpu.cpl, view.ceiling)
+        cpl, place, segments = cpu.cpl, self._meter.place, cpu.segments
+        view = self._recent[cpl]
+        if view is None or view.place is not place or view.registers != segments:
+            key = (place, cpl, *map(id, segments))
+            view = self._views.get(key)
+            if view is None:
+                if len(self._views) >= _VIEWS:
+                    self._views.clear()
+                    self._recent = [None] * RINGS
+                view = self._views[key] = View(place, segments, cpu.stack_mask)
+            self._recent[cpl] = view
+        if self._mmu.ceilings[cpl] != view.ceiling:
+            self._mmu.set_ceiling(cpl, view.ceiling)
         return view
 
     def arrive(self, view: View, eip: int) -> Link | None:

@@ -70,7 +70,7 @@ class InnerLoop(Hardware):
             if cpu.watched:
                 check_execution(cpu)
         cpu.shadow = False
-        guest = meter.place.is_guest
+        guest = meter.in_guest
         if guest:
             # No step retires more than one, so the bound in instructions is one in steps.
             last = min(last, self.position + until_instruction - self.instructions)

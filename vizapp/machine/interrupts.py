@@ -46,8 +46,15 @@ from vizapp.machine.guest_mode import (
     VmExit,
 )
 from vizapp.machine.operands import next_eip
-from vizapp.machine.segments import SegmentState, mark_accessed, read_descriptor, state_of
-from vizapp.machine.stacks import inner_stack, push_frame
+from vizapp.machine.segments import (
+    DescriptorAt,
+    SegmentState,
+    descriptor_at,
+    mark_accessed,
+    read_descriptor,
+    state_of,
+)
+from vizapp.machine.stacks import InnerStack, inner_stack, push_frame
 from vizapp.machine.tasks import find_task, push_error, switch
 
 if TYPE_CHECKING:
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
 
 _INTERRUPT_GATES: Final = (d.INTERRUPT_GATE_32, d.INTERRUPT_GATE_16)
 _GATES: Final = (*_INTERRUPT_GATES, d.TRAP_GATE_32, d.TRAP_GATE_16, d.TASK_GATE)
+_SOFTWARE_CAUSES: Final = tuple(f"int {vector:#04x}" for vector in range(256))
 _CONTRIBUTORY: Final = frozenset({vectors.DE, vectors.TS, vectors.NP, vectors.SS, vectors.GP})
 # What is reported after the instruction, or is no fault: RF is not set in the EFLAGS that are pushed.
 _NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
@@ -134,15 +142,23 @@ def enter(
         real_mode.enter(cpu, vector, return_eip, price)
         error = None
     else:
-        is_fault = not (software or external or vector in _NOT_FAULTS)
-        pushed_flags = cpu.eflags | EFLAGS_RF if is_fault else cpu.eflags
-        _pass_gate(cpu, vector, error, [pushed_flags, cpu.segments[CS].selector, return_eip], price)
+        flags = cpu.eflags
+        if not (software or external or vector in _NOT_FAULTS):
+            flags |= EFLAGS_RF
+        frame = [flags, cpu.segments[CS].selector, return_eip]
+        key = vector | cpu.cpl << 8 | software << 10 | (error is not None) << 11
+        known = None if cpu.passages is None else cpu.passages.push(cpu, key, error, frame)
+        if known is None:
+            _pass_gate(cpu, vector, error, frame, price, key)
+        else:
+            entry, esp = known
+            _arrive(cpu, price, entry.kept_flags, entry.offset, esp, entry.stack, entry.code, entry.cpl)
 
     payload = {"vector": vector, "address": address}
     if error is not None:
         payload["error"] = error
     if software:
-        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, f"int {vector:#04x}", payload)
+        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, _SOFTWARE_CAUSES[vector], payload)
     elif external:
         cpu.notify(events.INTERRUPT_DELIVERED, f"interrupt {vector:#04x}", payload)
     else:
@@ -151,11 +167,17 @@ def enter(
         cpu.notify(events.EXCEPTION_DELIVERED, vectors.name(vector), payload)
 
 
-def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price: str) -> None:
-    """Through the gate of ``vector`` with ``frame`` (EFLAGS, CS, EIP) to be pushed."""
+def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price: str, key: int) -> None:
+    """Through the gate of ``vector`` with ``frame`` (EFLAGS, CS, EIP) to be pushed.
+
+    The way is remembered by ``key``, see ``Passages.push``.
+    """
     software = price == "software_interrupt"
+    virtual_8086 = cpu.virtual_8086
+    passages = None if virtual_8086 else cpu.passages
     external_bit = 0 if software else d.ERROR_EXT
-    gate = _read_gate(cpu, vector, software, external_bit)
+    gate_at = _read_gate(cpu, vector, software, external_bit)
+    gate = gate_at.gate
     if gate.type == d.TASK_GATE:
         found = find_task(cpu, gate.selector, external=external_bit)
         flags, _, return_eip = frame
@@ -179,53 +201,70 @@ def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price
         frame.append(error)
     cpl = cpu.cpl
     stack, esp = cpu.segments[SS], cpu.esp
+    inner: InnerStack | None = None
     if code.dpl < cpl and not code.is_conforming:
         cpl = code.dpl
         frame = [stack.selector, esp, *frame]
-        if cpu.virtual_8086:
+        if virtual_8086:
             if cpl:
                 raise Fault(vectors.GP, selector_error)
             frame = [*(cpu.segments[index].selector for index in (GS, FS, DS, ES)), *frame]
-        stack, esp = inner_stack(cpu, cpl, external_bit)
+        inner = inner_stack(cpu, cpl, external_bit)
+        stack, esp = inner.stack, inner.esp
         room_error = stack.selector & d.SELECTOR_ERROR | external_bit
         memory: SystemMemory = cpu.implicit
-    elif cpu.virtual_8086:  # such a task can be left for ring 0 only
+    elif virtual_8086:  # such a task can be left for ring 0 only
         raise Fault(vectors.GP, selector_error)
     else:
         room_error = external_bit
         memory = cpu.space
     mark_accessed(cpu, found)
     esp = push_frame(memory, stack, esp, gate.size, frame, room_error, user=cpl == 3)
-
-    cpu.charge(price)
-    if cpu.virtual_8086:
+    if virtual_8086:
         for index in (ES, DS, FS, GS):
             cpu.set_segment(index, SegmentState(0))
     cleared = EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM
-    cpu.system_flags &= ~(cleared | EFLAGS_IF if gate.type in _INTERRUPT_GATES else cleared)
+    kept = ~(cleared | EFLAGS_IF if gate.type in _INTERRUPT_GATES else cleared)
+    state = state_of(gate.selector & d.SELECTOR_ERROR | cpl, code)
+    if inner is not None and passages is not None and gate.size == 4:
+        passages.remember_entry(cpu, key, gate_at, found, inner, state, cpl, kept)
+    _arrive(cpu, price, kept, gate.offset, esp, stack, state, cpl)
+
+
+def _arrive(
+    cpu: Cpu,
+    price: str,
+    kept_flags: int,
+    offset: int,
+    esp: int,
+    stack: SegmentState,
+    code: SegmentState,
+    cpl: int,
+) -> None:
+    """Be at the handler, its frame pushed."""
+    cpu.charge(price)
+    cpu.system_flags &= kept_flags
     cpu.halted = cpu.shadow = cpu.single_step = False
     cpu.traps = 0
-    cpu.eip = gate.offset
+    cpu.eip = offset
     cpu.esp = esp
-    cpu.set_segment(SS, stack)
-    cpu.set_code_segment(state_of(gate.selector & d.SELECTOR_ERROR | cpl, code), cpl)
+    cpu.change_ring(stack, code, cpl)
 
 
-def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> d.Gate:
+def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> DescriptorAt:
     """The gate of a vector in the IDT, its type, privilege and presence checked."""
     gate_error = vector * d.DESCRIPTOR_BYTES | d.ERROR_IDT | external_bit
     base, limit = cpu.idtr
     offset = vector * d.DESCRIPTOR_BYTES
     if offset + d.DESCRIPTOR_BYTES - 1 > limit:
         raise Fault(vectors.GP, gate_error)
-    address = base + offset & M32
-    both = cpu.implicit.read(address, d.DESCRIPTOR_BYTES, False)
-    gate = d.unpack_gate(both & M32, both >> 32)
+    found = descriptor_at(cpu, base + offset & M32)
+    gate = found.gate
     if gate.type not in _GATES or (software and gate.dpl < cpu.cpl):
         raise Fault(vectors.GP, gate_error)
     if not gate.present:
         raise Fault(vectors.NP, gate_error)
-    return gate
+    return found
 
 
 def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:

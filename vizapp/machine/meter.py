@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vizapp.machine.inputs import INDEX, INPUTS, NAMES
 from vizapp.machine.places import Place
@@ -53,12 +53,27 @@ class Row(NamedTuple):
     times: int
 
 
+class _Site:
+    """A place with where its charges are counted: its own work, and other inputs as they are met."""
+
+    __slots__ = ("charged", "counts", "own", "place")
+
+    def __init__(self, place: Place, own: Purpose, counts: list[int]) -> None:
+        self.place = place
+        self.own = own
+        self.counts = counts
+        self.charged: dict[str, tuple[int, list[int] | None]] = {}
+
+
+_UNKNOWN: Final[tuple[int, list[int] | None]] = (0, None)
+
+
 class Meter:
     """Counts charges and advances the clock; ``prices`` are cycles by input, one for every input.
 
     Attributes:
         cycles: the clock that RDTSC and timers see.
-        place: where the processor is now.
+        place: where the processor is now; ``in_guest`` is whether the code there is the guest's own.
         counts: charges of the place's own work, by input index. The processor's inner loop adds to it
             (with ``prices`` to ``cycles``) instead of calling ``instruction``.
         prices: cycles by input index.
@@ -69,15 +84,22 @@ class Meter:
         self.prices: list[int] = [prices[name] for name in NAMES]
         self.cycles = 0
         self._counts: dict[tuple[Place, Purpose], list[int]] = {}
+        self._sites: dict[Place, _Site] = {}
         self._pending: dict[str, int] = {}
         self.before_reading: list[Callable[[], None]] = []
         self.enter(Place())
 
     def enter(self, place: Place) -> None:
         """From now on the processor is at ``place``."""
-        self.place = place
-        self._own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
-        self.counts = self._row(self._own)
+        site = self._sites.get(place)
+        if site is None:
+            self.place = place
+            own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
+            site = self._sites[place] = _Site(place, own, self._row(own))
+        self.place = site.place
+        self.in_guest = site.own == Purpose.GUEST
+        self._site = site
+        self.counts = site.counts
 
     def instruction(self, index: int) -> None:
         """Charge one instruction whose class has this index in ``inputs.NAMES``, as the place's own work."""
@@ -96,17 +118,23 @@ class Meter:
         Without a purpose the input's nature decides (a transition, a page walk, a port access), and for
         instruction classes and monitor operations the place: guest work or the monitor's.
         """
-        index = INDEX[input]
-        if purpose is None:
-            purpose = NATURE.get(input, self._own)
-        self._row(purpose)[index] += count
+        index, row = self._site.charged.get(input, _UNKNOWN) if purpose is None else _UNKNOWN
+        if row is None:
+            index = INDEX[input]
+            row = self._row(purpose or NATURE.get(input, self._site.own))
+            if purpose is None:
+                self._site.charged[input] = index, row
+        row[index] += count
         self.cycles += count * self.prices[index]
         self._pending[input] = self._pending.get(input, 0) + count
 
     def take_charges(self) -> tuple[tuple[str, int], ...]:
         """(input, count) pairs of ``charge`` since this was last asked: what an event carries."""
-        charges = tuple(self._pending.items())
-        self._pending.clear()
+        pending = self._pending
+        if not pending:
+            return ()
+        charges = tuple(pending.items())
+        pending.clear()
         return charges
 
     def rows(self) -> list[Row]:
@@ -150,6 +178,7 @@ class Meter:
         assert isinstance(place, Place)
         assert isinstance(cycles, int)
         self._counts = {key: list(value) for key, value in counts.items()}
+        self._sites.clear()
         self._pending = dict(pending)
         self.cycles = cycles
         self.enter(place)

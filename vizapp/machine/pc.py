@@ -195,8 +195,40 @@ class Pc(InnerLoop):
         elif cpu.halted:
             self._wait()
         else:
-            due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
-            self._execute(last, due, instruction)
+            going = True
+            while going:
+                due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
+                self._execute(last, due, instruction)
+                going = self._goes_on(last, cycle, instruction)
+
+    def _goes_on(self, last: int, cycle: int, instruction: int) -> bool:
+        """Whether the next step is an instruction again, and all else that ``_turn`` looks for is as before.
+
+        Most instructions after which it has to be looked for have changed nothing of it.
+        """
+        cpu, board, cycles = self.cpu, self.board, self.meter.cycles
+        if (
+            self.position >= last
+            or cycles >= cycle
+            or self.instructions >= instruction
+            or self.phase is not None
+            or self.pause_requested
+            or self.stopped is not None
+            or cpu.guest_mode is not None
+            or cpu.halted
+            or cpu.single_step
+            or cpu.traps
+            or cpu.nmi_pending
+            or (board.peripherals is not None and board.peripherals.signal is not None)
+        ):
+            return False
+        if not board.frozen:
+            if cycles >= board.clock.due:
+                return False
+            if cpu.system_flags & EFLAGS_IF and board.interrupts.intr:
+                return False
+        self._left = None
+        return True
 
     def _of_guest(self, mode: GuestMode) -> int | None:
         """What comes between instructions under VMX or SVM: an exit, or the vector of a virtual interrupt."""

@@ -32,7 +32,8 @@ class SegmentState:
     ``limit`` is the last valid offset in bytes (of an expand-down segment the last invalid one), ``access``
     the rights as in ``isa.descriptors``; 0 makes the segment unusable, as after loading a null selector.
     ``readable_to`` and ``writable_to`` are the last offset that may be read or written, or -1 where that
-    takes a closer look (expand-down, no right, unusable).
+    takes a closer look (expand-down, no right, unusable). ``outermost`` is the highest CPL at which a data
+    segment register may keep it. ``stack_mask`` covers the bits of ESP that count when it is in SS.
     """
 
     selector: int
@@ -41,12 +42,16 @@ class SegmentState:
     access: int = 0
     readable_to: int = field(init=False)
     writable_to: int = field(init=False)
+    outermost: int = field(init=False)
+    stack_mask: int = field(init=False)
 
     def __post_init__(self) -> None:
         descriptor = self.descriptor
         upward = not (descriptor.is_data and descriptor.type & d.TYPE_EXPAND_DOWN)
         object.__setattr__(self, "readable_to", self.limit if upward and descriptor.is_readable else -1)
         object.__setattr__(self, "writable_to", self.limit if upward and descriptor.is_writable else -1)
+        object.__setattr__(self, "outermost", 3 if not self.usable or self.is_conforming else self.dpl)
+        object.__setattr__(self, "stack_mask", M32 if self.big else 0xFFFF)
 
     @property
     def descriptor(self) -> d.Descriptor:
@@ -114,6 +119,22 @@ class DescriptorAt(NamedTuple):
         """The words as a gate."""
         return d.unpack_gate(self.low, self.high)
 
+    @property
+    def raw(self) -> bytes:
+        """The words as they are in the table."""
+        return d.to_bytes((self.low, self.high))
+
+    @property
+    def accessed(self) -> bool:
+        """Whether a code or data descriptor has its accessed bit set."""
+        return bool(self.high >> 8 & d.TYPE_ACCESSED)
+
+
+def descriptor_at(cpu: Cpu, address: int) -> DescriptorAt:
+    """What a table has at a linear address. Page faults propagate; the access is the processor's own."""
+    both = cpu.implicit.read(address, d.DESCRIPTOR_BYTES, False)
+    return DescriptorAt(address, both & M32, both >> 32)
+
 
 def find_descriptor(cpu: Cpu, selector: int) -> DescriptorAt | None:
     """The descriptor that a selector names, or None when it lies beyond its table's limit.
@@ -127,9 +148,7 @@ def find_descriptor(cpu: Cpu, selector: int) -> DescriptorAt | None:
         base, limit = cpu.gdtr
     if index + d.DESCRIPTOR_BYTES - 1 > limit:
         return None
-    address = base + index & M32
-    both = cpu.implicit.read(address, d.DESCRIPTOR_BYTES, False)
-    return DescriptorAt(address, both & M32, both >> 32)
+    return descriptor_at(cpu, base + index & M32)
 
 
 def read_descriptor(cpu: Cpu, selector: int, vector: int = vectors.GP, external: int = 0) -> DescriptorAt:
@@ -142,15 +161,21 @@ def read_descriptor(cpu: Cpu, selector: int, vector: int = vectors.GP, external:
 
 def mark_accessed(cpu: Cpu, found: DescriptorAt) -> None:
     """Set the accessed bit of a code or data descriptor in its table, where it is clear."""
-    if not found.high >> 8 & d.TYPE_ACCESSED:
+    if not found.accessed:
         rights = found.high >> 8 & 0xFF | d.TYPE_ACCESSED
         cpu.implicit.write(found.address + 5 & M32, 1, rights, False)
 
 
 @lru_cache(_REMEMBERED)
 def state_of(selector: int, descriptor: d.Descriptor) -> SegmentState:
-    """A segment register loaded with a code or data descriptor, which is accessed from now on."""
-    return SegmentState(selector, descriptor.base, descriptor.limit, descriptor.access | d.TYPE_ACCESSED)
+    """A segment register loaded with a code or data descriptor, which is accessed from now on.
+
+    The same for the same arguments, whether the descriptor was accessed before or not: who keeps something
+    for a segment register may look at the identity of what is in it.
+    """
+    if descriptor.access & d.TYPE_ACCESSED:
+        return SegmentState(selector, *descriptor)
+    return state_of(selector, descriptor._replace(access=descriptor.access | d.TYPE_ACCESSED))
 
 
 def system_state(selector: int, descriptor: d.Descriptor) -> SegmentState:

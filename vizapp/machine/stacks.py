@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.machine.faults import Fault
-from vizapp.machine.segments import SegmentState, checked_stack, mark_accessed
+from vizapp.machine.segments import DescriptorAt, SegmentState, checked_stack, mark_accessed
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.segmented_access import SystemMemory
 
 
-def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> tuple[SegmentState, int]:
+class InnerStack(NamedTuple):
+    """What the TSS has for an inner ring: SS, with its descriptor, and ESP, ``size`` bytes at ``address``."""
+
+    stack: SegmentState
+    esp: int
+    found: DescriptorAt
+    address: int
+    size: int
+
+
+def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> InnerStack:
     """SS and ESP of an inner ring from the TSS, checked; faults are #TS, and #SS for an absent segment."""
     tss = cpu.tr
     wide = tss.descriptor.type & 8
@@ -28,7 +38,7 @@ def inner_stack(cpu: Cpu, cpl: int, external_bit: int = 0) -> tuple[SegmentState
     selector = cpu.implicit.read(address + size & M32, 2, False)
     stack, found = checked_stack(cpu, selector, cpl, vectors.TS, external_bit)
     mark_accessed(cpu, found)
-    return stack, esp
+    return InnerStack(stack, esp, found, address, size)
 
 
 def push_frame(

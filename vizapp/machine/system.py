@@ -135,9 +135,11 @@ SELF_PRICED: Final = frozenset({
 
 
 def _trapping(handler: Handler) -> Handler:
-    """A sensitive instruction on a processor with the option ``virtualizable``."""
+    """A sensitive instruction; with the option ``virtualizable`` it faults outside ring 0."""
 
     def run(cpu: Cpu, instruction: Instruction) -> None:
+        if cpu.guest_mode is not None:
+            cpu.guest_mode.before(cpu, instruction)
         if cpu.cpl and cpu.cr4 & CR4_VIRTUALIZABLE:
             raise Fault(vectors.GP, 0)
         handler(cpu, instruction)
@@ -146,7 +148,7 @@ def _trapping(handler: Handler) -> Handler:
 
 
 def _intercepted(handler: Handler) -> Handler:
-    """Any of them, under a monitor that uses VMX or SVM."""
+    """Any other, which like those is asked about first under a monitor that uses VMX or SVM."""
 
     def run(cpu: Cpu, instruction: Instruction) -> None:
         if cpu.guest_mode is not None:
@@ -157,6 +159,6 @@ def _intercepted(handler: Handler) -> Handler:
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    name: _intercepted(_trapping(handler) if name in SENSITIVE else handler)
+    name: _trapping(handler) if name in SENSITIVE else _intercepted(handler)
     for name, handler in _PLAIN.items()
 }

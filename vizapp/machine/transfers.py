@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
 
 _CALL_GATES: Final = (d.CALL_GATE_16, d.CALL_GATE_32)
+_DATA: Final = (r.ES, r.DS, r.FS, r.GS)
 _SAME_RING: Final = "far_transfer"
 _OTHER_RING: Final = "gate_call"
 
@@ -95,7 +96,7 @@ def call_far(cpu: Cpu, instruction: Instruction) -> None:
         parameters = [cpu.stack_load(esp + size * i, size) for i in reversed(range(gate.parameters))]
         frame = [stack.selector, esp, *parameters, *frame]
         cpl = code.dpl
-        stack, esp = inner_stack(cpu, cpl)
+        stack, esp, *_ = inner_stack(cpu, cpl)
         room_error = stack.selector & d.SELECTOR_ERROR
     else:
         room_error = 0
@@ -127,6 +128,13 @@ def retf(cpu: Cpu, instruction: Instruction) -> None:
 def iret(cpu: Cpu, instruction: Instruction) -> None:
     """IRET and IRETD, to the same ring or an outer one."""
     size = instruction.operand_size
+    back = None if cpu.passages is None or size != 4 else cpu.passages.pop(cpu)
+    if back is not None:
+        cpu.nmi_blocked = False
+        eip, flags, esp, stack, code = back
+        new_flags = _returned_flags(cpu, flags, 4)
+        _go_outward(cpu, "iret", eip, new_flags, stack, esp, code)
+        return
     require_iopl_of_task(cpu)
     cpu.nmi_blocked = False
     protected = cpu.protected
@@ -139,21 +147,27 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
     if size == 4 and flags & r.EFLAGS_VM and cpu.cpl == 0 and protected:
         _enter_virtual_8086(cpu, eip, selector, flags)
         return
-    changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
-    if size == 4:
-        # RF would be clear again after the next instruction: it matters to a breakpoint alone.
-        changed |= r.EFLAGS_AC | r.EFLAGS_ID | (r.EFLAGS_RF if cpu.watched else 0)
-    if cpu.cpl <= cpu.iopl:
-        changed |= r.EFLAGS_IF
-    if cpu.cpl == 0:
-        changed |= r.EFLAGS_IOPL
-        if size == 4 and protected:
-            changed |= r.EFLAGS_VIF | r.EFLAGS_VIP
-    new_flags = cpu.eflags & ~changed | flags & changed
+    new_flags = _returned_flags(cpu, flags, size)
     if protected:
         _return(cpu, "iret", eip, selector, size, 3 * size, 0, new_flags)
     else:
         real_mode.return_to(cpu, selector, eip, 3 * size, "iret_same", new_flags)
+
+
+def _returned_flags(cpu: Cpu, flags: int, size: int) -> int:
+    """EFLAGS after IRET found ``flags`` on the stack."""
+    changed = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT
+    if size == 4:
+        # RF would be clear again after the next instruction: it matters to a breakpoint alone.
+        changed |= r.EFLAGS_AC | r.EFLAGS_ID | (r.EFLAGS_RF if cpu.watched else 0)
+    cpl = cpu.cpl
+    if cpl <= cpu.system_flags >> r.IOPL_SHIFT & 3:
+        changed |= r.EFLAGS_IF
+    if cpl == 0:
+        changed |= r.EFLAGS_IOPL
+        if size == 4 and cpu.cr0 & r.CR0_PE:
+            changed |= r.EFLAGS_VIF | r.EFLAGS_VIP
+    return cpu.system_flags & ~changed | flags & changed
 
 
 def _enter_virtual_8086(cpu: Cpu, eip: int, selector: int, flags: int) -> None:
@@ -303,28 +317,41 @@ def _return(
         raise Fault(vectors.GP, 0)
     mark_accessed(cpu, found)
 
-    if cause == "iret":
-        cpu.charge("iret_outer" if outward else "iret_same")
-    else:
-        cpu.charge(_OTHER_RING if outward else _SAME_RING)
+    if not outward:
+        cpu.charge("iret_same" if cause == "iret" else _SAME_RING)
+        if flags is not None:
+            cpu.eflags = flags
+        cpu.move_stack(popped + released)
+        cpu.eip = eip
+        cpu.set_code_segment(state_of(selector, code), rpl)
+        return
+    state = state_of(selector, code)
+    if cause == "iret" and size == 4 and cpu.passages is not None:
+        cpu.passages.remember_return(cpu, found, stack_found, state, stack)
+    _go_outward(cpu, cause, eip, flags, stack, outer_esp + released, state)
+
+
+def _go_outward(
+    cpu: Cpu,
+    cause: str,
+    eip: int,
+    flags: int | None,
+    stack: SegmentState,
+    esp: int,
+    code: SegmentState,
+) -> None:
+    """Return to an outer ring, all checks done; of ``esp`` as many bits count as the stack has."""
+    cpu.charge("iret_outer" if cause == "iret" else _OTHER_RING)
     if flags is not None:
         cpu.eflags = flags
-    if outward:
-        cpu.set_segment(r.SS, stack)
-        mask = cpu.stack_mask
-        cpu.esp = cpu.esp & ~mask & M32 | outer_esp + released & mask
-    else:
-        cpu.move_stack(popped + released)
+    mask = stack.stack_mask
+    cpu.esp = cpu.esp & ~mask & M32 | esp & mask
     cpu.eip = eip
-    cpu.set_code_segment(state_of(selector, code), rpl)
-    if outward:
-        _drop_inner_segments(cpu, rpl)
-        _tell(cpu, events.RETURNED, cause)
-
-
-def _drop_inner_segments(cpu: Cpu, cpl: int) -> None:
-    """Data segments that the outer ring could not have loaded become null."""
-    for index in (r.ES, r.DS, r.FS, r.GS):
-        state = cpu.segments[index]
-        if state.usable and state.dpl < cpl and not state.is_conforming:
+    cpl = code.selector & d.SELECTOR_RPL
+    cpu.change_ring(stack, code, cpl)
+    # Data segments that the outer ring could not have loaded become null.
+    segments = cpu.segments
+    for index in _DATA:
+        if segments[index].outermost < cpl:
             cpu.set_segment(index, SegmentState(0))
+    cpu.notify(events.RETURNED, cause, {"selector": code.selector, "address": eip})
