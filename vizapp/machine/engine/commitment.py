@@ -77,7 +77,7 @@ class _Checker:
 
     def _assigned(self, target: ast.expr, state: _State) -> _State:
         if isinstance(target, ast.Attribute):
-            return replace(state, changed=state.changed or target.attr)
+            return state if state.changed else replace(state, changed=target.attr)
         if isinstance(target, ast.Name) and state.writable:
             kept = frozenset(key for key in state.writable if key[2] != target.id)
             return replace(state, writable=kept)
@@ -85,6 +85,8 @@ class _Checker:
 
     def _evaluated(self, value: ast.expr, state: _State) -> _State:
         """The state after an expression."""
+        if isinstance(value, ast.Name | ast.Constant):
+            return state
         for node in in_order(value):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from vizapp.machine.engine.trees import parse
+from vizapp.machine.engine.trees import move_here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ class Source:
 
 @cache
 def _functions(module: ModuleType) -> dict[str, ast.FunctionDef]:
-    body = parse(inspect.getsource(module))
+    body = ast.parse(inspect.getsource(module)).body
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
@@ -73,6 +73,7 @@ def source_of(function: Callable[..., object]) -> Source:
     module = inspect.getmodule(function)
     assert module is not None
     tree = _functions(module)[function.__name__]
+    move_here(tree)
     read: Counter[str] = Counter()
     written: Counter[str] = Counter()
     for node in ast.walk(tree):

@@ -6,9 +6,9 @@ Every node has the same position, so that a node may stand in many trees and all
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 HERE: Final[dict[str, Any]] = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
 
@@ -17,10 +17,22 @@ def parse(source: str) -> list[ast.stmt]:
     """The statements of a source text."""
     body = ast.parse(source).body
     for statement in body:
-        for node in ast.walk(statement):
-            if hasattr(node, "lineno"):
-                vars(node).update(HERE)
+        move_here(statement)
     return body
+
+
+def move_here(tree: ast.AST) -> None:
+    """Give a tree the position that every node has."""
+    fields = vars(tree)
+    if "lineno" in fields:
+        fields.update(HERE)
+    for field in fields.values():
+        if isinstance(field, ast.AST):
+            move_here(field)
+        elif type(field) is list:
+            for member in field:
+                if isinstance(member, ast.AST):
+                    move_here(member)
 
 
 class Rewriter(ast.NodeVisitor):
@@ -29,20 +41,37 @@ class Rewriter(ast.NodeVisitor):
     Without such a method a node stays, or is made anew if something under it is new.
     """
 
+    _methods: ClassVar[dict[type[ast.AST], Callable[[Any, Any], Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        names = (name for name in dir(cls) if name.startswith("visit_") and hasattr(ast, name[6:]))
+        cls._methods = {getattr(ast, name[6:]): getattr(cls, name) for name in names}
+
+    def visit(self, node: ast.AST) -> Any:
+        """What takes the place of a node."""
+        method = self._methods.get(type(node))
+        return self.generic_visit(node) if method is None else method(self, node)
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """The node with its fields rewritten."""
-        fields = {}
-        changed = False
-        for name in node._fields:
-            old = getattr(node, name)
-            new = old
-            if isinstance(old, list):
-                new = self.visit_all(old)
-            elif isinstance(old, ast.expr):
-                new = self.visit(old)
-            fields[name] = new
-            changed = changed or new is not old
-        return type(node)(**fields, **HERE) if changed else node
+        fields = vars(node)
+        new: dict[str, Any] | None = None
+        for name, old in fields.items():
+            if isinstance(old, ast.expr):
+                part = self.visit(old)
+            elif type(old) is list:
+                part = self.visit_all(old)
+            else:
+                continue
+            if part is not old:
+                if new is None:
+                    new = fields.copy()
+                new[name] = part
+        if new is None:
+            return node
+        made = type(node).__new__(type(node))
+        vars(made).update(new)
+        return made
 
     def visit_all(self, nodes: list[Any]) -> list[Any]:
         """A list of nodes rewritten: the same list if all stay."""
@@ -50,11 +79,12 @@ class Rewriter(ast.NodeVisitor):
         changed = False
         for node in nodes:
             new = self.visit(node) if isinstance(node, ast.expr | ast.stmt) else node
-            changed = changed or new is not node
-            if isinstance(new, list):
+            if type(new) is list:
                 result += new
+                changed = True
             else:
                 result.append(new)
+                changed = changed or new is not node
         return result if changed else nodes
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
@@ -111,11 +141,10 @@ def constant(value: int) -> ast.expr:
 
 def in_order(node: ast.AST) -> Iterator[ast.AST]:
     """An expression's nodes in the order of their evaluation: arguments before their call."""
-    for name in node._fields:
-        child = getattr(node, name)
+    for child in vars(node).values():
         if isinstance(child, ast.expr):
             yield from in_order(child)
-        elif isinstance(child, list):
+        elif type(child) is list:
             for member in child:
                 if isinstance(member, ast.expr):
                     yield from in_order(member)
