@@ -15,11 +15,12 @@ from functools import partial
 from typing import Any
 
 from vizapp.isa import vectors
-from vizapp.isa.registers import EFLAGS_IF
+from vizapp.isa.registers import EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.debug import report
+from vizapp.machine.decoded import BRANCH
 from vizapp.machine.doors import PhaseRunner
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.features import Features
@@ -29,8 +30,6 @@ from vizapp.machine.inner_loop import InnerLoop
 from vizapp.machine.input_log import Input, InputLog
 from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.messages import N_, Message
-
-_WORTH_A_VIEW = 8  # steps
 
 
 class Pc(InnerLoop):
@@ -66,7 +65,13 @@ class Pc(InnerLoop):
     def step(self) -> None:
         """Do one step; nothing once the machine has stopped."""
         self.pause_requested = False
-        self.run(max_steps=1)
+        try:
+            plain = self.stopped is None and self._step_plainly()
+        except (Fault, VmExit, Unimplemented, TripleFault) as interruption:
+            self._interrupted(interruption)
+        else:
+            if not plain:
+                self.run(max_steps=1)
 
     def run(
         self,
@@ -95,14 +100,8 @@ class Pc(InnerLoop):
                 self._take_inputs()
             try:
                 self._turn(min(last, self.inputs.due), cycle, instruction)
-            except VmExit as leaving:
-                self._leave(leaving)
-            except Fault as fault:
-                self._guarded(partial(self.cpu.take, fault))
-            except Unimplemented as limit:
-                self._end("crashed", self._where(limit.message))
-            except TripleFault as end:
-                self._triple_fault(end)
+            except (Fault, VmExit, Unimplemented, TripleFault) as interruption:
+                self._interrupted(interruption)
 
     def stop(self, reason: str, message: Message) -> None:
         """End the run, for good."""
@@ -163,9 +162,61 @@ class Pc(InnerLoop):
         self.blocks.revalidate()
         self._left = None
 
+    def _interrupted(self, interruption: Exception) -> None:
+        """What came of a step instead of what it was to do."""
+        match interruption:
+            case VmExit():
+                self._leave(interruption)
+            case Fault():
+                self._guarded(partial(self.cpu.take, interruption))
+            case Unimplemented():
+                self._end("crashed", self._where(interruption.message))
+            case TripleFault():
+                self._triple_fault(interruption)
+
     def _take_inputs(self) -> None:
         for entry in self.inputs.take(self.position):
             self.give_input(entry)
+
+    def _step_plainly(self) -> bool:
+        """Do one step if it is a known instruction and nothing comes before it; else do nothing.
+
+        This is ``_turn`` and ``_execute`` for what nearly every single step is.
+        """
+        cpu, meter, board = self.cpu, self.meter, self.board
+        found = self.code.hot.get(cpu.eip)
+        if (
+            found is None
+            or found.kind & ~BRANCH
+            or self.phase is not None
+            or self._arrival is not None
+            or self.inputs.due <= self.position
+            or (meter.cycles >= board.clock.due and not board.frozen)
+            or (board.interrupts.intr and cpu.system_flags & EFLAGS_IF)
+            or cpu.system_flags & EFLAGS_TF
+            or cpu.single_step
+            or cpu.traps
+            or cpu.halted
+            or cpu.shadow
+            or cpu.watched
+            or cpu.nmi_pending
+            or cpu.guest_mode is not None
+            or (board.peripherals is not None and board.peripherals.signal is not None)
+        ):
+            return False
+        self._left = None
+        found.run(cpu)
+        price = found.price
+        meter.counts[price] += 1
+        meter.cycles += meter.prices[price]
+        if meter.place.is_guest:
+            self.instructions += 1
+            if self._heat is not None:
+                self._heat[cpu.eip] = self._heat.get(cpu.eip, 0) + 1
+            if self.on_retired is not None:
+                self.on_retired()
+        self.position += 1
+        return True
 
     def _turn(self, last: int, cycle: int, instruction: int) -> None:
         """One step of a kind that has to be chosen, or instructions until the next such choice."""
