@@ -9,13 +9,15 @@ from tempfile import TemporaryDirectory
 
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.events import Event
+from vizapp.machine.features import Features
 from vizapp.machine.identity import PENTIUM_4, PENTIUM_4_VIRTUALIZABLE
 from vizapp.machine.image import Image
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
 from vizapp.messages import Message
-from vizapp.vmm.base import Options, Paths, Technique
+from vizapp.vmm.base import Options, Paths, Technique, VmOptions
 from vizapp.vmm.native import Native
+from vizapp.vmm.scheduler import DEFAULT_WEIGHT
 from vizapp.vmm.trap_and_emulate.technique import TrapAndEmulate
 
 GUESTS = Path(__file__).parents[2] / "assets" / "guests"
@@ -153,9 +155,25 @@ class Run:
         virtualizable: bool = False,
         memory: int = MEMORY,
         paths: Paths | None = None,
+        others: tuple[Image, ...] = (),
+        slice_cycles: int | None = None,
+        weights: tuple[int, ...] = (),
+        features: Features | None = None,
     ) -> None:
         self.technique = technique or TrapAndEmulate()
-        options = Options(memory, paths or {}, virtualizable)
+        weights = weights or (DEFAULT_WEIGHT,) * (1 + len(others))
+        options = Options(
+            memory,
+            paths or {},
+            virtualizable,
+            weight=weights[0],
+            features=features,
+            others=tuple(
+                VmOptions(other, memory, weight=weight, features=features)
+                for other, weight in zip(others, weights[1:], strict=True)
+            ),
+            slice_cycles=slice_cycles,
+        )
         identity = PENTIUM_4_VIRTUALIZABLE if virtualizable else PENTIUM_4
         prices = dict.fromkeys(NAMES, 1)
         self.pc = Pc(prices, self.technique.host_memory(options), HERTZ, identity)
@@ -178,18 +196,20 @@ class Run:
     def kinds(self, kind: str) -> list[Event]:
         return [event for event in self.events if event.kind == kind]
 
-    def memory(self, address: int, size: int = 4) -> int:
+    def memory(self, address: int, size: int = 4, vm: int = 0) -> int:
         """Guest-physical memory."""
-        host = self.monitor.guest_physical(GuestPhysical(address))
+        host = self.monitor.guest_physical(GuestPhysical(address), vm)
         assert host is not None
         return self.pc.memory.read(host, size)
 
-    def ending(self) -> tuple[object, ...]:
-        """What the guest has in its registers and its memory."""
-        view = self.monitor.guest_view()
-        hosts = (self.monitor.guest_physical(GuestPhysical(page << 12)) for page in ORACLE_PAGES)
+    def ending(self, vm: int = 0) -> tuple[object, ...]:
+        """Why the guest ended, and what it has in its registers and its memory."""
+        view = self.monitor.guest_view(vm)
+        hosts = (self.monitor.guest_physical(GuestPhysical(page << 12), vm) for page in ORACLE_PAGES)
         pages = tuple(self.pc.memory.dump(host, 4096) for host in hosts if host is not None)
-        return self.reason, self.pc.instructions, view._replace(where=Message("")), pages
+        guest = self.monitor.vms[vm]
+        reason = guest.stopped[0] if guest.stopped else ""
+        return reason, guest.instructions, view._replace(where=Message("")), pages
 
 
 def like_native(body: str) -> Run:

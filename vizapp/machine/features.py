@@ -16,6 +16,7 @@ class Features(NamedTuple):
         apic: a local APIC and an I/O APIC, with MP tables in the BIOS area.
         a20: whether the firmware has opened the gate of address line 20.
         mac: six bytes, the address of a network adapter; None: there is none.
+        large_pages: the processor has 4 MB pages and PAE, which not every monitor can give to its guest.
     """
 
     start: datetime = datetime(2009, 1, 1)
@@ -24,3 +25,4 @@ class Features(NamedTuple):
     apic: bool = True
     a20: bool = True
     mac: bytes | None = None
+    large_pages: bool = True

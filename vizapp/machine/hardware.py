@@ -48,6 +48,7 @@ class Hardware:
         instructions: guest instructions retired; a repeated one counts once.
         emulated: those of them that a monitor has done in the guest's stead.
         listener: told of each event.
+        marks_by_vm: whose the ``marks`` are, by virtual machine, if there are several.
         read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
             timer's.
     """
@@ -88,6 +89,7 @@ class Hardware:
         self.cpu.charge = self._charge
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
+        self.marks_by_vm: dict[int, Mapping[Linear, str]] = {}
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
         self._control: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())  # as the MMU has them
@@ -165,17 +167,26 @@ class Hardware:
             )
             self.listener(event)
 
-    def count_emulated(self, linear: Linear | None = None) -> None:
-        """A monitor has done a guest instruction, the one at ``linear``, in the guest's stead."""
+    def count_emulated(self, linear: Linear | None = None, vm: int | None = None) -> None:
+        """A monitor has done a guest instruction, the one at ``linear``, in the stead of ``vm``'s guest."""
         self.instructions += 1
         self.emulated += 1
         if linear is not None and linear in self.marks:
-            self.pass_mark(linear)
+            self.pass_mark(linear, vm)
 
-    def pass_mark(self, linear: Linear) -> None:
-        """The guest instruction at a progress mark has retired."""
-        label = self.marks[linear]
-        self.emit(events.MARK_PASSED, label, {"label": label, "instructions": self.instructions})
+    def pass_mark(self, linear: Linear, vm: int | None = None) -> None:
+        """The guest instruction at a progress mark has retired, in ``vm`` (None: where the processor is).
+
+        With several guests a mark counts only in those whose own it is.
+        """
+        number = self.meter.place.vm if vm is None else vm
+        label = self.marks_by_vm.get(number, self.marks).get(linear)
+        if label is None:
+            return
+        payload: dict[str, int | str] = {"label": label, "instructions": self.instructions}
+        if self.marks_by_vm:
+            payload["vm"] = number
+        self.emit(events.MARK_PASSED, label, payload)
 
     def whereabouts(self) -> dict[str, str | int | float | Message]:
         """EIP and the bytes there, for sentences, found without touching anything."""
@@ -195,7 +206,8 @@ class Hardware:
 
         size, mmio = self.memory.size, self.mmu.mmio
         self.board.attach(Peripherals(features, self.board, self.memory, size, mmio, set_a20, self._timed))
-        identity = with_large_pages(identity)
+        if features.large_pages:
+            identity = with_large_pages(identity)
         if features.fpu:
             identity = with_fpu(identity)
         if not features.apic:

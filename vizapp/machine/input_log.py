@@ -15,11 +15,15 @@ KEYBOARD, SERIAL = "keyboard", "serial"
 
 
 class Input(NamedTuple):
-    """One input, plain data: ``data`` is (key, down) for the keyboard, (bytes,) for the serial port."""
+    """One input, plain data: ``data`` is (key, down) for the keyboard, (bytes,) for the serial port.
+
+    ``vm`` is the virtual machine that it is for.
+    """
 
     position: int
     source: str
     data: tuple[str | bool | bytes, ...]
+    vm: int = 0
 
 
 class InputLog:

@@ -116,10 +116,10 @@ class Pc(InnerLoop):
         self._interrupt(vector)
         return True
 
-    def feed(self, source: str, *data: str | bool | bytes) -> None:
-        """An input comes from outside, now: a key (name, down) or bytes for the serial port."""
+    def feed(self, source: str, *data: str | bool | bytes, vm: int = 0) -> None:
+        """An input comes from outside, now: a key (name, down) or bytes for the serial port; for ``vm``."""
         self._take_inputs()
-        entry = Input(self.position, source, data)
+        entry = Input(self.position, source, data, vm)
         self.inputs.add(entry)
         self.give_input(entry)
 

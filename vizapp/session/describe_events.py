@@ -254,6 +254,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
         )
     ),
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
+    ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
     ev.HYPERCALL_MADE: lambda event, step: describe_hypercall(event),
     ev.EVENT_SENT: _cause(
         N_(

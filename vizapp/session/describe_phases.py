@@ -37,6 +37,10 @@ _PHASES = {
     "inject": N_("The VMM has interrupted the virtual CPU, through the guest's own IDT."),
     "halt": N_("The VMM has noted that the virtual CPU has nothing to run."),
     "wait": N_("The VMM has looked for the next moment at which a virtual device will act."),
+    "schedule": N_(
+        "The VMM has given the processor to the virtual machine that is furthest behind its share, and "
+        "changed to the address space that belongs to it."
+    ),
     "nested": N_("The VMM was interrupted while it was idle, and has taken the interrupt."),
     "resume": N_(
         "The VMM is done: it has looked for interrupts that are due and put the virtual CPU's state into "

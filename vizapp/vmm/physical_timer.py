@@ -25,7 +25,6 @@ _MASTER, _SLAVE = 0x20, 0xA0
 _INITIALIZATION: Final = (
     (_MASTER, 0x11), (_MASTER + 1, MASTER_VECTOR), (_MASTER + 1, 1 << 2), (_MASTER + 1, 0x01),
     (_SLAVE, 0x11), (_SLAVE + 1, SLAVE_VECTOR), (_SLAVE + 1, 2), (_SLAVE + 1, 0x01),
-    (_MASTER + 1, 0xFE), (_SLAVE + 1, 0xFF),  # only IRQ 0 passes
 )  # fmt: skip
 _ONE_SHOT: Final = 0x30  # channel 0, both bytes, mode 0
 _END_OF_INTERRUPT: Final = 0x20
@@ -35,18 +34,23 @@ _LONGEST: Final = 0xFFFF
 class PhysicalTimer:
     """The machine's interrupt controllers and channel 0, as a deadline in cycles.
 
+    ``lines`` are those of the other interrupt lines of the first controller that are to pass.
+
     Attributes:
         armed: the deadline that was asked for last and has not passed; None: nothing is counting.
     """
 
-    def __init__(self, pc: Pc) -> None:
+    def __init__(self, pc: Pc, lines: tuple[int, ...] = ()) -> None:
         self._pc = pc
+        self._mask = 0xFE & ~sum(1 << line for line in lines)
         self.armed: int | None = None
 
     def initialize(self) -> None:
         """Program the controllers and the mode, before the clock runs."""
         for port, value in _INITIALIZATION:
             self._pc.board.write(port, 1, value)
+        self._pc.board.write(_MASTER + 1, 1, self._mask)
+        self._pc.board.write(_SLAVE + 1, 1, 0xFF)
         self._pc.board.write(CONTROL_PORT, 1, _ONE_SHOT)
 
     def arm(self, deadline: int | None) -> None:
@@ -62,9 +66,13 @@ class PhysicalTimer:
         self.armed = deadline
 
     def acknowledge(self) -> None:
-        """End the interrupt at the controller; the timer waits to be armed again."""
-        outb(self._pc, _MASTER, _END_OF_INTERRUPT)
+        """End the timer's interrupt at the controller; the timer waits to be armed again."""
+        self.end_interrupt()
         self.armed = None
+
+    def end_interrupt(self) -> None:
+        """End the interrupt in service at the first controller."""
+        outb(self._pc, _MASTER, _END_OF_INTERRUPT)
 
     def save(self) -> int | None:
         """The state outside the devices."""

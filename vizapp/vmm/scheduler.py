@@ -83,6 +83,8 @@ class Scheduler:
         if behind:
             self._times = _put(self._times, vm, max(self._times[vm], min(behind)))
         self._ready = _put(self._ready, vm, value=True)
+        if vm == self.current:
+            self.start(now)
 
     def slice_end(self) -> int | None:
         """The cycle at which another machine may have to take over; None while no other can run."""

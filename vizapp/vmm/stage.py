@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from vizapp.machine.places import APPLICATION, BARE, GUEST_KERNEL, VMM
@@ -39,16 +40,26 @@ def bare_stage() -> tuple[StageWorld, ...]:
     )
 
 
-def deprivileged_stage(monitor: Message) -> tuple[StageWorld, ...]:
-    """A monitor in ring 0, the guest kernel pushed out to ring 1, applications where they were."""
+def deprivileged_stage(monitor: Message, vms: Sequence[str] = ("",)) -> tuple[StageWorld, ...]:
+    """A monitor in ring 0, the guest kernels pushed out to ring 1, applications where they were.
+
+    ``vms`` are the names of the virtual machines, which stand side by side.
+    """
+    guests: list[StageComponent] = []
+    for index, name in enumerate(vms):
+        kernel, applications = Message(N_("guest kernel")), Message(N_("applications"))
+        if len(vms) > 1:
+            kernel = Message(N_("{name}: {component}"), {"name": name, "component": kernel})
+            applications = Message(N_("{name}: {component}"), {"name": name, "component": applications})
+        guests.append(StageComponent(GUEST_KERNEL, kernel, 1, index))
+        guests.append(StageComponent(APPLICATION, applications, 3, index))
     return (
         StageWorld(
             BARE,
             Message(N_("the processor")),
             (
                 StageComponent(VMM, monitor, 0),
-                StageComponent(GUEST_KERNEL, Message(N_("guest kernel")), 1, 0),
-                StageComponent(APPLICATION, Message(N_("applications")), 3, 0),
+                *sorted(guests, key=lambda component: component.ring),
             ),
         ),
     )

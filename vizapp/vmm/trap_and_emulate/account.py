@@ -37,7 +37,7 @@ def emulated(vm: Vm, instruction: Instruction, linear: Linear, eip: int, cpl: in
         payload["value"] = {0: cpu.cr0, 2: cpu.cr2, 3: cpu.cr3, 4: cpu.cr4}[register.index]
     payload["if"] = int(bool(cpu.eflags & EFLAGS_IF))
     if not instruction.repeat or cpu.eip != eip:
-        vm.pc.count_emulated(linear)
+        vm.pc.count_emulated(linear, vm.index)
     if instruction.mnemonic == "int" and cpl == 3:
         vector = instruction.operands[0]
         assert isinstance(vector, Immediate)

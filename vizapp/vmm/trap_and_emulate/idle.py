@@ -1,4 +1,5 @@
-"""The phases of a virtual CPU that has nothing to run: the processor waits in the monitor's own HLT."""
+"""The phases of virtual CPUs that have nothing to run: others get the processor, or it waits in the monitor's
+own HLT."""
 
 from __future__ import annotations
 
@@ -16,33 +17,40 @@ from vizapp.vmm.trap_frame import TrapFrame
 if TYPE_CHECKING:
     from vizapp.vmm.trap_and_emulate.vm import Vm
 
-# As of the bare machine: a timer whose edges come and go without an interrupt will not wake the guest.
-_WAKING_EVENTS: Final = 4
+HALTED: Final = Message(N_("the guest halted with interrupts disabled"))
 
 
 def halt(vm: Vm) -> str | None:
     """The virtual CPU executed HLT."""
     if not vm.virtual.cpu.eflags & EFLAGS_IF:
-        vm.stop("halted", Message(N_("the guest halted with interrupts disabled")))
-        return None
-    vm.waits = 0
+        return vm.stop("halted", HALTED)
+    vm.host.machines.halt(vm)
     vm.emit(events.VIRTUAL_CPU_HALTED, "hlt", {"address": vm.virtual.cpu.eip})
     return "wait"
 
 
 def wait(vm: Vm) -> str | None:
-    """Nothing to run until a virtual device acts: let the processor idle until the physical timer says so."""
-    vm.devices.advance()
-    if vm.devices.interrupt_pending:
+    """This machine has nothing to run: wake whom devices interrupt, or let the processor idle till then."""
+    machines = vm.host.machines
+    machines.look_after()
+    if vm.ready and machines.scheduler.slice_end() is None:
         return "inject"
-    deadline = vm.devices.next_event()
-    vm.waits += 1
-    if deadline is None or vm.waits > _WAKING_EVENTS:
-        vm.stop("halted", Message(N_("the guest halted, and no interrupt that could wake it is coming")))
+    if machines.scheduler.any_ready:
+        return "schedule"
+    if vm.pc.stopped is not None:
         return None
-    vm.timer.arm(deadline)
+    vm.timer.arm(machines.deadline())
     ring0.jump(vm.pc, vm.tables, stubs.IDLE)
     return None
+
+
+def schedule(vm: Vm) -> str:
+    """Give the processor to the machine whose turn it is: its address space, and with it its tables."""
+    following = vm.host.machines.switch()
+    if following is not vm:
+        ring0.load_cr3(vm.pc, following.shadow.directory)
+        following.virtual.reload = True
+    return "resume"
 
 
 def nested(vm: Vm) -> None:
@@ -55,8 +63,16 @@ def nested(vm: Vm) -> None:
             N_("the monitor itself raised {fault} at {address}"),
             {"fault": vectors.name(frame.entry_vector), "address": f"{frame.eip:#010x}"},
         )
-        vm.stop("crashed", message)
+        vm.pc.stop("crashed", message)
         return
-    if frame.entry_vector == TIMER_VECTOR:
-        vm.timer.acknowledge()
+    acknowledge(vm, frame.entry_vector)
     ring0.jump(vm.pc, vm.tables, stubs.NESTED_EXIT)
+
+
+def acknowledge(vm: Vm, vector: int) -> None:
+    """End a physical interrupt at the controller, and take from the device what it was for."""
+    if vector == TIMER_VECTOR:
+        vm.timer.acknowledge()
+    else:
+        vm.timer.end_interrupt()
+        vm.host.machines.hand_over()

@@ -14,81 +14,98 @@ from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.trap_and_emulate import views
 from vizapp.vmm.trap_and_emulate.phases import PHASES, PURPOSES
-from vizapp.vmm.trap_and_emulate.vm import PLACES
+from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
-    from vizapp.vmm.trap_and_emulate.vm import Vm
+    from vizapp.vmm.trap_and_emulate.vm import Host, Vm
 
 OWNER = "vmm"
 
 
 class TrapAndEmulateMonitor:
-    """A monitor with one virtual machine.
+    """A monitor with its virtual machines.
 
     Attributes:
-        vm: the machine.
-        devices: its devices.
+        host: what they share.
+        vms: the machines, by number.
+        devices: those of the first.
     """
 
-    def __init__(self, vm: Vm) -> None:
-        self.vm = vm
-        self.devices = vm.devices.devices
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.vms: tuple[Vm, ...] = host.machines.vms
+        self.devices = self.vm.devices.devices
+
+    @property
+    def vm(self) -> Vm:
+        """The first machine."""
+        return self.vms[0]
+
+    @property
+    def current(self) -> int:
+        """The machine that has the processor, or had it last."""
+        return self.host.machines.current.index
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""
-        bill = self.vm.bill
+        bill = self.host.bill
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
-        return PHASES[name](self.vm)
+        return PHASES[name](self.host.machines.current)
 
     def save(self) -> Any:
-        """The virtual machine outside machine memory."""
-        return self.vm.save()
+        """The virtual machines outside machine memory."""
+        host = self.host
+        return {"frames": host.frames.save(), "timer": host.timer.save(), "machines": host.machines.save()}
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        self.vm.load(saved)
+        self.host.frames.load(saved["frames"])
+        self.host.timer.load(saved["timer"])
+        self.host.machines.load(saved["machines"])
 
     def place_of(self, cpu: Cpu) -> Place:
-        """Ring 0 is the monitor's, rings 1 and 2 the guest kernel's, ring 3 the applications'."""
-        return PLACES[cpu.cpl]
+        """Ring 0 is the monitor's, rings 1 and 2 a guest kernel's, ring 3 the applications'."""
+        return self.host.machines.current.places[cpu.cpl]
 
     def stage(self) -> tuple[StageWorld, ...]:
-        """The monitor below, the guest kernel in ring 1."""
-        return deprivileged_stage(Message(N_("virtual machine monitor")))
+        """The monitor below, the guest kernels in ring 1."""
+        return deprivileged_stage(Message(N_("virtual machine monitor")), [vm.name for vm in self.vms])
 
-    def guest_view(self) -> CpuView:
+    def guest_view(self, vm: int = 0) -> CpuView:
         """The virtual CPU, wherever its state is."""
-        return views.guest_view(self.vm)
+        return views.guest_view(self.vms[vm])
 
-    def processor_view(self) -> CpuView:
+    def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest."""
-        return views.processor_view(self.vm)
+        return views.processor_view(self.vms[vm])
 
-    def guest_translate(self, linear: Linear) -> GuestPhysical | None:
+    def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Through the guest's own tables."""
-        return self.vm.mmu.probe(linear)
+        return self.vms[vm].mmu.probe(linear)
 
-    def processor_translate(self, linear: Linear) -> HostPhysical | None:
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Through the shadow."""
-        return self.vm.shadow.translate(linear)
+        return self.vms[vm].shadow.translate(linear)
 
-    def guest_physical(self, address: GuestPhysical) -> HostPhysical | None:
+    def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Through the p2m."""
-        return self.vm.memory.host(address)
+        return self.vms[vm].memory.host(address)
 
-    def guest_read(self, linear: Linear, count: int) -> bytes | None:
+    def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """Through the guest's tables and the p2m; ones where its tables lead beyond its memory."""
+        machine = self.vms[vm]
 
         def translate(at: Linear) -> HostPhysical | None:
-            guest = self.vm.mmu.probe(at)
-            return None if guest is None else self.vm.memory.host(guest)
+            guest = machine.mmu.probe(at)
+            return None if guest is None else machine.memory.host(guest)
 
-        return read_linear(self.vm.pc.memory, translate, linear, count)
+        return read_linear(machine.pc.memory, translate, linear, count)
 
     def ownership(self) -> Ownership:
-        """The guest has its memory and nothing else; every port and line of the machine is the monitor's."""
+        """A guest has its memory and nothing else; every port and line of the machine is the monitor's."""
+        lines = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
         return Ownership(
-            self.vm.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in LINES)
+            self.host.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in lines)
         )

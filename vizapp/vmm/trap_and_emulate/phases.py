@@ -7,6 +7,7 @@
                           │                     └▶ halt ─▶ wait ─▶ (idle)  │
                           ├▶ reflect ──────────────────────────────────────┤
                           └▶ interrupt ────────────────────────────────────┘
+    resume, wait ─▶ schedule ─▶ resume of another machine
     idle ended ─▶ wait      interrupt while idle ─▶ nested ─▶ (back into the idle loop)
 
 Popek and Goldberg's dispatcher is ``arrive``, their allocator ``fill_shadow`` and ``flush_shadow``, their
@@ -27,12 +28,13 @@ from vizapp.machine import events
 from vizapp.machine.debug import DR6_BS
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.meter import Purpose
+from vizapp.machine.peripherals import NMI
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
 from vizapp.vmm.instruction_fetch import fetch
-from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
+from vizapp.vmm.physical_timer import VECTORS
 from vizapp.vmm.trap_and_emulate.account import emulated
-from vizapp.vmm.trap_and_emulate.idle import halt, nested, wait
+from vizapp.vmm.trap_and_emulate.idle import acknowledge, halt, nested, schedule, wait
 from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
 
 if TYPE_CHECKING:
@@ -76,7 +78,10 @@ def walk(vm: Vm) -> str:
     except Fault as fault:
         return vm.reflect(fault)
     if vm.memory.host_frame(found.frame) is None:
-        return "decode"  # there is no memory to map: ones are read there and writes vanish
+        if found.frame in vm.memory.mmio.frames:
+            vm.bill.purpose = Purpose.IO
+            vm.bill.path("device")
+        return "decode"  # nothing to map: a device answers, or ones are read there and writes vanish
     vm.pending = Pending(hidden=Hidden(linear, found, write))
     return "fill_shadow"
 
@@ -115,8 +120,7 @@ def decode_instruction(vm: Vm) -> str | None:
     except Fault as fault:
         return vm.reflect(fault)
     except Unimplemented as limit:
-        vm.stop("crashed", limit.message)
-        return None
+        return vm.stop("crashed", limit.message)
     vm.pending = Pending(instruction=(cpu.eip, instruction.raw))
     return "emulate"
 
@@ -138,11 +142,9 @@ def emulate(vm: Vm) -> str | None:
     except Fault as fault:
         return vm.reflect(fault)
     except TripleFault as fault:
-        _shut_down(vm, fault)
-        return None
+        return _shut_down(vm, fault)
     except Unimplemented as limit:
-        vm.stop("crashed", limit.message)
-        return None
+        return vm.stop("crashed", limit.message)
     emulated(vm, instruction, *before)
     if cpu.single_step:
         cpu.debug[6] |= DR6_BS
@@ -175,11 +177,9 @@ def reflect(vm: Vm) -> str | None:
     try:
         cpu.take(Fault(vector, error, linear))
     except TripleFault as fault:
-        _shut_down(vm, fault)
-        return None
+        return _shut_down(vm, fault)
     except Unimplemented as limit:
-        vm.stop("crashed", limit.message)
-        return None
+        return vm.stop("crashed", limit.message)
     payload = {"vector": vector, "address": address, "handler": cpu.eip}
     if error is not None:
         payload["error"] = error
@@ -191,8 +191,7 @@ def reflect(vm: Vm) -> str | None:
 
 def interrupt(vm: Vm) -> str:
     """A physical interrupt took the processor from the guest: end it; who is due is found on the way back."""
-    if vm.tables.frame.entry_vector == TIMER_VECTOR:
-        vm.timer.acknowledge()
+    acknowledge(vm, vm.tables.frame.entry_vector)
     return "resume"
 
 
@@ -204,13 +203,11 @@ def inject(vm: Vm) -> str | None:
     try:
         cpu.deliver(vector, external=True)
     except TripleFault as fault:
-        _shut_down(vm, fault)
-        return None
+        return _shut_down(vm, fault)
     except Unimplemented as limit:
-        vm.stop("crashed", limit.message)
-        return None
+        return vm.stop("crashed", limit.message)
     # With ECX a repeated instruction tells how far it had come.
-    payload = {"vector": vector, "instructions": vm.pc.instructions, "address": address, "ecx": count}
+    payload = {"vector": vector, "instructions": vm.instructions, "address": address, "ecx": count}
     vm.emit(events.INTERRUPT_INJECTED, vectors.name(vector), payload, to_guest=True)
     return "resume"
 
@@ -220,13 +217,19 @@ def resume(vm: Vm) -> str | None:
     cpu = vm.virtual.cpu
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
+    machines = vm.host.machines
+    machines.look_after()
+    if machines.must_switch():
+        return "schedule"
     vm.devices.advance()
+    if (signal := vm.devices.take_signal()) is not None:
+        return _signalled(vm, signal)
     if vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF:
         # Behind STI or a load of SS the guest runs one more instruction first; the monitor runs it for it.
         return "decode" if cpu.shadow else "inject"
     if not vm.virtual.reachable:
         return "decode"
-    vm.timer.arm(vm.devices.next_event())
+    vm.timer.arm(machines.deadline())
     # RDTSC of ring 3 has to trap while the guest's CR4 says so; in ring 1 it then does too, and is emulated.
     cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | cpu.cr4 & CR4_TSD
     if cr4 != vm.pc.cpu.cr4:
@@ -237,6 +240,14 @@ def resume(vm: Vm) -> str | None:
     return None
 
 
+def _signalled(vm: Vm, signal: str) -> str | None:
+    """What needs no permission of the guest's: its reset line, or NMI."""
+    if signal == NMI:
+        vm.pending = Pending(fault=(vectors.NMI, None, None))
+        return "reflect"
+    return vm.stop("shutdown", Message(N_("the guest reset the machine")))
+
+
 def _flush(vm: Vm, cause: str) -> None:
     """Empty the shadow and the processor's TLB."""
     pages = vm.shadow.flush()
@@ -244,10 +255,10 @@ def _flush(vm: Vm, cause: str) -> None:
     vm.emit(events.SHADOW_FLUSHED, cause, {"pages": pages})
 
 
-def _shut_down(vm: Vm, fault: TripleFault) -> None:
+def _shut_down(vm: Vm, fault: TripleFault) -> str | None:
     """The guest could not even be told of a double fault: its processor shuts down."""
     text = N_("triple fault at {address} ({bytes}): {faults}; the virtual processor shut down")
-    vm.stop("shutdown", Message(text, {**vm.here(), "faults": str(fault)}))
+    return vm.stop("shutdown", Message(text, {**vm.here(), "faults": str(fault)}))
 
 
 PHASES: Final[dict[str, Callable[[Vm], str | None]]] = {
@@ -262,6 +273,7 @@ PHASES: Final[dict[str, Callable[[Vm], str | None]]] = {
     "inject": inject,
     "halt": halt,
     "wait": wait,
+    "schedule": schedule,
     "nested": nested,
     "resume": resume,
 }

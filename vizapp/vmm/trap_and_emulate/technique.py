@@ -10,18 +10,19 @@ from vizapp.machine.cpu import Cpu
 from vizapp.machine.devices.uart import COM1_PORTS
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
-from vizapp.vmm.base import Options
+from vizapp.vmm.base import Options, VmOptions
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.guest_memory import GuestMemory
 from vizapp.vmm.guest_mmu import GuestMmu
 from vizapp.vmm.guest_start import load_image, power_on
 from vizapp.vmm.host_tables import HostTables
-from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.shadow import Shadow
 from vizapp.vmm.trap_and_emulate.monitor import OWNER, TrapAndEmulateMonitor
 from vizapp.vmm.trap_and_emulate.virtual_cpu import VirtualCpu
-from vizapp.vmm.trap_and_emulate.vm import PLACES, Bill, Vm
+from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host, Parts, Vm, places_of
 from vizapp.vmm.virtual_devices import VirtualDevices
+from vizapp.vmm.virtual_machine import owner_of
+from vizapp.vmm.virtual_machines import VirtualMachines
 
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 BASE: Final = Linear(0xFFC0_0000)  # the monitor's 4 MB, at the top of every address space
 FIRST_FRAME: Final = 0x100  # the first megabyte stays with the PC's own devices and firmware
-MONITOR_PAGES: Final = 0x100  # a megabyte for the monitor's tables, stack, code and shadow
-GUEST: Final = "vm0"
+MONITOR_PAGES: Final = 0x100  # a megabyte for the monitor's tables, stack, code and shadow of each guest
 
 
 class TrapAndEmulate:
@@ -43,55 +43,69 @@ class TrapAndEmulate:
     claims_equivalence = True
 
     def host_memory(self, options: Options) -> int:
-        """The guest's memory and two megabytes."""
-        return options.memory + (FIRST_FRAME + MONITOR_PAGES << PAGE_SHIFT)
+        """The guests' memory, a megabyte for the monitor's work on each, and the first one."""
+        machines = 1 + len(options.others)
+        return options.all_memory + (FIRST_FRAME + machines * MONITOR_PAGES << PAGE_SHIFT)
 
     def start(self, pc: Pc, image: Image, options: Options) -> TrapAndEmulateMonitor:
-        """Set the monitor up in ring 0 and the guest to start in ring 1."""
-        monitor = TrapAndEmulateMonitor(make_vm(pc, options))
-        vm = monitor.vm
-        load_image(vm.memory.load, options.memory, image)
-        power_on(vm.virtual.cpu, image)
+        """Set the monitor up in ring 0 and the guests to start in ring 1."""
+        host = Host(pc, options.paths, FrameAllocator(FIRST_FRAME, pc.memory.frames))
+        vms = tuple(make_vm(host, index, machine) for index, machine in enumerate(options.machines(image)))
+        host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles)
+        monitor = TrapAndEmulateMonitor(host)
+        exit_stub, *_ = [vm.virtual.commit(vm.tables.frame) for vm in vms]
+        first = monitor.vm
         cr4 = CR4_VIRTUALIZABLE if options.virtualizable else 0
-        ring0.enter_protected(pc, vm.tables, vm.shadow.directory, cr4)
-        vm.timer.initialize()
+        ring0.enter_protected(pc, first.tables, first.shadow.directory, cr4)
+        host.timer.initialize()
         pc.monitor = monitor
         pc.place_of = monitor.place_of
-        ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
-        exit_stub = vm.virtual.commit(vm.tables.frame)
-        vm.mmu.flush_requested = False
-        vm.held = False
-        ring0.jump(pc, vm.tables, exit_stub)
+        pc.give_input = host.machines.take_input
+        for vm in vms:
+            vm.mmu.flush_requested = False
+            ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
+        host.machines.start()
+        first.held = False
+        if len(vms) > 1:
+            # Somebody has to bring the monitor in when the first slice is over.
+            host.timer.arm(host.machines.deadline())
+        ring0.jump(pc, first.tables, exit_stub)
         return monitor
 
 
-def make_vm(pc: Pc, options: Options) -> Vm:
-    """The parts of a virtual machine with ``options.memory`` bytes, in the host memory of ``pc``."""
-    bill = Bill(pc, options.paths)
-    frames = FrameAllocator(FIRST_FRAME, pc.memory.frames)
+def make_vm(host: Host, index: int, options: VmOptions) -> Vm:
+    """Virtual machine number ``index``, in the host memory that is free, with its guest ready to start."""
+    pc, frames, bill = host.pc, host.frames, host.bill
     tables = HostTables(pc.memory, frames, BASE, OWNER)
     shadow = Shadow(
         pc.memory, frames, bill.charge, monitor_base=BASE, monitor_entry=tables.directory_entry, owner=OWNER
     )
     pages = options.memory >> PAGE_SHIFT
     # Adjacent host frames, but not those that the guest believes it has.
-    first = frames.allocate(GUEST, pages)
+    first = frames.allocate(owner_of(index), pages)
     memory = GuestMemory(pc.memory, tuple(range(first, first + pages)))
     mmu = GuestMmu(memory, bill.charge)
+    places = places_of(index)
 
     def guest_time(source: str, value: int) -> int:
         return value if pc.read_time is None else pc.read_time(source, value)
 
     def guest_place() -> Place:
-        return PLACES[cpu.cpl or 1]
+        return places[cpu.cpl or 1]
 
-    devices = VirtualDevices(memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time)
+    devices = VirtualDevices(
+        memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time, options.features
+    )
     # The virtual serial port is connected to the machine's own: what the guest prints goes out there.
     devices.uart.on_sent = lambda byte: ring0.outb(pc, COM1_PORTS.start, byte)
-    identity = pc.cpu.identity
+    identity = devices.identity(pc.cpu.identity)
     # The option is the processor's and the monitor's; a virtual CPU has no such bit.
     identity = identity._replace(cr4_bits=identity.cr4_bits & ~CR4_VIRTUALIZABLE)
     cpu = Cpu(mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles))
     cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3)
     virtual = VirtualCpu(cpu, mmu, pc.memory, tables, bill.charge)
-    return Vm(pc, bill, frames, tables, PhysicalTimer(pc), memory, mmu, shadow, devices, virtual)
+    vm = Vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
+    devices.on_a20 = mmu.flush
+    load_image(memory.load, options.memory, options.image)
+    power_on(cpu, options.image)
+    return vm

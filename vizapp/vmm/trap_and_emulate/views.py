@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.isa.descriptors import SELECTOR_RPL, unpack
 from vizapp.isa.registers import CS, ECX, EFLAGS_RF, ESP, SS
 from vizapp.messages import N_, Message
@@ -25,7 +26,10 @@ def processor_view(vm: Vm) -> CpuView:
     """What the processor holds for the guest; while the monitor runs, what the trap frame keeps of it."""
     cpu = vm.pc.cpu
     live = cpu_view(cpu, IN_PROCESSOR)
-    if cpu.cpl:
+    if not vm.is_current:
+        cr0, _, cr2, _, cr4 = live.control
+        live = live._replace(control=(cr0, 0, cr2, vm.shadow.directory << PAGE_SHIFT, cr4))
+    elif cpu.cpl:
         return live
     frame = vm.tables.frame.read()
     if entering(vm):
@@ -55,7 +59,7 @@ def guest_view(vm: Vm) -> CpuView:
     """What the guest sees, wherever it is at this moment."""
     cpu = vm.virtual.cpu
     virtual = cpu_view(cpu, VIRTUAL)
-    if not vm.pc.cpu.cpl and not entering(vm):
+    if vm.held or (not vm.pc.cpu.cpl and not entering(vm)):
         return virtual
     real = processor_view(vm)
     real_ring = real.cpl
@@ -78,7 +82,7 @@ def guest_view(vm: Vm) -> CpuView:
 
 def entering(vm: Vm) -> bool:
     """Whether the processor is on its way in from the guest, before the first phase took the state over."""
-    if vm.held:
+    if vm.held or not vm.is_current:
         return False
     cpu = vm.pc.cpu
     return not cpu.cpl and cpu.eip <= vm.tables.code(stubs.GUEST_DOOR)

@@ -68,6 +68,7 @@ class VirtualCpu:
     Attributes:
         cpu: the machine's processor class on the guest's memory and the guest's ports.
         selectors: ES CS SS DS FS GS as last put into the processor.
+        reload: FS and GS of the processor are another guest's.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class VirtualCpu:
         self.ldt = deprivilege.DescriptorShadow(memory, tables.physical(LDT), TOP_ENTRIES, top)
         self.selectors: tuple[int, ...] = (0,) * 6
         self._descriptors: tuple[bytes, ...] = (b"",) * 6
+        self.reload = False
         self._shadowed_at = -1  # eip behind an instruction that holds interrupts off for one more
 
     def capture(self, frame: TrapFrame) -> None:
@@ -127,7 +129,7 @@ class VirtualCpu:
         descriptors = tuple(descriptor for _, descriptor in placed)
         saved = frame.read()
         held = saved.selectors
-        reload = any(
+        reload = self.reload or any(
             selectors[index] != held[index] or descriptors[index] != self._descriptors[index]
             for index in (FS, GS)
         )
@@ -139,6 +141,7 @@ class VirtualCpu:
                 es=es, cs=cs, ss=ss, ds=ds, fs=fs, gs=gs,
             )
         )  # fmt: skip
+        self.reload = False
         self.selectors, self._descriptors = selectors, descriptors
         self._shadowed_at = cpu.eip if cpu.shadow else -1
         if not cpu.segments[SS].big:
@@ -173,11 +176,12 @@ class VirtualCpu:
             self.selectors,
             self._descriptors,
             self._shadowed_at,
+            self.reload,
         )
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        state, gdt, ldt, self.selectors, self._descriptors, self._shadowed_at = saved
+        state, gdt, ldt, self.selectors, self._descriptors, self._shadowed_at, self.reload = saved
         load_cpu(self.cpu, state)
         self.gdt.load(gdt)
         self.ldt.load(ldt)

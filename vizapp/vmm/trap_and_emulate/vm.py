@@ -1,36 +1,41 @@
-"""One virtual machine of the classical monitor: its parts, and what its phases hand each other."""
+"""A virtual machine of the classical monitor: its parts, and what its phases hand each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.registers import CS
-from vizapp.machine import events
 from vizapp.machine.faults import Fault
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.vmm.guest_mmu import Translation
+from vizapp.vmm.physical_timer import PhysicalTimer
+from vizapp.vmm.virtual_machine import VirtualMachine
+from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE, VirtualMachines
 
 if TYPE_CHECKING:
     from vizapp.machine.events import Payload
     from vizapp.machine.pc import Pc
     from vizapp.messages import Message
-    from vizapp.vmm.base import Paths
+    from vizapp.vmm.base import Paths, VmOptions
     from vizapp.vmm.frame_allocator import FrameAllocator
     from vizapp.vmm.guest_memory import GuestMemory
     from vizapp.vmm.guest_mmu import GuestMmu
     from vizapp.vmm.host_tables import HostTables
-    from vizapp.vmm.physical_timer import PhysicalTimer
     from vizapp.vmm.shadow import Shadow
     from vizapp.vmm.trap_and_emulate.virtual_cpu import VirtualCpu
     from vizapp.vmm.virtual_devices import VirtualDevices
 
 MONITOR: Final = Place(ring=0, component=VMM)
-_KERNEL: Final = tuple(Place(ring=ring, vm=0, component=GUEST_KERNEL) for ring in range(3))
-PLACES: Final = (MONITOR, *_KERNEL[1:], Place(ring=3, vm=0, component=APPLICATION))
+
+
+def places_of(vm: int) -> tuple[Place, ...]:
+    """By ring, where the processor is while virtual machine ``vm`` has it."""
+    kernel = tuple(Place(ring=ring, vm=vm, component=GUEST_KERNEL) for ring in (1, 2))
+    return (MONITOR, *kernel, Place(ring=3, vm=vm, component=APPLICATION))
 
 
 class Hidden(NamedTuple):
@@ -75,34 +80,64 @@ class Bill:
             self.charge(item, count)
 
 
-@dataclass(slots=True)
-class Vm:
+class Host:
+    """What the virtual machines share: the PC, its memory and its timer.
+
+    Attributes:
+        machines: all of them.
+    """
+
+    def __init__(self, pc: Pc, paths: Paths, frames: FrameAllocator) -> None:
+        self.pc = pc
+        self.bill = Bill(pc, paths)
+        self.frames = frames
+        self.timer = PhysicalTimer(pc, (KEYBOARD_LINE, SERIAL_LINE))
+        self.machines: VirtualMachines[Vm] = VirtualMachines(pc, (), MONITOR)
+
+
+class Parts(NamedTuple):
+    """What a virtual machine is made of besides memory and devices."""
+
+    tables: HostTables
+    mmu: GuestMmu
+    shadow: Shadow
+    virtual: VirtualCpu
+
+
+class Vm(VirtualMachine):
     """The virtual machine as the monitor holds it.
 
     Attributes:
         held: the virtual CPU, not the frame nor the processor, has the guest's state now.
         pending: what the running chain of phases carries along.
-        waits: how often in a row the processor was woken from idling without an interrupt for the guest.
     """
 
-    pc: Pc
-    bill: Bill
-    frames: FrameAllocator
-    tables: HostTables
-    timer: PhysicalTimer
-    memory: GuestMemory
-    mmu: GuestMmu
-    shadow: Shadow
-    devices: VirtualDevices
-    virtual: VirtualCpu
-    held: bool = True
-    pending: Pending = field(default_factory=Pending)
-    waits: int = 0
+    def __init__(
+        self, host: Host, index: int, options: VmOptions, memory: GuestMemory, devices: VirtualDevices,
+        parts: Parts,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            host.pc, index, memory, devices,
+            name=options.name, weight=options.weight, image=options.image,
+        )  # fmt: skip
+        self.host = host
+        self.bill = host.bill
+        self.frames = host.frames
+        self.timer = host.timer
+        self.tables, self.mmu, self.shadow, self.virtual = parts
+        self.places = places_of(index)
+        self.held = True
+        self.pending = Pending()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it has the processor, or the monitor has it on its behalf."""
+        return self.host.machines.current is self
 
     @property
     def place(self) -> Place:
         """Where the guest will be when it runs on."""
-        return PLACES[self.virtual.cpu.cpl or 1]
+        return self.places[self.virtual.cpu.cpl or 1]
 
     def emit(self, kind: str, cause: str, payload: Payload, *, to_guest: bool = False) -> None:
         """Report something that the monitor did, to itself or to the guest."""
@@ -113,10 +148,9 @@ class Vm:
         self.pending = Pending(fault=(fault.vector, fault.error, fault.address))
         return "reflect"
 
-    def stop(self, reason: str, message: Message) -> None:
-        """The guest has ended or died, and with it the run."""
-        self.emit(events.VM_STOPPED, reason, {"reason": reason, "detail": message.in_english()})
-        self.pc.stop(reason, message)
+    def stop(self, reason: str, message: Message) -> str | None:
+        """The guest has ended or died: the phase that goes on with the others, or None with the run over."""
+        return "wait" if self.host.machines.stop(self, reason, message) else None
 
     @property
     def linear_eip(self) -> Linear:
@@ -131,30 +165,22 @@ class Vm:
         raw = b"" if at is None else self.memory.dump(at, 8)
         return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
 
-    def save(self) -> Mapping[str, Any]:
+    def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
         return {
-            "frames": self.frames.save(),
-            "timer": self.timer.save(),
-            "p2m": self.memory.p2m,
+            **super().save(),
             "mmu": self.mmu.save(),
             "shadow": self.shadow.save(),
-            "devices": self.devices.save(),
             "virtual": self.virtual.save(),
             "held": self.held,
             "pending": self.pending,
-            "waits": self.waits,
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take up a saved state."""
-        self.frames.load(saved["frames"])
-        self.timer.load(saved["timer"])
-        self.memory.p2m = saved["p2m"]
+        super().load(saved)
         self.shadow.load(saved["shadow"])
-        self.devices.load(saved["devices"])
         self.virtual.load(saved["virtual"])
         self.mmu.load(saved["mmu"])
         self.held = saved["held"]
         self.pending = saved["pending"]
-        self.waits = saved["waits"]

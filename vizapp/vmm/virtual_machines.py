@@ -1,0 +1,172 @@
+"""All virtual machines of a monitor: who has the processor, who waits for what, and who is over.
+
+    ready ──HLT──▶ blocked ──an interrupt of its own devices──▶ ready
+      │                │
+      └─ends or dies───┴─nothing that could wake it is coming──▶ stopped        all stopped: the run ends
+
+A monitor asks here whenever a door has brought it in. Nothing of a machine that waits happens before that, so
+``deadline`` is what the physical timer is programmed for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from vizapp.machine import events
+from vizapp.machine.input_log import KEYBOARD
+from vizapp.messages import N_, Message
+from vizapp.vmm.scheduler import Scheduler, slice_of
+from vizapp.vmm.virtual_machine import VirtualMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vizapp.machine.input_log import Input
+    from vizapp.machine.pc import Pc
+    from vizapp.machine.places import Place
+
+V = TypeVar("V", bound=VirtualMachine)
+
+KEYBOARD_LINE, SERIAL_LINE = 1, 4
+NOTHING_COMES: Final = Message(N_("the guest halted, and no interrupt that could wake it is coming"))
+
+
+class VirtualMachines(Generic[V]):
+    """The machines ``vms`` on one processor; what happens to them is told as from ``place``.
+
+    Attributes:
+        vms: by number.
+        scheduler: whose turn it is.
+        on_input: told (number of the machine, input) when a machine's devices get something from outside.
+    """
+
+    def __init__(self, pc: Pc, vms: tuple[V, ...], place: Place, slice_cycles: int | None = None) -> None:
+        self.vms = vms
+        self.scheduler = Scheduler(tuple(vm.weight for vm in vms), slice_cycles or slice_of(pc.hertz))
+        self.on_input: Callable[[int, Input], None] | None = None
+        self._pc = pc
+        self._place = place
+        self._awaited: tuple[int | None, ...] = (None,) * len(vms)
+        self._arrived: tuple[Input, ...] = ()
+
+    @property
+    def current(self) -> V:
+        """The machine that has the processor, or had it last."""
+        return self.vms[self.scheduler.current]
+
+    def start(self) -> None:
+        """The first machine has the processor, before the clock runs."""
+        self.scheduler.start(self._pc.meter.cycles)
+        self.current.take_processor()
+
+    def stop(self, vm: V, reason: str, message: Message) -> bool:
+        """A machine has ended or died. Whether others are left; if not, the run is over."""
+        vm.end(reason, message, self._place)
+        self.scheduler.block(vm.index, self._pc.meter.cycles)
+        if any(other.stopped is None for other in self.vms):
+            return True
+        self._pc.stop(*self._outcome())
+        return False
+
+    def halt(self, vm: V) -> None:
+        """The virtual CPU of a machine waits for an interrupt."""
+        vm.blocked, vm.waits = True, 0
+        self._await(vm, None)
+        self.scheduler.block(vm.index, self._pc.meter.cycles)
+
+    def look_after(self) -> None:
+        """Let the devices of those that wait act; wake whom they interrupt, end whom nothing will."""
+        for vm in self.vms:
+            if vm.blocked and vm.stopped is None:
+                self._look_after(vm)
+
+    def must_switch(self) -> bool:
+        """Whether the processor is due to another machine than the current one."""
+        return self.scheduler.must_switch(self._pc.meter.cycles)
+
+    def switch(self) -> V:
+        """Give the processor to whose turn it is; ValueError if nobody can run."""
+        former = self.current
+        former.leave_processor()
+        self.scheduler.switch(self._pc.meter.cycles)
+        vm = self.current
+        vm.take_processor()
+        if vm is not former:
+            payload = {"vm": vm.index, "from": former.index}
+            self._pc.emit(events.VM_SCHEDULED, vm.name, payload, self._place, self._place)
+        return vm
+
+    def deadline(self) -> int | None:
+        """The next cycle at which the monitor has to be brought in; None: it need not be.
+
+        It is when a device of the current machine or of one that waits acts, or when the slice ends.
+        """
+        wanted = [self.scheduler.slice_end()]
+        current = self.current
+        wanted += [
+            vm.devices.next_event() for vm in self.vms if vm.stopped is None and (vm.blocked or vm is current)
+        ]
+        return min((cycle for cycle in wanted if cycle is not None), default=None)
+
+    def take_input(self, entry: Input) -> None:
+        """Something comes from outside: it lies at the physical device, whose line asks for the monitor."""
+        self._arrived = (*self._arrived, entry)
+        self._pc.board.line(_line_of(entry))(True)
+
+    def hand_over(self) -> None:
+        """The monitor's drivers fetch what has come and give it to the machines that it is for."""
+        arrived, self._arrived = self._arrived, ()
+        for entry in arrived:
+            self._pc.board.line(_line_of(entry))(False)
+            vm = self.vms[entry.vm]
+            vm.devices.advance()
+            vm.devices.take_input(entry)
+            if self.on_input is not None:
+                self.on_input(vm.index, entry)
+
+    def save(self) -> Any:
+        """What concerns all together, as plain data; each machine's own is its own ``save``."""
+        return self.scheduler.save(), self._awaited, self._arrived, tuple(vm.save() for vm in self.vms)
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        scheduler, self._awaited, self._arrived, vms = saved
+        self.scheduler.load(scheduler)
+        states: tuple[Mapping[str, Any], ...] = vms
+        for vm, state in zip(self.vms, states, strict=True):
+            vm.load(state)
+
+    def _look_after(self, vm: V) -> None:
+        now = self._pc.meter.cycles
+        vm.devices.advance()
+        if vm.devices.interrupt_pending:
+            vm.blocked = False
+            self.scheduler.wake(vm.index, now)
+            return
+        awaited = self._awaited[vm.index]
+        if awaited is None or awaited <= now:
+            vm.waits += 1
+            awaited = vm.devices.next_event()
+            self._await(vm, awaited)
+        if awaited is None or vm.waits > vm.devices.waking_events:
+            self.stop(vm, "halted", NOTHING_COMES)
+
+    def _await(self, vm: V, cycle: int | None) -> None:
+        index = vm.index
+        self._awaited = (*self._awaited[:index], cycle, *self._awaited[index + 1 :])
+
+    def _outcome(self) -> tuple[str, Message]:
+        """Why the run ended: with one machine its own reason, with several the first that is not a rest."""
+        ends = [(vm, vm.stopped) for vm in self.vms if vm.stopped is not None]
+        _, last = ends[0]
+        assert last is not None
+        if len(ends) == 1:
+            return last
+        for vm, stopped in ends:
+            if stopped is not None and stopped[0] != "halted":
+                return stopped[0], Message(N_("{vm}: {detail}"), {"vm": vm.name, "detail": stopped[1]})
+        return "halted", Message(N_("all {count} virtual machines have halted"), {"count": len(ends)})
+
+
+def _line_of(entry: Input) -> int:
+    return KEYBOARD_LINE if entry.source == KEYBOARD else SERIAL_LINE
