@@ -29,7 +29,8 @@ def _names(text: str) -> frozenset[str]:
 
 PRIVILEGED = _names(
     "hlt lgdt lidt lldt ltr lmsw clts invlpg invd wbinvd rdmsr wrmsr rdpmc sysexit rsm "
-    "mov_to_control mov_from_control mov_to_debug mov_from_debug cli sti in out ins outs"
+    "mov_to_control mov_from_control mov_to_debug mov_from_debug cli sti in out ins outs "
+    "vmrun vmmcall vmload vmsave stgi clgi invlpga"
 )
 SENSITIVE = _names(
     "sgdt sidt sldt str smsw pushf popf iret int int3 into sysenter lar lsl verr verw call_far jmp_far retf "
@@ -148,7 +149,7 @@ _COSTS = {
     "system": (
         "sgdt sidt sldt str smsw lar lsl verr verw arpl invlpg invd wbinvd rsm ud2 "
         "fninit fnclex fnstsw fnstcw fldcw fxsave fxrstor "
-        "mov_from_control mov_from_debug"
+        "mov_from_control mov_from_debug vmmcall stgi clgi"
     ),
     "system_load": "lgdt lidt lldt ltr lmsw clts mov_to_control mov_to_debug",
     "cpuid": "cpuid",
@@ -156,6 +157,9 @@ _COSTS = {
     "msr": "rdmsr wrmsr",
     "io": "in out ins outs",
     "hlt": "hlt",
+    "vmload_save": "vmload vmsave",
+    "invlpg": "invlpga",
+    "vm_entry": "vmrun",
     "software_interrupt": "int int3 int1",
     "iret_same": "iret",
     "sysenter": "sysenter sysexit",

@@ -57,7 +57,7 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
         return PAUSE if number == 0x90 and repeat == "rep" else slot
     cursor.rm = cursor.byte()
     cursor.reg = cursor.rm >> 3 & 7
-    member = slot[cursor.reg]
+    member = WITH_MODRM.get((number, cursor.rm)) or slot[cursor.reg]
     if member is None:
         raise DecodeError("unknown")
     return member

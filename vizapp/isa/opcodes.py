@@ -13,6 +13,7 @@ from vizapp.isa.table import UNIMPLEMENTED, Row, rows
 SEGMENT_NAMES = ("ES", "CS", "SS", "DS", "FS", "GS")
 MEMORY_ONLY = frozenset({"M", "Ma", "Mp", "Mq", "Ms", "Mw"})
 X87 = range(0xD8, 0xE0)
+_SYSTEM_GROUP = 0x01  # after 0F: the one group whose register forms are instructions of their own
 _MODRM = MEMORY_ONLY | {"Eb", "Ev", "Ew", "Ed", "Rd"}
 
 
@@ -87,11 +88,16 @@ def _operation(mnemonic: str, operands: tuple[str, ...]) -> str:
     return mnemonic.replace(" ", "_")
 
 
+def _whole_modrm(rest: list[str], code: int, two_byte: bool) -> int | None:
+    takes_one = code == _SYSTEM_GROUP if two_byte else code in X87
+    return int(rest[0], 16) if takes_one and rest[0][0] != "/" else None
+
+
 def _opcode(index: int, row: Row) -> Opcode:
     parts = row.encoding.split()
     two_byte = parts[0] == "0F" and len(parts) > 1
     code = int(parts[1 if parts[0] in ("0F", "F3") and len(parts) > 1 else 0], 16)
-    modrm = int(parts[1], 16) if code in X87 and parts[1][0] != "/" else None
+    modrm = _whole_modrm(parts[2:] if two_byte else parts[1:], code, two_byte)
     digits = [int(part[1]) for part in parts if part[0] == "/" and part != "/r"]
     operation = _operation(row.mnemonic, row.operands)
     memory_is_first = bool(row.operands) and row.operands[0][0] in "EMO"
@@ -128,8 +134,12 @@ PAUSE = next(opcode for opcode in OPCODES if opcode.mnemonic == "pause")
 ESCAPE = _opcode(len(OPCODES), Row("D8 /r", "esc", ("Ee",)))
 """Any instruction of the x87 as the processor itself sees it; the name is the 8086's. In no index."""
 
-WITH_MODRM = {(opcode.code, opcode.modrm): opcode for opcode in OPCODES if opcode.modrm is not None}
-"""By opcode and ModRM byte."""
+WITH_MODRM = {
+    (opcode.code | (0x0F00 if opcode.two_byte else 0), opcode.modrm): opcode
+    for opcode in OPCODES
+    if opcode.modrm is not None
+}
+"""By opcode (0x0Fxx with the escape) and ModRM byte."""
 
 Slot: TypeAlias = Opcode | tuple[Opcode | None, ...] | None
 """What an opcode byte leads to: an instruction, eight by ModRM's reg field, or none."""

@@ -7,7 +7,7 @@ Encodings are written as the SDM's instruction pages print them (Vol. 2, "Instru
     ib iw  an immediate of one or two bytes                       cz   one of the operand size
     iz     an immediate of the operand size                       cp   a far pointer, selector:offset
     mo     a memory offset of the address size
-    E3     a second byte that is a whole ModRM byte: instructions of the x87 without operands in memory
+    E3     a last byte that is a whole ModRM byte: instructions without operands, of the x87 and after 0F 01
     (none) SETcc and the multi-byte NOPs have a ModRM byte whose reg field means nothing
 
 Operands have the codes of the SDM's opcode map (Vol. 2, "Key to Abbreviations") and six more of our own:
@@ -203,6 +203,13 @@ _TWO_BYTE = """
 0F 01 /4     | smsw      | Ed
 0F 01 /6     | lmsw      | Ew
 0F 01 /7     | invlpg    | M
+0F 01 D8     | vmrun     |
+0F 01 D9     | vmmcall   |
+0F 01 DA     | vmload    |
+0F 01 DB     | vmsave    |
+0F 01 DC     | stgi      |
+0F 01 DD     | clgi      |
+0F 01 DF     | invlpga   |
 0F 02 /r     | lar       | Gv Ew
 0F 03 /r     | lsl       | Gv Ew
 0F 06        | clts      |

@@ -56,9 +56,11 @@ class GuestMode(Protocol):
 
     Attributes:
         tsc_offset: what is added to the time stamp counter.
+        shadowed: whether the present step began in an interrupt shadow.
     """
 
     tsc_offset: int
+    shadowed: bool
 
     def before(self, cpu: Cpu, instruction: Instruction) -> None:
         """Asked before each instruction that has a handler in ``machine.system``.
@@ -108,7 +110,18 @@ class GuestMode(Protocol):
 
 
 class VirtualizationUnit(Protocol):
-    """VMX or SVM of one processor: what it holds outside memory, and its model-specific registers."""
+    """VMX or SVM of one processor: what it holds outside memory, and its model-specific registers.
+
+    Attributes:
+        gif: SVM's global interrupt flag; while it is 0, NMI and interrupts wait. Always 1 with VMX.
+    """
+
+    gif: bool
+
+    @property
+    def interrupts_open(self) -> bool | None:
+        """Whether the processor takes interrupts now; None: IF and the interrupt shadow decide."""
+        ...
 
     def read_msr(self, cpu: Cpu, index: int) -> int | None:
         """The 64 bits of a register of its own; None: not one of them."""

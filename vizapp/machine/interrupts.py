@@ -89,25 +89,44 @@ def deliver(
         return
     if fault is None and not external:
         fault = Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)
-    faults: list[Fault] = [] if fault is None else [fault]
     kind = HARDWARE_EXCEPTION
     if external:
         kind = NMI if vector == vectors.NMI else EXTERNAL
+    _through(cpu, Delivery(vector, kind, error), fault, asks=True)
+
+
+def inject(cpu: Cpu, event: Delivery, return_eip: int) -> None:
+    """Deliver what a monitor has put into an entry: it is not asked of the event itself.
+
+    An exception that the delivery meets goes by the rules of any other, and the monitor is asked of it.
+    ``return_eip`` is what is pushed.
+    """
+    _through(cpu, event, None, asks=False, return_eip=return_eip)
+
+
+def _through(
+    cpu: Cpu, event: Delivery, fault: Fault | None, *, asks: bool, return_eip: int | None = None
+) -> None:
+    """Deliver ``event``, which ``fault`` made, or what comes of the attempt."""
+    faults: list[Fault] = [] if fault is None else [fault]
     vectoring = None if fault is None else fault.vectoring
     while True:
-        event = Delivery(vector, kind, error)
+        vector, kind, error, _ = event
+        software = kind in (SOFTWARE_INTERRUPT, SOFTWARE_EXCEPTION)
+        external = kind in (EXTERNAL, NMI)
+        at = cpu.eip if return_eip is None else return_eip
         try:
-            if cpu.guest_mode is not None and kind == HARDWARE_EXCEPTION:
+            if asks and cpu.guest_mode is not None and kind == HARDWARE_EXCEPTION:
                 cpu.guest_mode.exception(cpu, event, None if fault is None else fault.address)
             if fault is not None and fault.address is not None:
                 cpu.cr2 = fault.address
             vectoring = event
-            enter(cpu, vector, error, software=False, external=external, return_eip=cpu.eip)
+            enter(cpu, vector, error, software=software, external=external, return_eip=at)
         except Fault as second:
             fault = second
             faults.append(fault)
-            vector, error = _escalate(None if external else vector, fault, faults)
-            external, kind = False, HARDWARE_EXCEPTION
+            vector, error = _escalate(vector if kind == HARDWARE_EXCEPTION else None, fault, faults)
+            event, asks, return_eip = Delivery(vector, HARDWARE_EXCEPTION, error), True, None
         except VmExit as leaving:
             leaving.vectoring = leaving.vectoring or vectoring
             raise

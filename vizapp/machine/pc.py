@@ -18,6 +18,7 @@ from vizapp.isa import vectors
 from vizapp.isa.registers import EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
+from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.debug import report
 from vizapp.machine.decoded import BRANCH
@@ -224,6 +225,8 @@ class Pc(InnerLoop):
         if self.phase is not None:
             self._run_phase(self.phase)
             return
+        if cpu.guest_mode is not None:
+            cpu.guest_mode.shadowed = cpu.shadow
         self.board.advance()
         peripherals = self.board.peripherals
         if peripherals is not None and peripherals.signal is not None:
@@ -233,15 +236,10 @@ class Pc(InnerLoop):
             self._guarded(partial(cpu.deliver, vectors.DB))
         elif cpu.guest_mode is not None and (vector := self._of_guest(cpu.guest_mode)) is not None:
             self._interrupt(vector)
-        elif cpu.nmi_pending and not (cpu.nmi_blocked or cpu.shadow):
+        elif cpu.nmi_pending and not (cpu.nmi_blocked or cpu.shadow) and (cpu.unit is None or cpu.unit.gif):
             cpu.nmi_pending, cpu.nmi_blocked = False, True
             self._interrupt(vectors.NMI)
-        elif (
-            self.board.interrupts.intr
-            and cpu.system_flags & EFLAGS_IF
-            and not cpu.shadow
-            and not self.board.frozen
-        ):
+        elif self.board.interrupts.intr and self._takes_interrupts(cpu) and not self.board.frozen:
             self._interrupt(self.board.interrupts.acknowledge())
         elif cpu.halted:
             self._wait()
@@ -280,6 +278,10 @@ class Pc(InnerLoop):
                 return False
         self._left = None
         return True
+
+    def _takes_interrupts(self, cpu: Cpu) -> bool:
+        taken = None if cpu.unit is None else cpu.unit.interrupts_open
+        return bool(cpu.system_flags & EFLAGS_IF and not cpu.shadow) if taken is None else taken
 
     def _of_guest(self, mode: GuestMode) -> int | None:
         """What comes between instructions under VMX or SVM: an exit, or the vector of a virtual interrupt."""
@@ -324,8 +326,12 @@ class Pc(InnerLoop):
     def _leave(self, leaving: VmExit) -> None:
         """An exit from a guest to its monitor is a step."""
         assert self.cpu.guest_mode is not None
-        self.cpu.guest_mode.leave(self.cpu, leaving)
-        self.position += 1
+        try:
+            self.cpu.guest_mode.leave(self.cpu, leaving)
+        except TripleFault as end:  # the monitor's own state is no good
+            self._shut_down(end)
+        else:
+            self.position += 1
 
     def _triple_fault(self, end: TripleFault) -> None:
         leaving = None if self.cpu.guest_mode is None else self.cpu.guest_mode.shut_down(self.cpu)
@@ -336,15 +342,16 @@ class Pc(InnerLoop):
 
     def _wait(self) -> None:
         """Wait in HLT for an interrupt and take it, or end the run when none can come."""
+        in_guest = self.cpu.guest_mode is not None
         held = self.cpu.guest_mode is not None and self.cpu.guest_mode.holds_interrupts
-        if self.cpu.system_flags & EFLAGS_IF or held:
+        if held or self._takes_interrupts(self.cpu):
             for _ in range(self.board.waking_events):
                 if self.board.clock.due == NEVER:
                     break
                 self.meter.charge("idle_cycle", max(0, self.board.clock.due - self.meter.cycles))
                 self.board.clock.advance()
                 if self.board.interrupts.intr:
-                    if not held:
+                    if not in_guest:  # a guest's monitor is asked first
                         self._interrupt(self.board.interrupts.acknowledge())
                     return
             sentence = Message(N_("the processor halted, and no interrupt that could wake it is coming"))

@@ -57,6 +57,11 @@ def _rsm(cpu: Cpu, instruction: Instruction) -> None:
     raise Fault(vectors.UD)
 
 
+def _pause(cpu: Cpu, instruction: Instruction) -> None:
+    # No operation, but one that a monitor may want to know of.
+    cpu.eip = next_eip(cpu, instruction)
+
+
 _PLAIN: Final[dict[str, Handler]] = {
     "mov_to_control": control.mov_to_control,
     "mov_from_control": control.mov_from_control,
@@ -69,6 +74,7 @@ _PLAIN: Final[dict[str, Handler]] = {
     "invd": control.invalidate_caches,
     "wbinvd": control.invalidate_caches,
     "hlt": control.hlt,
+    "pause": _pause,
     "cpuid": control.cpuid,
     "rdtsc": control.rdtsc,
     "rdpmc": control.rdpmc,

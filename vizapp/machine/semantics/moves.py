@@ -180,7 +180,6 @@ INSTRUCTIONS: dict[str, Meaning] = {
     "enter": enter,
     "leave": leave,
     "nop": nop,
-    "pause": nop,
     **{"set" + name: Conditional(setcc, condition) for name, condition in CONDITIONS.items()},
     **{"cmov" + name: Conditional(cmov, condition) for name, condition in CONDITIONS.items()},
 }
