@@ -17,8 +17,9 @@ from vizapp.isa.instruction import Instruction
 from vizapp.isa.opcodes import OPCODES
 
 # What ring 0 cannot finish here either, so that nothing is shown: RSM outside system management mode,
-# RDPMC without counters, UD2 and INT1, which are exceptions by purpose.
-UNDECIDED = {"rsm", "rdpmc", "ud2", "int1"}
+# RDPMC without counters, UD2 and INT1, which are exceptions by purpose, and what needs SVM.
+SVM = {"vmrun", "vmmcall", "vmload", "vmsave", "stgi", "clgi", "invlpga"}
+UNDECIDED = {"rsm", "rdpmc", "ud2", "int1"} | SVM
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from vizapp.isa.addresses import M32, HostPhysical
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
 from vizapp.machine.devices.pit import PIT_HERTZ
 from vizapp.machine.events import Event
+from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.pc import Pc
 from vizapp.machine.segments import SegmentState, TableRegister, state_of, system_state
@@ -69,8 +70,16 @@ class Delivered(NamedTuple):
 class Bench:
     """``source`` is assembled at CODE, entered at ``ring``; every gate of the IDT leads to ring 0."""
 
-    def __init__(self, source: str = "nop", ring: int = 0, *, iopl: int = 0, gate_dpl: int = 3) -> None:
-        self.pc = Pc(dict.fromkeys(NAMES, 1), 1 << 20, CYCLES_A_PULSE * PIT_HERTZ)
+    def __init__(
+        self,
+        source: str = "nop",
+        ring: int = 0,
+        *,
+        iopl: int = 0,
+        gate_dpl: int = 3,
+        identity: Identity = PENTIUM_4,
+    ) -> None:
+        self.pc = Pc(dict.fromkeys(NAMES, 1), 1 << 20, CYCLES_A_PULSE * PIT_HERTZ, identity)
         self.cpu = self.pc.cpu
         self.memory = self.pc.memory
         self.events: list[Event] = []

@@ -149,7 +149,7 @@ _COSTS = {
     "system": (
         "sgdt sidt sldt str smsw lar lsl verr verw arpl invlpg invd wbinvd rsm ud2 "
         "fninit fnclex fnstsw fnstcw fldcw fxsave fxrstor "
-        "mov_from_control mov_from_debug vmmcall stgi clgi"
+        "mov_from_control mov_from_debug vmmcall stgi clgi invlpga"
     ),
     "system_load": "lgdt lidt lldt ltr lmsw clts mov_to_control mov_to_debug",
     "cpuid": "cpuid",
@@ -158,7 +158,6 @@ _COSTS = {
     "io": "in out ins outs",
     "hlt": "hlt",
     "vmload_save": "vmload vmsave",
-    "invlpg": "invlpga",
     "vm_entry": "vmrun",
     "software_interrupt": "int int3 int1",
     "iret_same": "iret",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
 
-_CR0_BITS: Final = (
+CR0_BITS: Final = (
     r.CR0_PE
     | r.CR0_MP
     | r.CR0_EM
@@ -67,7 +67,7 @@ def set_cr0(cpu: Cpu, value: int) -> None:
     changed = cpu.cr0 ^ value
     if changed & _PAGING_OF_CR0 and value & r.CR0_PG:
         load_pointers(cpu, value, cpu.cr3, cpu.cr4)
-    cpu.cr0 = value & _CR0_BITS | r.CR0_ET
+    cpu.cr0 = value & CR0_BITS | r.CR0_ET
     if changed & r.CR0_PE and not value & r.CR0_PE:
         # No register is loaded by leaving protected mode: their hidden parts serve on.
         cpu.set_code_segment(code_in_real_mode(cpu.segments[r.CS]), 0)

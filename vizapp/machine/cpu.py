@@ -143,6 +143,9 @@ class Cpu(SegmentedAccess):
         The flat segments are in the hidden parts only; the guest has to load tables of its own before it
         loads a segment register.
         """
+        if self.unit is not None:
+            self.unit.reset()
+            self.guest_mode = None
         self.eax = self.ecx = self.edx = self.ebx = 0
         self.esp = self.ebp = self.esi = self.edi = 0
         self.eip = 0

@@ -27,6 +27,7 @@ from vizapp.machine.passages import Passages
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.machine.segments import SegmentState
+from vizapp.machine.virtualization import unit_for
 from vizapp.messages import Message
 
 _SHOWN_BYTES = 8
@@ -82,6 +83,7 @@ class Hardware:
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
+        self.cpu.unit = unit_for(identity, self.memory, self.mmu)
         self._watched = WatchedSpace(self.mmu)
         self._watched.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical

@@ -110,28 +110,43 @@ def _through(
     """Deliver ``event``, which ``fault`` made, or what comes of the attempt."""
     faults: list[Fault] = [] if fault is None else [fault]
     vectoring = None if fault is None else fault.vectoring
-    while True:
-        vector, kind, error, _ = event
-        software = kind in (SOFTWARE_INTERRUPT, SOFTWARE_EXCEPTION)
-        external = kind in (EXTERNAL, NMI)
-        at = cpu.eip if return_eip is None else return_eip
-        try:
-            if asks and cpu.guest_mode is not None and kind == HARDWARE_EXCEPTION:
-                cpu.guest_mode.exception(cpu, event, None if fault is None else fault.address)
+    try:
+        while True:
+            vector, kind, error, _ = event
+            if asks:
+                _ask(cpu, event, fault)
             if fault is not None and fault.address is not None:
                 cpu.cr2 = fault.address
             vectoring = event
-            enter(cpu, vector, error, software=software, external=external, return_eip=at)
-        except Fault as second:
-            fault = second
-            faults.append(fault)
-            vector, error = _escalate(vector if kind == HARDWARE_EXCEPTION else None, fault, faults)
-            event, asks, return_eip = Delivery(vector, HARDWARE_EXCEPTION, error), True, None
-        except VmExit as leaving:
-            leaving.vectoring = leaving.vectoring or vectoring
-            raise
-        else:
-            return
+            try:
+                enter(
+                    cpu,
+                    vector,
+                    error,
+                    software=kind in (SOFTWARE_INTERRUPT, SOFTWARE_EXCEPTION),
+                    external=kind in (EXTERNAL, NMI),
+                    return_eip=cpu.eip if return_eip is None else return_eip,
+                )
+            except Fault as second:
+                fault, return_eip = second, None
+                faults.append(fault)
+                # An exception that would be part of a double fault is intercepted as itself.
+                _ask(cpu, Delivery(fault.vector, HARDWARE_EXCEPTION, fault.error), fault)
+                first = vector if kind == HARDWARE_EXCEPTION else None
+                vector, error = _escalate(first, fault, faults)
+                asks = vector != fault.vector
+                event = Delivery(vector, HARDWARE_EXCEPTION, error)
+            else:
+                return
+    except VmExit as leaving:
+        leaving.vectoring = leaving.vectoring or vectoring
+        raise
+
+
+def _ask(cpu: Cpu, event: Delivery, fault: Fault | None) -> None:
+    """Ask the monitor, if there is one, of an exception."""
+    if cpu.guest_mode is not None and event.type == HARDWARE_EXCEPTION:
+        cpu.guest_mode.exception(cpu, event, None if fault is None else fault.address)
 
 
 def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[int, int | None]:

@@ -123,6 +123,12 @@ class Mmu(FastMaps):
                 self._unmap(gone)
         self._unmap(page)
 
+    def invalidate_tagged(self, linear: int, tag: int) -> None:
+        """INVLPGA: forget the page of a linear address in another address space, or in this one."""
+        own, self.tlb.tag = self.tlb.tag, tag
+        self.invalidate(linear)
+        self.tlb.tag = own
+
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian, by the code that runs now."""
         return self.read_as(linear, size, user, self.ring)

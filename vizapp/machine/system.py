@@ -16,6 +16,7 @@ from vizapp.machine import control, flag_moves, fpu, port_io, segment_moves, tab
 from vizapp.machine.faults import Fault
 from vizapp.machine.interrupts import software_interrupt
 from vizapp.machine.operands import next_eip
+from vizapp.machine.svm import instructions as svm_instructions
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -131,11 +132,12 @@ _PLAIN: Final[dict[str, Handler]] = {
     "into": _into,
     "ud2": _ud2,
     "rsm": _rsm,
+    **svm_instructions.HANDLERS,
 }
 
 SELF_PRICED: Final = frozenset({
     "mov_to_control", "invlpg", "jmp_far", "call_far", "retf", "iret", "sysenter", "sysexit",
-    "int", "int3", "int1", "into",
+    "int", "int3", "int1", "into", "vmrun", "invlpga",
 })  # fmt: skip
 """Operations whose price depends on what they do: their handlers charge it, not the run loop by class."""
 
