@@ -46,6 +46,7 @@ mark_measured:
         call    console_start
         mov     eax, ebx
         mov     edx, ecx
+        mov     esi, text_operation
         call    print_cycles
         mov     eax, [faults]
         call    note

@@ -30,7 +30,7 @@ def test_every_guest_ends_with_the_same_result_wherever_equivalence_is_claimed(g
         assert run.scorecard["equivalence"]["holds"] is True, run.technique
         assert run.scorecard["resource_control"]["let_through"] == 0
         assert run.cycles.total == sum(run.cycles.by_purpose.values())
-        assert run.overhead is not None
+        assert (run.overhead is None) == (guest == "crash")  # which never comes to an end to be timed
 
 
 def test_native_comes_first_and_once() -> None:

@@ -15,6 +15,11 @@ HERE = Path(__file__).resolve().parent
 available = shutil.which("qemu-system-i386") is not None and shutil.which("nasm") is not None
 
 
+def cpu_for(*, needs_apic: bool) -> str:
+    """QEMU's name of the processor that a guest expects."""
+    return "pentium3" if needs_apic else "pentium3,-apic"
+
+
 def build_rom(directory: Path) -> Path:
     """Assemble the ROM that starts the guest; the path of the 64 KB file."""
     rom = directory / "flat_boot.rom"

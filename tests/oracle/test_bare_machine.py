@@ -21,7 +21,8 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_native_build_prints_its_result_on_qemu(name: str, tmp_path: Path) -> None:
-    output = bare_machine.run_guest(nasm_golden(name, "native"), tmp_path)
+    cpu = bare_machine.cpu_for(needs_apic=GUESTS[name].needs_apic)
+    output = bare_machine.run_guest(nasm_golden(name, "native"), tmp_path, cpu=cpu)
     assert result_of(output) == results()[name], output
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vizapp.experiment.compare import techniques_for
 from vizapp.guest.library import GUESTS, build_guest
 from vizapp.machine import hot_blocks
 from vizapp.machine.events import Event
@@ -26,7 +27,7 @@ CASES = [
         ("trap-and-emulate", False),
         ("paravirtual", False),
     )
-    if technique != "paravirtual" or "xen" in guest.builds
+    if technique in techniques_for(guest.name)
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ScenarioError, UnknownNameError
@@ -35,6 +35,7 @@ class Guest:
         builds: ``native``, and ``xen`` if it was ported.
         iterations: how often a guest that loops does so unless told otherwise; None if it does not loop.
         lesson: the lesson that explains it, "" if none does.
+        needs_apic: whether it writes to the local APIC, and so expects a whole PC.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Guest:
     builds: tuple[str, ...] = BUILDS
     iterations: int | None = None
     lesson: str = ""
+    needs_apic: bool = False
 
     @property
     def source(self) -> Path:
@@ -103,10 +105,46 @@ _LIBRARY = (
         ),
     ),
     Guest(
+        "privileged-app",
+        Message(N_("Privileged application")),
+        "teaching",
+        Message(
+            N_(
+                "An application tries one privileged instruction after another, and the kernel reports which "
+                "exception refused each."
+            )
+        ),
+    ),
+    Guest(
+        "red-pill",
+        Message(N_("Red pill")),
+        "teaching",
+        Message(
+            N_(
+                "An application compares the tables that the processor shows with those that its kernel has "
+                "loaded: it finds a monitor that deprivileges, not VT-x or AMD-V."
+            )
+        ),
+        builds=("native",),
+    ),
+    Guest(
+        "crash",
+        Message(N_("Crash")),
+        "teaching",
+        Message(
+            N_("An application gives its kernel a stack that is not there, and the processor shuts down.")
+        ),
+    ),
+    Guest(
         "syscall",
         Message(N_("System call")),
         "nanobenchmarks",
-        Message(N_("An application makes the emptiest system call N times and counts the cycles of one.")),
+        Message(
+            N_(
+                "An application makes the emptiest system call N times and counts the cycles of one, by "
+                "INT 0x80 and by SYSENTER."
+            )
+        ),
         iterations=200,
     ),
     Guest(
@@ -115,6 +153,46 @@ _LIBRARY = (
         "nanobenchmarks",
         Message(N_("An application reads an absent page N times and counts the cycles of one fault.")),
         iterations=200,
+    ),
+    Guest(
+        "in",
+        Message(N_("Port read")),
+        "nanobenchmarks",
+        Message(N_("The kernel reads a port N times and counts the cycles of one access.")),
+        builds=("native",),
+        iterations=200,
+    ),
+    Guest(
+        "tpr-write",
+        Message(N_("Priority write")),
+        "nanobenchmarks",
+        Message(
+            N_("The kernel writes the local APIC's task priority N times 16 and counts the cycles of one.")
+        ),
+        builds=("native",),
+        iterations=200,
+        needs_apic=True,
+    ),
+    Guest(
+        "call-ret",
+        Message(N_("Call and return")),
+        "nanobenchmarks",
+        Message(N_("The kernel calls an empty routine N times 16 and counts the cycles of one call.")),
+        iterations=200,
+    ),
+    Guest(
+        "divide-error",
+        Message(N_("Divide error")),
+        "nanobenchmarks",
+        Message(N_("The kernel divides by zero N times and counts the cycles of one exception.")),
+        iterations=200,
+    ),
+    Guest(
+        "pte-modify",
+        Message(N_("Page-table change")),
+        "nanobenchmarks",
+        Message(N_("The kernel changes a page-table entry N times 16 and counts the cycles of one change.")),
+        iterations=50,
     ),
     Guest(
         "compute",
@@ -175,7 +253,8 @@ def build_guest(
     if iterations is not None:
         _check_iterations(guest, iterations)
         macros["ITERATIONS"] = str(iterations)
-    return assemble_image(guest.source, name, build, macros, (guest_directory(),))
+    image = assemble_image(guest.source, name, build, macros, (guest_directory(),))
+    return replace(image, needs_pc=True, needs_apic=True) if guest.needs_apic else image
 
 
 def _check_iterations(guest: Guest, iterations: int) -> None:

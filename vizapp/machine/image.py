@@ -43,6 +43,7 @@ class Image:
         rom: whole pages that end with the first megabyte, and are seen at the end of the address space too.
         disks: contents of the IDE disks that belong to it.
         needs_pc: whether it expects a whole PC around it: clock, keyboard controller, disks, APICs.
+        needs_apic: whether it is lost without a local APIC.
         symbols: label to linear address; ``mark_*`` labels are progress marks.
         lines: the line-to-address map, sorted by address; empty for a binary.
     """
@@ -60,6 +61,7 @@ class Image:
     rom: bytes = b""
     disks: tuple[bytes, ...] = ()
     needs_pc: bool = False
+    needs_apic: bool = False
 
     @property
     def contents(self) -> tuple[tuple[int, bytes], ...]:
@@ -83,7 +85,12 @@ class Image:
     @property
     def bare_only(self) -> Message | None:
         """Why no monitor that deprivileges can run it; None if one can."""
-        if self.bits == 32:
+        if self.needs_apic:
+            sentence = N_("{name} uses the local APIC, and this monitor has none for it; run it under native")
+        elif self.bits == 32:
             return None
-        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        else:
+            sentence = N_(
+                "{name} starts in real mode, which has no rings to be moved in; run it under native"
+            )
         return Message(sentence, {"name": self.name})
