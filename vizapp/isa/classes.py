@@ -30,7 +30,8 @@ def _names(text: str) -> frozenset[str]:
 PRIVILEGED = _names(
     "hlt lgdt lidt lldt ltr lmsw clts invlpg invd wbinvd rdmsr wrmsr rdpmc sysexit rsm "
     "mov_to_control mov_from_control mov_to_debug mov_from_debug cli sti in out ins outs "
-    "vmrun vmmcall vmload vmsave stgi clgi invlpga"
+    "vmrun vmmcall vmload vmsave stgi clgi invlpga "
+    "vmxon vmxoff vmptrld vmptrst vmclear vmread vmwrite vmlaunch vmresume vmcall invept invvpid"
 )
 SENSITIVE = _names(
     "sgdt sidt sldt str smsw pushf popf iret int int3 into sysenter lar lsl verr verw call_far jmp_far retf "
@@ -149,7 +150,8 @@ _COSTS = {
     "system": (
         "sgdt sidt sldt str smsw lar lsl verr verw arpl invlpg invd wbinvd rsm ud2 "
         "fninit fnclex fnstsw fnstcw fldcw fxsave fxrstor "
-        "mov_from_control mov_from_debug vmmcall stgi clgi invlpga"
+        "mov_from_control mov_from_debug vmmcall stgi clgi invlpga "
+        "vmxon vmxoff vmcall"
     ),
     "system_load": "lgdt lidt lldt ltr lmsw clts mov_to_control mov_to_debug",
     "cpuid": "cpuid",
@@ -158,7 +160,11 @@ _COSTS = {
     "io": "in out ins outs",
     "hlt": "hlt",
     "vmload_save": "vmload vmsave",
-    "vm_entry": "vmrun",
+    "vm_entry": "vmrun vmlaunch vmresume",
+    "vmread": "vmread",
+    "vmwrite": "vmwrite",
+    "vmcs_switch": "vmptrld vmptrst vmclear",
+    "invept": "invept invvpid",
     "software_interrupt": "int int3 int1",
     "iret_same": "iret",
     "sysenter": "sysenter sysexit",

@@ -13,6 +13,7 @@ from vizapp.isa.opcodes import (
     PAUSE,
     TWO_BYTE,
     UNIMPLEMENTED_SETS,
+    VARIED,
     WITH_MODRM,
     X87,
     Opcode,
@@ -22,6 +23,8 @@ from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
 __all__ = ["MAX_LENGTH", "DecodeError", "Field", "decode", "dissect"]
 
 _SEGMENT_PREFIXES = {0x26: ES, 0x2E: CS, 0x36: SS, 0x3E: DS, 0x64: FS, 0x65: GS}
+_REPEATS = {"rep": "F3", "repne": "F2"}
+_THREE_BYTE = 0x0F38
 _PREFIXES = frozenset({*_SEGMENT_PREFIXES, 0x66, 0x67, 0xF0, 0xF2, 0xF3})
 
 
@@ -33,12 +36,14 @@ def _plan(opcode: Opcode) -> tuple[tuple[Reader, ...], bool]:
 _PLANS = {opcode: _plan(opcode) for opcode in (*OPCODES, ESCAPE)}
 
 
-def _select(cursor: Cursor, repeat: str) -> Opcode:
-    """Read the opcode and the ModRM byte if it has one."""
+def _select(cursor: Cursor, repeat: str, wide: bool) -> Opcode:
+    """Read the opcode and the ModRM byte if it has one; ``wide``: an operand-size prefix stands before it."""
     byte = cursor.byte()
     if byte == 0x0F:
         byte = cursor.byte()
         slot, number = TWO_BYTE[byte], 0x0F00 | byte
+        if number in VARIED or number == _THREE_BYTE:
+            return _select_varied(cursor, number, _REPEATS.get(repeat) or ("66" if wide else "NP"))
     else:
         slot, number = ONE_BYTE[byte], byte
         if byte in X87:
@@ -61,6 +66,25 @@ def _select(cursor: Cursor, repeat: str) -> Opcode:
     if member is None:
         raise DecodeError("unknown")
     return member
+
+
+def _select_varied(cursor: Cursor, number: int, prefix: str) -> Opcode:
+    """Of the rows that share an opcode, the one for this prefix and this ModRM byte."""
+    group = TWO_BYTE[number & 0xFF]
+    sets = UNIMPLEMENTED_SETS.get(number)
+    if number == _THREE_BYTE:
+        number = number << 8 | cursor.byte()
+    rows = VARIED.get(number, ())
+    if rows:
+        cursor.rm = cursor.byte()
+        cursor.reg = cursor.rm >> 3 & 7
+    for opcode in rows:
+        if opcode.prefix == prefix and opcode.digit in (None, cursor.reg):
+            return opcode
+    member = group[cursor.reg] if isinstance(group, tuple) else None
+    if member is not None:
+        return member
+    raise DecodeError("unknown") if sets is None else DecodeError("unimplemented", sets)
 
 
 def _select_x87(cursor: Cursor, byte: int) -> Opcode:
@@ -114,7 +138,9 @@ def dissect(code: bytes, address: Linear, bits: int = 32) -> tuple[Instruction, 
     cursor.position = position
     cursor.operand_size = operand_size
     cursor.address_size = address_size
-    opcode = _select(cursor, repeat)
+    opcode = _select(cursor, repeat, operand_size != bits >> 3)
+    if opcode.prefix == "66":
+        operand_size = bits >> 3  # the prefix is spent
     readers, needs_memory = _PLANS[opcode]
     if needs_memory and cursor.rm >= 0xC0:
         raise DecodeError("unknown")

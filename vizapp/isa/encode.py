@@ -81,11 +81,11 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
     for position, (code, operand) in enumerate(zip(opcode.operands, request.operands, strict=True)):
         match operand:
             case Register(index) | ControlRegister(index) | DebugRegister(index) | SegmentRegister(index):
-                if code in ("Gb", "Gw", "Gv", "Cd", "Dd", "Sw"):
+                if code in ("Gb", "Gw", "Gv", "Gy", "Cd", "Dd", "Sw"):
                     reg = index
                 elif code[0] == "Z":
                     code_byte += index
-                elif code in ("Eb", "Ew", "Ev", "Ed", "Rd"):
+                elif code in ("Eb", "Ew", "Ev", "Ed", "Ey", "Rd"):
                     rm = bytes([0xC0 | index])
             case Memory():
                 if code[0] == "O":
@@ -106,7 +106,9 @@ def _emit(request: Request, opcode: Opcode, size: int, head: bytes) -> bytes | N
                 tail += (displacement & (1 << 8 * width) - 1).to_bytes(width, "little")
             case FarPointer(selector, offset):
                 tail += _number(offset, size, position) + _number(selector, 2, position)
-    escape = b"\x0f" if opcode.two_byte else b"\xf3" if opcode.encoding.startswith("F3 ") else b""
+    escape = bytes.fromhex(opcode.prefix.replace("NP", "")) + (b"\x0f" if opcode.two_byte else b"")
+    if opcode.three_byte:
+        escape += b"\x38"
     if opcode.modrm is not None:
         rm = bytes([opcode.modrm])
     elif rm:

@@ -23,9 +23,10 @@ from vizapp.isa.registers import CS, EAX, EBX, ECX, EDI, EDX, ES, ESI
 _SIZES: dict[str, tuple[int | None, int | None]] = {
     "Eb": (1, 1), "Ew": (2, 2), "Ev": (0, 0), "Ed": (0, 2), "Gb": (1, None), "Gw": (2, None), "Gv": (0, None),
     "Zb": (1, None), "Zv": (0, None), "Rd": (4, None), "Ob": (None, 1), "Ov": (None, 0),
-    "Mw": (None, 2), "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
+    "Ey": (4, 4), "Gy": (4, None), "Mw": (None, 2), "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
 }  # fmt: skip
 _ANY_MEMORY = frozenset({"M", "Ma", "Mp", "Ms"})
+_WIDE = {"Mq": 8, "Mdq": 16}
 IMPLIED_BASE = {"Xb": ESI, "Xv": ESI, "Yb": EDI, "Yv": EDI, "BBb": EBX}
 _FIXED: dict[str, Operand] = {
     "AL": Register(EAX, 1),
@@ -117,8 +118,10 @@ class Request:
                 return code == "Dd"
 
     def _accepts_memory(self, code: str, memory: Memory, size: int) -> bool:
-        if code in _ANY_MEMORY or code == "Mq":
-            return code in _ANY_MEMORY or memory.size in (0, 8)
+        if code in _ANY_MEMORY:
+            return True
+        if code in _WIDE:
+            return memory.size in (0, _WIDE[code])
         expected = _SIZES.get(code, (None, None))[1]
         if expected is None or memory.size not in (0, expected or size):
             return False

@@ -11,8 +11,9 @@ from vizapp.isa.classes import Privilege
 from vizapp.isa.table import UNIMPLEMENTED, Row, rows
 
 SEGMENT_NAMES = ("ES", "CS", "SS", "DS", "FS", "GS")
-MEMORY_ONLY = frozenset({"M", "Ma", "Mp", "Mq", "Ms", "Mw"})
+MEMORY_ONLY = frozenset({"M", "Ma", "Mp", "Mq", "Mdq", "Ms", "Mw"})
 X87 = range(0xD8, 0xE0)
+_PREFIXES = ("NP", "66", "F3")
 _SYSTEM_GROUP = 0x01  # after 0F: the one group whose register forms are instructions of their own
 _MODRM = MEMORY_ONLY | {"Eb", "Ev", "Ew", "Ed", "Rd"}
 
@@ -42,6 +43,9 @@ class Opcode:
         plus_register: whether the low three bits of the opcode byte are a register.
         lockable: whether LOCK may precede a form with memory as its destination.
         modrm: the whole ModRM byte where it is part of the opcode, or None.
+        prefix: ``66`` or ``F3`` where that prefix is part of the opcode, ``NP`` where none of its like may
+            stand before it, otherwise empty.
+        three_byte: whether 0F 38 precedes ``code``.
         repeatable: whether REP, REPE and REPNE mean something.
     """
 
@@ -64,6 +68,8 @@ class Opcode:
     lockable: bool
     repeatable: bool
     modrm: int | None = None
+    prefix: str = ""
+    three_byte: bool = False
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         # A pickled opcode is its place in the table, so it is itself again in another process.
@@ -95,9 +101,12 @@ def _whole_modrm(rest: list[str], code: int, two_byte: bool) -> int | None:
 
 def _opcode(index: int, row: Row) -> Opcode:
     parts = row.encoding.split()
+    prefix = parts.pop(0) if parts[0] in _PREFIXES and len(parts) > 1 else ""
     two_byte = parts[0] == "0F" and len(parts) > 1
-    code = int(parts[1 if parts[0] in ("0F", "F3") and len(parts) > 1 else 0], 16)
-    modrm = _whole_modrm(parts[2:] if two_byte else parts[1:], code, two_byte)
+    three_byte = two_byte and parts[1] == "38" and len(parts) > 2
+    escapes = int(two_byte) + int(three_byte)
+    code = int(parts[escapes], 16)
+    modrm = _whole_modrm(parts[escapes + 1 :], code, two_byte)
     digits = [int(part[1]) for part in parts if part[0] == "/" and part != "/r"]
     operation = _operation(row.mnemonic, row.operands)
     memory_is_first = bool(row.operands) and row.operands[0][0] in "EMO"
@@ -122,6 +131,8 @@ def _opcode(index: int, row: Row) -> Opcode:
         lockable=row.mnemonic in classes.LOCKABLE and memory_is_first,
         repeatable=row.mnemonic in classes.STRINGS,
         modrm=modrm,
+        prefix=prefix,
+        three_byte=three_byte,
     )
 
 
@@ -141,6 +152,18 @@ WITH_MODRM = {
 }
 """By opcode (0x0Fxx with the escape) and ModRM byte."""
 
+def _varied() -> dict[int, tuple[Opcode, ...]]:
+    found: dict[int, tuple[Opcode, ...]] = {}
+    for opcode in OPCODES:
+        if opcode.two_byte and opcode.prefix:
+            number = (0x0F_3800 if opcode.three_byte else 0x0F00) | opcode.code
+            found[number] = (*found.get(number, ()), opcode)
+    return found
+
+
+VARIED: dict[int, tuple[Opcode, ...]] = _varied()
+"""By opcode (0x0Fxx, 0x0F38xx): the rows of which a prefix, or that there is none, chooses one."""
+
 Slot: TypeAlias = Opcode | tuple[Opcode | None, ...] | None
 """What an opcode byte leads to: an instruction, eight by ModRM's reg field, or none."""
 
@@ -149,7 +172,7 @@ def _maps() -> tuple[list[Slot], list[Slot]]:
     maps: list[list[Slot]] = [[None] * 256, [None] * 256]
     # +r rows first, so that 90 is NOP and not XCHG EAX, EAX
     for opcode in sorted(OPCODES, key=lambda opcode: not opcode.plus_register):
-        if opcode is PAUSE or opcode.modrm is not None:
+        if opcode.prefix or opcode.modrm is not None:
             continue
         slots = maps[int(opcode.two_byte)]
         if opcode.digit is not None:

@@ -7,13 +7,14 @@ Encodings are written as the SDM's instruction pages print them (Vol. 2, "Instru
     ib iw  an immediate of one or two bytes                       cz   one of the operand size
     iz     an immediate of the operand size                       cp   a far pointer, selector:offset
     mo     a memory offset of the address size
+    F3 66  before the opcode: a prefix that makes it another instruction      NP   no such prefix may stand
     E3     a last byte that is a whole ModRM byte: instructions without operands, of the x87 and after 0F 01
     (none) SETcc and the multi-byte NOPs have a ModRM byte whose reg field means nothing
 
-Operands have the codes of the SDM's opcode map (Vol. 2, "Key to Abbreviations") and six more of our own:
+Operands have the codes of the SDM's opcode map (Vol. 2, "Key to Abbreviations") and seven more of our own:
 
     Ibs    an immediate byte, sign-extended to the operand size   Zb Zv  the register in the opcode's low bits
-    Mw     a word in memory
+    Mw     a word in memory                                  Mdq    16 bytes in memory
     Ed     a register of the operand size, or a word in memory    BBb    the XLAT table at DS:EBX
     AL AX eAX CL DX ES ... 1   implied operands; eAX is of the operand size
 
@@ -203,6 +204,10 @@ _TWO_BYTE = """
 0F 01 /4     | smsw      | Ed
 0F 01 /6     | lmsw      | Ew
 0F 01 /7     | invlpg    | M
+0F 01 C1     | vmcall    |
+0F 01 C2     | vmlaunch  |
+0F 01 C3     | vmresume  |
+0F 01 C4     | vmxoff    |
 0F 01 D8     | vmrun     |
 0F 01 D9     | vmmcall   |
 0F 01 DA     | vmload    |
@@ -227,6 +232,8 @@ _TWO_BYTE = """
 0F 33        | rdpmc     |
 0F 34        | sysenter  |
 0F 35        | sysexit   |
+NP 0F 78 /r  | vmread    | Ey Gy
+NP 0F 79 /r  | vmwrite   | Gy Ey
 0F A0        | push      | FS
 0F A1        | pop       | FS
 0F A2        | cpuid     |
@@ -254,6 +261,12 @@ _TWO_BYTE = """
 0F C0 /r     | xadd      | Eb Gb
 0F C1 /r     | xadd      | Ev Gv
 0F C7 /1     | cmpxchg8b | Mq
+NP 0F C7 /6  | vmptrld   | Mq
+66 0F C7 /6  | vmclear   | Mq
+F3 0F C7 /6  | vmxon     | Mq
+NP 0F C7 /7  | vmptrst   | Mq
+66 0F 38 80 /r | invept  | Gy Mdq
+66 0F 38 81 /r | invvpid | Gy Mdq
 0F C8 +r     | bswap     | Zv
 """
 

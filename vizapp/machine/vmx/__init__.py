@@ -1,0 +1,1 @@
+"""VMX as silicon: VMCS, the instructions, what exits, and the passages between root and non-root operation."""

@@ -1,0 +1,90 @@
+"""The VMCS region in memory: vizapp's own layout, as each processor has its own.
+
+      0  revision identifier (bit 31 clear)          8  launch state: 0 clear, 1 launched
+      4  VMX-abort indicator                        16  the fields by encoding, 8 bytes each
+
+Only software that goes by VMREAD and VMWRITE is sure to find a field. What a real processor keeps of the
+current VMCS to itself is written through here, so memory alone has all of it, in a checkpoint too. SDM Vol. 3,
+"Format of the VMCS Region".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
+from vizapp.machine.vmx.fields import FIELDS
+
+if TYPE_CHECKING:
+    from vizapp.machine.memory import PhysicalMemory
+
+REVISION: Final = 0x5641_5001
+"""The revision identifier of this layout: what IA32_VMX_BASIC tells and VMPTRLD wants to find."""
+
+REGION_BYTES: Final = PAGE_SIZE
+ABORT: Final = 4
+LAUNCH_STATE: Final = 8
+CLEAR, LAUNCHED = 0, 1
+_FIRST: Final = 16
+_SLOT: Final = 8
+
+OFFSETS: Final[dict[int, int]] = {
+    field.encoding: _FIRST + _SLOT * index for index, field in enumerate(FIELDS)
+}
+"""Where each field lies in the region, by encoding."""
+
+_ALL: Final = Struct(f"<{len(FIELDS)}Q")
+_INDEX: Final = {field.encoding: index for index, field in enumerate(FIELDS)}
+_WIDTH_MASKS: Final = {field.encoding: (1 << 8 * field.width) - 1 for field in FIELDS}
+
+
+class Vmcs:
+    """The region at a host-physical address, a whole page."""
+
+    def __init__(self, memory: PhysicalMemory, address: int) -> None:
+        self._memory = memory
+        self.address = address
+
+    @property
+    def revision(self) -> int:
+        """What stands in its first four bytes; bit 31 would make it a shadow VMCS."""
+        return self._memory.read(self.address, 4)
+
+    @property
+    def launched(self) -> bool:
+        """Whether VMRESUME would take it, and VMLAUNCH not."""
+        return self._memory.read(self.address + LAUNCH_STATE, 4) == LAUNCHED
+
+    @launched.setter
+    def launched(self, launched: bool) -> None:
+        self._memory.write(self.address + LAUNCH_STATE, 4, LAUNCHED if launched else CLEAR)
+
+    def set_abort(self, indicator: int) -> None:
+        """Tell why a VM exit could not be completed."""
+        self._memory.write(self.address + ABORT, 4, indicator)
+
+    def read(self, encoding: int) -> int:
+        """The whole of a field."""
+        return self._memory.read(self.address + OFFSETS[encoding], _SLOT) & _WIDTH_MASKS[encoding]
+
+    def write(self, encoding: int, value: int) -> None:
+        """Change a field; ``value`` is cut to its width."""
+        self._memory.write(self.address + OFFSETS[encoding], _SLOT, value & _WIDTH_MASKS[encoding])
+
+    def read_all(self) -> dict[int, int]:
+        """Every field by encoding."""
+        raw = self._memory.dump(HostPhysical(self.address + _FIRST), _ALL.size)
+        return {
+            encoding: value & mask
+            for (encoding, mask), value in zip(_WIDTH_MASKS.items(), _ALL.unpack(raw), strict=True)
+        }
+
+    def update(self, values: Mapping[int, int]) -> None:
+        """Change many fields at once."""
+        at = HostPhysical(self.address + _FIRST)
+        slots = list(_ALL.unpack(self._memory.dump(at, _ALL.size)))
+        for encoding, value in values.items():
+            slots[_INDEX[encoding]] = value & _WIDTH_MASKS[encoding]
+        self._memory.load(at, _ALL.pack(*slots))
