@@ -23,7 +23,8 @@ from vizapp.isa.registers import CS, EAX, EBX, ECX, EDI, EDX, ES, ESI
 _SIZES: dict[str, tuple[int | None, int | None]] = {
     "Eb": (1, 1), "Ew": (2, 2), "Ev": (0, 0), "Ed": (0, 2), "Gb": (1, None), "Gw": (2, None), "Gv": (0, None),
     "Zb": (1, None), "Zv": (0, None), "Rd": (4, None), "Ob": (None, 1), "Ov": (None, 0),
-    "Ey": (4, 4), "Gy": (4, None), "Mw": (None, 2), "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
+    "Ey": (4, 4), "Gy": (4, None),
+    "Mw": (None, 2), "Xb": (None, 1), "Xv": (None, 0), "Yb": (None, 1), "Yv": (None, 0), "BBb": (None, 1),
 }  # fmt: skip
 _ANY_MEMORY = frozenset({"M", "Ma", "Mp", "Ms"})
 _WIDE = {"Mq": 8, "Mdq": 16}

@@ -152,6 +152,7 @@ WITH_MODRM = {
 }
 """By opcode (0x0Fxx with the escape) and ModRM byte."""
 
+
 def _varied() -> dict[int, tuple[Opcode, ...]]:
     found: dict[int, tuple[Opcode, ...]] = {}
     for opcode in OPCODES:

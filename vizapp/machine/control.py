@@ -39,11 +39,11 @@ _LMSW_BITS: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS
 _PAGING_OF_CR0: Final = r.CR0_PG | r.CR0_CD | r.CR0_NW
 _PAGING_OF_CR4: Final = r.CR4_PSE | r.CR4_PAE | r.CR4_PGE
 _M64: Final = (1 << 64) - 1
-_MSR_TSC: Final = 0x10
+MSR_TSC: Final = 0x10
 _MSR_APIC_BASE: Final = 0x1B
 _APIC_BASE: Final = 0xFEE0_0900  # on, of the processor that boots
-_MSR_SYSENTER_CS: Final = 0x174
-_MSR_SYSENTER_EIP: Final = 0x176
+MSR_SYSENTER_CS: Final = 0x174
+MSR_SYSENTER_EIP: Final = 0x176
 
 
 def require_ring_0(cpu: Cpu) -> None:
@@ -261,40 +261,42 @@ def _has_apic(cpu: Cpu) -> bool:
     return bool(cpu.identity.leaf(1).edx & FEATURE_APIC)
 
 
+def read_msr(cpu: Cpu, index: int) -> int | None:
+    """The 64 bits of a model-specific register; None: there is none of this number."""
+    if index == MSR_TSC:
+        return time_stamp(cpu)
+    if MSR_SYSENTER_CS <= index <= MSR_SYSENTER_EIP:
+        return cpu.sysenter[index - MSR_SYSENTER_CS]
+    if index == _MSR_APIC_BASE and _has_apic(cpu):
+        return _APIC_BASE
+    return None if cpu.unit is None else cpu.unit.read_msr(cpu, index)
+
+
+def write_msr(cpu: Cpu, index: int, value: int) -> None:
+    """Change a model-specific register, or raise the #GP(0) that WRMSR would."""
+    if index == MSR_TSC:
+        cpu.tsc_offset = value - cpu.tsc() & _M64
+    elif MSR_SYSENTER_CS <= index <= MSR_SYSENTER_EIP:
+        cpu.sysenter[index - MSR_SYSENTER_CS] = value & M32
+    elif index == _MSR_APIC_BASE and _has_apic(cpu):
+        if value != _APIC_BASE:
+            raise Unimplemented(Message(N_("WRMSR: the local APIC cannot be moved or switched off")))
+    elif cpu.unit is None or not cpu.unit.write_msr(cpu, index, value):
+        raise Fault(vectors.GP, 0)
+
+
 def rdmsr(cpu: Cpu, instruction: Instruction) -> None:
-    """RDMSR of the time stamp, of SYSENTER's three and of the local APIC's place."""
+    """RDMSR."""
     require_ring_0(cpu)
-    if cpu.ecx == _MSR_TSC:
-        value = time_stamp(cpu)
-    elif _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
-        value = cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS]
-    elif cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
-        value = _APIC_BASE
-    else:
-        own = None if cpu.unit is None else cpu.unit.read_msr(cpu, cpu.ecx)
-        if own is None:
-            raise Fault(vectors.GP, 0)
-        value = own
+    value = read_msr(cpu, cpu.ecx)
+    if value is None:
+        raise Fault(vectors.GP, 0)
     cpu.eax, cpu.edx = value & M32, value >> 32 & M32
     cpu.eip = next_eip(cpu, instruction)
 
 
 def wrmsr(cpu: Cpu, instruction: Instruction) -> None:
-    """WRMSR of the time stamp, of SYSENTER's three and of the local APIC's place."""
+    """WRMSR."""
     require_ring_0(cpu)
-    if cpu.ecx == _MSR_TSC:
-        cpu.tsc_offset = (cpu.edx << 32 | cpu.eax) - cpu.tsc() & _M64
-        cpu.eip = next_eip(cpu, instruction)
-        return
-    if cpu.ecx == _MSR_APIC_BASE and _has_apic(cpu):
-        if cpu.edx << 32 | cpu.eax != _APIC_BASE:
-            raise Unimplemented(Message(N_("WRMSR: the local APIC cannot be moved or switched off")))
-        cpu.eip = next_eip(cpu, instruction)
-        return
-    if cpu.unit is not None and cpu.unit.write_msr(cpu, cpu.ecx, cpu.edx << 32 | cpu.eax):
-        cpu.eip = next_eip(cpu, instruction)
-        return
-    if not _MSR_SYSENTER_CS <= cpu.ecx <= _MSR_SYSENTER_EIP:
-        raise Fault(vectors.GP, 0)
-    cpu.sysenter[cpu.ecx - _MSR_SYSENTER_CS] = cpu.eax
+    write_msr(cpu, cpu.ecx, cpu.edx << 32 | cpu.eax)
     cpu.eip = next_eip(cpu, instruction)

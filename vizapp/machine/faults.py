@@ -1,4 +1,4 @@
-"""What can leave the middle of an instruction: a fault, a triple fault, or an end to what the product models.
+"""What can leave the middle of an instruction: a fault, a shutdown, or an end to what the product models.
 
 These live inside the machine only: ``Pc`` turns each into a delivery, an event or a stop.
 """
@@ -53,6 +53,14 @@ class TripleFault(Exception):  # noqa: N818 - the manual's word
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.faults))
+
+
+class Shutdown(Exception):  # noqa: N818 - the manual's word
+    """The processor shuts down for another reason than a triple fault; ``message`` says which."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.in_english())
+        self.message = message
 
 
 class Unimplemented(Exception):  # noqa: N818 - a limit of the product, not a mistake

@@ -83,7 +83,7 @@ class Hardware:
         self.cpu = Cpu(
             self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
         )
-        self.cpu.unit = unit_for(identity, self.memory, self.mmu)
+        self.cpu.unit = unit_for(identity, self.memory, self.mmu, self._acknowledge)
         self._watched = WatchedSpace(self.mmu)
         self._watched.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical
@@ -259,6 +259,9 @@ class Hardware:
     def _filled(self, linear: int, frame: int, write: bool) -> None:
         assert self._on_access is not None
         self._on_access(self.meter.place, linear, frame, write)
+
+    def _acknowledge(self) -> int:
+        return self.board.interrupts.acknowledge()
 
     def _timed(self, source: str, value: int) -> int:
         if self.read_time is None or not self.meter.place.is_guest:

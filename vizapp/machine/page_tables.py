@@ -11,6 +11,7 @@ SDM Vol. 3, "32-Bit Paging" and "PAE Paging".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 from vizapp.isa.addresses import PAGE_SHIFT
@@ -150,6 +151,9 @@ def read_pointers(memory: PhysicalReader, cr3: int) -> tuple[int, ...] | None:
     """The PDPTEs that CR3 points to; None where one that is present has a reserved bit set."""
     base = cr3 & 0xFFFF_FFE0
     pointers = tuple(memory.read(base + POINTER_BYTES * index, POINTER_BYTES) for index in range(POINTERS))
-    if any(pointer & PTE_P and pointer & _POINTER_RESERVED for pointer in pointers):
-        return None
-    return pointers
+    return pointers if are_valid_pointers(pointers) else None
+
+
+def are_valid_pointers(pointers: Iterable[int]) -> bool:
+    """Whether no PDPTE that is present has a reserved bit set."""
+    return not any(pointer & PTE_P and pointer & _POINTER_RESERVED for pointer in pointers)

@@ -23,7 +23,7 @@ from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.debug import report
 from vizapp.machine.decoded import BRANCH
 from vizapp.machine.doors import PhaseRunner
-from vizapp.machine.faults import Fault, TripleFault, Unimplemented
+from vizapp.machine.faults import Fault, Shutdown, TripleFault, Unimplemented
 from vizapp.machine.features import Features
 from vizapp.machine.guest_mode import GuestMode, VmExit
 from vizapp.machine.identity import PENTIUM_4, Identity
@@ -68,7 +68,7 @@ class Pc(InnerLoop):
         self.pause_requested = False
         try:
             plain = self.stopped is None and self._step_plainly()
-        except (Fault, VmExit, Unimplemented, TripleFault) as interruption:
+        except (Fault, VmExit, Unimplemented, TripleFault, Shutdown) as interruption:
             self._interrupted(interruption)
         else:
             if not plain:
@@ -101,7 +101,7 @@ class Pc(InnerLoop):
                 self._take_inputs()
             try:
                 self._turn(min(last, self.inputs.due), cycle, instruction)
-            except (Fault, VmExit, Unimplemented, TripleFault) as interruption:
+            except (Fault, VmExit, Unimplemented, TripleFault, Shutdown) as interruption:
                 self._interrupted(interruption)
 
     def stop(self, reason: str, message: Message) -> None:
@@ -174,6 +174,8 @@ class Pc(InnerLoop):
                 self._end("crashed", self._where(interruption.message))
             case TripleFault():
                 self._triple_fault(interruption)
+            case Shutdown():
+                self._end("shutdown", self._where(interruption.message))
 
     def _take_inputs(self) -> None:
         for entry in self.inputs.take(self.position):
@@ -330,6 +332,8 @@ class Pc(InnerLoop):
             self.cpu.guest_mode.leave(self.cpu, leaving)
         except TripleFault as end:  # the monitor's own state is no good
             self._shut_down(end)
+        except Shutdown as end:
+            self._end("shutdown", self._where(end.message))
         else:
             self.position += 1
 

@@ -17,6 +17,7 @@ from vizapp.machine.faults import Fault
 from vizapp.machine.interrupts import software_interrupt
 from vizapp.machine.operands import next_eip
 from vizapp.machine.svm import instructions as svm_instructions
+from vizapp.machine.vmx import instructions as vmx_instructions
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -133,12 +134,13 @@ _PLAIN: Final[dict[str, Handler]] = {
     "ud2": _ud2,
     "rsm": _rsm,
     **svm_instructions.HANDLERS,
+    **vmx_instructions.HANDLERS,
 }
 
 SELF_PRICED: Final = frozenset({
     "mov_to_control", "invlpg", "jmp_far", "call_far", "retf", "iret", "sysenter", "sysexit",
     "int", "int3", "int1", "into", "vmrun", "invlpga",
-})  # fmt: skip
+}) | vmx_instructions.SELF_PRICED  # fmt: skip
 """Operations whose price depends on what they do: their handlers charge it, not the run loop by class."""
 
 

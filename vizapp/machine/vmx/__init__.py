@@ -1,1 +1,1 @@
-"""VMX as silicon: VMCS, the instructions, what exits, and the passages between root and non-root operation."""
+"""VMX as silicon: the VMCS, the instructions, what exits, and the ways from root to non-root and back."""

@@ -1,12 +1,12 @@
 """What a generation of VT-x allows, as its capability MSRs tell it (SDM Vol. 3, "VMX Capability Reporting").
 
-    control MSR    63:32  may be 1       31:0  must be 1
+control MSR    63:32  may be 1       31:0  must be 1
 
-    2005  pin, primary, exit and entry controls alone. Loads and stores of CR3 always exit, as does whatever
-          else the first definition fixed to 1
-    2008  secondary controls with EPT and VPIDs, virtual NMIs, and the TRUE MSRs, by which software learns
-          that CR3 accesses need not exit
-    then  unrestricted guests
+2005  pin, primary, exit and entry controls alone. Loads and stores of CR3 always exit, as does whatever
+      else the first definition fixed to 1
+2008  secondary controls with EPT and VPIDs, virtual NMIs, and the TRUE MSRs, by which software learns
+      that CR3 accesses need not exit
+then  unrestricted guests
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The control bits of a VMCS, by field, with what setting each means (SDM Vol. 3, "VM-Execution Control Fields")."""
+"""The control bits of a VMCS, by field, with what each means (SDM Vol. 3, "VM-Execution Control Fields")."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vizapp.messages import N_
+from vizapp.messages import N_, Message
 
 VMCALL_IN_ROOT: Final = 1
 VMCLEAR_ADDRESS: Final = 2
@@ -61,3 +61,8 @@ ABORTS: Final[dict[int, str]] = {
     ABORT_HOST_PDPTES: N_("the host's PDPTEs have a reserved bit set"),
     ABORT_LOADING_MSRS: N_("a host MSR could not be loaded"),
 }
+
+
+def message(number: int) -> Message:
+    """A VM-instruction error as a sentence."""
+    return Message(ERRORS[number])

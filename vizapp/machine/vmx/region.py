@@ -4,8 +4,8 @@
       4  VMX-abort indicator                        16  the fields by encoding, 8 bytes each
 
 Only software that goes by VMREAD and VMWRITE is sure to find a field. What a real processor keeps of the
-current VMCS to itself is written through here, so memory alone has all of it, in a checkpoint too. SDM Vol. 3,
-"Format of the VMCS Region".
+current VMCS to itself is written through here, so memory alone has all of it, in a checkpoint too. SDM
+Vol. 3, "Format of the VMCS Region".
 """
 
 from __future__ import annotations

@@ -1,0 +1,162 @@
+"""Processor state to and from the guest-state and host-state areas of a VMCS.
+
+SDM Vol. 3, "Loading Guest State", "Saving Guest State" and "Loading Host State".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa import descriptors as d
+from vizapp.isa import registers as r
+from vizapp.isa.addresses import M32
+from vizapp.machine.debug import fixed
+from vizapp.machine.segments import SegmentState, TableRegister
+from vizapp.machine.vmx import controls as c
+from vizapp.machine.vmx import fields as f
+from vizapp.machine.vmx.guest_checks import (
+    BLOCKED_BY_MOV_SS,
+    BLOCKED_BY_NMI,
+    BLOCKED_BY_STI,
+    HALTED,
+    PENDING_BS,
+    UNUSABLE,
+)
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.vmx.checks import Values
+
+# Bits of CR0 that no entry and no exit changes; ET is 1 always.
+_CR0_KEPT: Final = r.CR0_NW | r.CR0_CD
+_CR0_LOADED: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS | r.CR0_NE | r.CR0_WP | r.CR0_AM | r.CR0_PG
+_HOST_TR_LIMIT: Final = 0x67
+_HOST_TABLE_LIMIT: Final = 0xFFFF
+_DR7_OF_HOST: Final = 0x400
+_LDTR, _TR = 6, 7
+_DPL: Final = 3 << d.AR_DPL_SHIFT
+
+
+def loaded_cr0(cpu: Cpu, value: int) -> int:
+    """What CR0 becomes where an entry or an exit loads ``value``."""
+    return value & _CR0_LOADED | cpu.cr0 & _CR0_KEPT | r.CR0_ET
+
+
+def _segment(values: Values, index: int) -> SegmentState:
+    rights = values[f.GUEST_RIGHTS[index]]
+    return SegmentState(
+        values[f.GUEST_SELECTORS[index]],
+        values[f.GUEST_BASES[index]],
+        values[f.GUEST_LIMITS[index]],
+        0 if rights & UNUSABLE else rights & d.AR_MASK,
+    )
+
+
+def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
+    """Become the guest; all checks are done. ``pointers`` are its PDPTEs, with PAE.
+
+    CS comes last, for whoever is told of the change of mode.
+    """
+    cpu.cr0 = loaded_cr0(cpu, values[f.GUEST_CR0])
+    cpu.cr3, cpu.cr4 = values[f.GUEST_CR3], values[f.GUEST_CR4]
+    cpu.pointers = pointers
+    if values[f.ENTRY_CONTROLS] & c.LOAD_DEBUG:
+        cpu.debug[7] = fixed(7, values[f.GUEST_DR7])
+    cpu.sysenter = [
+        values[f.GUEST_SYSENTER_CS],
+        values[f.GUEST_SYSENTER_ESP],
+        values[f.GUEST_SYSENTER_EIP],
+    ]
+    cpu.gdtr = TableRegister(values[f.GDTR_BASE], values[f.GDTR_LIMIT])
+    cpu.idtr = TableRegister(values[f.IDTR_BASE], values[f.IDTR_LIMIT])
+    cpu.ldtr, cpu.tr = _segment(values, _LDTR), _segment(values, _TR)
+    cpu.esp, cpu.eip = values[f.GUEST_RSP], values[f.GUEST_RIP]
+    cpu.eflags = values[f.GUEST_RFLAGS]
+    blocked, pending = values[f.INTERRUPTIBILITY], values[f.PENDING_DEBUG]
+    cpu.halted = values[f.ACTIVITY] == HALTED
+    cpu.shadow = bool(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+    cpu.nmi_blocked = bool(blocked & BLOCKED_BY_NMI)
+    cpu.single_step = bool(pending & PENDING_BS)
+    cpu.traps = pending & 0xF
+    for index in range(6):
+        if index != r.CS:
+            cpu.set_segment(index, _segment(values, index))
+    stack_rights = values[f.GUEST_RIGHTS[r.SS]]
+    cpu.set_code_segment(_segment(values, r.CS), stack_rights >> d.AR_DPL_SHIFT & 3)
+
+
+def _save_segment(saved: dict[int, int], index: int, state: SegmentState, rights: int) -> None:
+    saved[f.GUEST_SELECTORS[index]] = state.selector
+    saved[f.GUEST_BASES[index]] = state.base
+    saved[f.GUEST_LIMITS[index]] = state.limit
+    saved[f.GUEST_RIGHTS[index]] = rights
+
+
+def save_guest(cpu: Cpu, *, debug: bool, pointers: bool) -> dict[int, int]:
+    """The guest-state area as the processor has it; DR7 if ``debug``, PDPTEs if ``pointers``."""
+    saved = {
+        f.GUEST_CR0: cpu.cr0,
+        f.GUEST_CR3: cpu.cr3,
+        f.GUEST_CR4: cpu.cr4,
+        f.GUEST_SYSENTER_CS: cpu.sysenter[0],
+        f.GUEST_SYSENTER_ESP: cpu.sysenter[1],
+        f.GUEST_SYSENTER_EIP: cpu.sysenter[2],
+        f.GDTR_BASE: cpu.gdtr.base,
+        f.GDTR_LIMIT: cpu.gdtr.limit,
+        f.IDTR_BASE: cpu.idtr.base,
+        f.IDTR_LIMIT: cpu.idtr.limit,
+        f.GUEST_RSP: cpu.esp,
+        f.GUEST_RIP: cpu.eip,
+        f.GUEST_RFLAGS: cpu.eflags,
+        f.ACTIVITY: HALTED if cpu.halted else 0,
+        f.INTERRUPTIBILITY: _blocked(cpu),
+        f.PENDING_DEBUG: cpu.traps & 0xF | (PENDING_BS if cpu.single_step else 0),
+    }
+    if debug:
+        saved[f.GUEST_DR7] = cpu.debug[7]
+    if pointers and cpu.pointers:
+        saved |= dict(zip(f.GUEST_PDPTES, cpu.pointers, strict=True))
+    for index, state in enumerate((*cpu.segments, cpu.ldtr, cpu.tr)):
+        rights = state.access if state.usable else UNUSABLE
+        if index == r.SS:  # its DPL is the CPL, whether SS can be used or not
+            rights = rights & ~_DPL | cpu.cpl << d.AR_DPL_SHIFT
+        _save_segment(saved, index, state, rights)
+    return saved
+
+
+def _blocked(cpu: Cpu) -> int:
+    """What an interrupt shadow is called: STI leaves one with IF set only."""
+    shadow = 0
+    if cpu.shadow:
+        shadow = BLOCKED_BY_STI if cpu.system_flags & r.EFLAGS_IF else BLOCKED_BY_MOV_SS
+    return shadow | (BLOCKED_BY_NMI if cpu.nmi_blocked else 0)
+
+
+def load_host(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
+    """Become the host: flat segments, ring 0, no LDT, interrupts off."""
+    cpu.cr0 = loaded_cr0(cpu, values[f.HOST_CR0])
+    cpu.cr3, cpu.cr4 = values[f.HOST_CR3], values[f.HOST_CR4]
+    cpu.pointers = pointers
+    cpu.debug[7] = _DR7_OF_HOST
+    cpu.sysenter = [values[f.HOST_SYSENTER_CS], values[f.HOST_SYSENTER_ESP], values[f.HOST_SYSENTER_EIP]]
+    cpu.gdtr = TableRegister(values[f.HOST_GDTR_BASE], _HOST_TABLE_LIMIT)
+    cpu.idtr = TableRegister(values[f.HOST_IDTR_BASE], _HOST_TABLE_LIMIT)
+    es, cs, ss, ds, fs, gs, tr = (values[encoding] for encoding in f.HOST_SELECTORS)
+    cpu.ldtr = SegmentState(0)
+    task = d.system_segment(values[f.HOST_TR_BASE], _HOST_TR_LIMIT, d.TSS_32_BUSY)
+    cpu.tr = SegmentState(tr, *task)
+    cpu.esp, cpu.eip = values[f.HOST_RSP], values[f.HOST_RIP]
+    cpu.eflags = r.EFLAGS_FIXED
+    cpu.halted = cpu.shadow = cpu.single_step = False
+    cpu.traps = 0
+    bases = {r.FS: values[f.HOST_FS_BASE], r.GS: values[f.HOST_GS_BASE]}
+    for index, selector in ((r.ES, es), (r.SS, ss), (r.DS, ds), (r.FS, fs), (r.GS, gs)):
+        cpu.set_segment(index, _host_data(selector, bases.get(index, 0)))
+    code = d.segment(0, M32, d.CODE_READ | d.TYPE_ACCESSED)
+    cpu.set_code_segment(SegmentState(cs, *code), 0)
+
+
+def _host_data(selector: int, base: int) -> SegmentState:
+    if d.is_null(selector):
+        return SegmentState(selector, base)
+    return SegmentState(selector, *d.segment(base, M32, d.DATA_READ_WRITE | d.TYPE_ACCESSED))
