@@ -19,7 +19,11 @@ from vizapp.isa.opcodes import OPCODES
 # What ring 0 cannot finish here either, so that nothing is shown: RSM outside system management mode,
 # RDPMC without counters, UD2 and INT1, which are exceptions by purpose, and what needs SVM.
 SVM = {"vmrun", "vmmcall", "vmload", "vmsave", "stgi", "clgi", "invlpga"}
-UNDECIDED = {"rsm", "rdpmc", "ud2", "int1"} | SVM
+VMX = {
+    "vmxon", "vmxoff", "vmptrld", "vmptrst", "vmclear", "vmread", "vmwrite", "vmlaunch", "vmresume", "vmcall",
+    "invept", "invvpid",
+}  # fmt: skip
+UNDECIDED = {"rsm", "rdpmc", "ud2", "int1"} | SVM | VMX
 
 
 @pytest.fixture(scope="module")
