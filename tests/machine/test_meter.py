@@ -65,6 +65,7 @@ def meter() -> Meter:
         (MONITOR, "iret_outer", Purpose.TRANSITION),
         (USER, "walk_step", Purpose.MEMORY),
         (GUEST, "io", Purpose.IO),
+        (GUEST, "uncached", Purpose.IO),
         (MONITOR, "mon_port", Purpose.IO),
         (GUEST, "idle_cycle", Purpose.IDLE),
     ],
@@ -98,6 +99,6 @@ def test_every_input_is_named_once():
 
 
 def test_every_opcode_has_a_priced_class():
-    transitions = {"software_interrupt", "iret_same", "sysenter"}
+    transitions = {"software_interrupt", "iret_same", "sysenter", "vm_entry"}
     costs = {cost for opcode in OPCODES for cost in (opcode.cost, opcode.memory_cost)}
     assert costs <= INSTRUCTION_CLASSES | transitions

@@ -9,7 +9,7 @@ from vizapp.isa.paging import PTE_P, PTE_W
 from vizapp.isa.registers import CR0_PE, CR0_PG
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.memory import PhysicalMemory
-from vizapp.machine.meter import Meter
+from vizapp.machine.meter import Meter, Purpose
 from vizapp.machine.mmio import MmioSpace
 from vizapp.machine.mmu import Mmu
 
@@ -51,6 +51,17 @@ def test_accesses_to_a_device_never_become_fast(mmu):
         mmu.write(0xFEE0_00B0, 4, 7, user=False)
     assert device.written == [(0xB0, 4, 7)] * 2
     assert not any(0xFEE00 in fast for fast in (*mmu.readable, *mmu.writable))
+
+
+def test_every_access_to_a_device_has_its_price():
+    meter = Meter(dict.fromkeys(NAMES, 1))
+    mmu = Mmu(PhysicalMemory(0x40_0000), meter)
+    mmu.mmio.register(HostPhysical(0xFEE0_0000), 0x1000, Register())
+    for _ in range(2):
+        mmu.read(0xFEE0_0030, 4, user=False)
+        mmu.write(0xFEE0_00B0, 4, 7, user=False)
+    mmu.write(0x3000, 4, 7, user=False)
+    assert meter.rows() == [(meter.place, Purpose.IO, "uncached", 4)]
 
 
 def test_a_device_hides_the_memory_behind_it(mmu):

@@ -32,15 +32,8 @@ def techniques_for(
     if wanted:
         return tuple(dict.fromkeys((YARDSTICK, *(technique(name).name for name in wanted))))
     builds = GUESTS[guest].builds if guest in GUESTS else ("native",)
-    needs_apic = guest in GUESTS and GUESTS[guest].needs_apic
     model = load_processor(processor)
-    return tuple(
-        name
-        for name in TECHNIQUES
-        if technique(name).build in builds
-        and fits(model, name, paging)
-        and (not needs_apic or name == YARDSTICK or uses_virtualization(name))
-    )
+    return tuple(name for name in TECHNIQUES if technique(name).build in builds and fits(model, name, paging))
 
 
 def compare(

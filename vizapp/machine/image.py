@@ -85,12 +85,7 @@ class Image:
     @property
     def bare_only(self) -> Message | None:
         """Why no monitor that deprivileges can run it; None if one can."""
-        if self.needs_apic:
-            sentence = N_("{name} uses the local APIC, and this monitor has none for it; run it under native")
-        elif self.bits == 32:
+        if self.bits == 32:
             return None
-        else:
-            sentence = N_(
-                "{name} starts in real mode, which has no rings to be moved in; run it under native"
-            )
+        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
         return Message(sentence, {"name": self.name})

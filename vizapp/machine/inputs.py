@@ -105,6 +105,7 @@ INPUTS: tuple[Input, ...] = (
     Input("tlb_flush", MEMORY, N_("translation buffer flushed")),
     Input("cr3_write", MEMORY, N_("address space switched")),
     Input("invlpg", MEMORY, N_("one translation invalidated")),
+    Input("uncached", MEMORY, N_("device in memory read or written")),
     Input("nested_walk_step", MEMORY, N_("nested page-table entry read by a walk"), (EPT, NPT)),
     Input("invept", MEMORY, N_("translations made through nested tables invalidated"), (EPT,)),
     Input("mon_instruction", MONITOR, N_("instruction of the monitor between registers")),

@@ -32,7 +32,7 @@ class Purpose(StrEnum):
 # What a charge is for by nature of its input, wherever it is made; instruction classes and the monitor's
 # operations are for the place's own work instead.
 _BY_GROUP = {"transition": Purpose.TRANSITION, "memory": Purpose.MEMORY, "idle": Purpose.IDLE}
-_BY_INPUT = {"io": Purpose.IO, "mon_port": Purpose.IO}
+_BY_INPUT = {"io": Purpose.IO, "uncached": Purpose.IO, "mon_port": Purpose.IO}
 NATURE: dict[str, Purpose] = {
     item.name: purpose
     for item in INPUTS

@@ -160,6 +160,7 @@ class Mmu(FastMaps):
         first = self.translate(linear, False, user, ring)
         if offset + size <= PAGE_SIZE:
             if first in self.mmio.frames:
+                self._meter.charge("uncached")
                 return self.mmio.read(first << PAGE_SHIFT | offset, size)
             return self.memory.read(first << PAGE_SHIFT | offset, size)
         split = PAGE_SIZE - offset
@@ -178,6 +179,7 @@ class Mmu(FastMaps):
         if offset + size <= PAGE_SIZE:
             if first in self.mmio.frames:
                 self._leave()
+                self._meter.charge("uncached")
                 self.mmio.write(first << PAGE_SHIFT | offset, size, value)
             else:
                 self.memory.write(first << PAGE_SHIFT | offset, size, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.cost.choice import check_processor, uses_virtualization
 from vizapp.cost.paths import load_paths, monitor_names
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Monitor, Paths, Technique
 
 MOST_DISKS = 2
+_WITH_APIC: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
 
 
 class Machine(NamedTuple):
@@ -50,7 +51,12 @@ def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
     processor = processor or load_processor(scenario.processor)
     if uses_virtualization(scenario.technique):
         check_processor(processor, scenario.technique, scenario.paging)
-    options = Options(scenario.memory, _paths(scenario.technique), scenario.virtualizable)
+    options = Options(
+        scenario.memory,
+        _paths(scenario.technique),
+        scenario.virtualizable,
+        features=_WITH_APIC if scenario.image.needs_apic else None,
+    )
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),
         memory_bytes=technique.host_memory(options),
@@ -91,7 +97,7 @@ def _features(scenario: Scenario) -> Features | None:
         raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
     if scenario.technique != "native" or not (disks or scenario.image.needs_pc):
         return None
-    return Features(disks=disks)
+    return _WITH_APIC if scenario.image.needs_apic else Features(disks=disks)
 
 
 def _overrides(scenario: Scenario) -> dict[str, int]:
