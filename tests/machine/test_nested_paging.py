@@ -90,7 +90,8 @@ def test_every_reference_is_counted(bench: Bench) -> None:
     # Two entries of the guest's and the page, each behind a nested walk.
     assert bench.counts()["walk_step"] == 2
     assert bench.counts()["nested_walk_step"] == 3 * levels
-    steps = bench.mmu.describe_walk(LINEAR)
+    steps, frame, guest_frame = bench.mmu.describe_walk(LINEAR)
+    assert (frame, guest_frame) == (DATA - GUEST_BASE + HOST_BASE, DATA)
     assert [step.table for step in steps] == (
         [*[NESTED] * levels, GUEST, *[NESTED] * levels, GUEST, *[NESTED] * levels]
     )
@@ -215,7 +216,7 @@ def test_a_large_page_of_the_nested_tables() -> None:
     for frame, index, value in ((DIRECTORY, 1, TABLE << 12 | ALL), (TABLE, 3, DATA << 12 | ALL)):
         bench.memory.write((frame << 12) + 4 * index, 4, value)
     assert bench.mmu.translate(LINEAR, False, False, RING) == DATA
-    assert len(bench.mmu.describe_walk(LINEAR)) == 3 * 3 + 2
+    assert len(bench.mmu.describe_walk(LINEAR).steps) == 3 * 3 + 2
 
 
 def test_nested_tables_in_the_wide_format() -> None:

@@ -28,7 +28,7 @@ from vizapp.machine.nested_paging import NestedMemory, NestedTables
 from vizapp.machine.page_tables import PhysicalMemory as PhysicalMemoryAccess
 from vizapp.machine.page_tables import Tables, flat, look_up
 from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
-from vizapp.machine.walks import Peek, WalkStep, describe_walk
+from vizapp.machine.walks import Peek, Walk, describe_walk
 
 _FORMAT: Final = CR4_PAE | CR4_PSE | CR4_PGE
 A20_FRAME: Final = 1 << 20 >> PAGE_SHIFT
@@ -224,7 +224,7 @@ class Mmu(FastMaps):
         """Memory as the processor's own loads of PDPTEs address it: of a guest, guest-physical."""
         return self._physical.read(address, size)
 
-    def describe_walk(self, linear: int) -> tuple[WalkStep, ...]:
+    def describe_walk(self, linear: int) -> Walk:
         """Every reference that a translation of a linear address would make now, without side effects."""
         return describe_walk(self.memory, self.nested, self._tables if self._paging else None, linear)
 

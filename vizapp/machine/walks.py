@@ -9,19 +9,27 @@ so that two levels over four make fourteen references where native paging makes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.paging import PTE_P
 from vizapp.machine.page_tables import Tables, look_up
 
 if TYPE_CHECKING:
-    from vizapp.machine.nested_paging import HostMemory, NestedTables
+    from vizapp.machine.nested_paging import NestedTables
 
 GUEST: Final = "guest"
 NESTED: Final = "nested"
 _LEVELS: Final = ("PDE", "PTE")
 _NOWHERE: Final = 0  # an entry that is not present
+
+
+class Reader(Protocol):
+    """Memory that entries are read from."""
+
+    def read(self, address: int, size: int) -> int:
+        """``size`` bytes within a page, little-endian."""
+        ...
 
 
 class WalkStep(NamedTuple):
@@ -40,10 +48,21 @@ class WalkStep(NamedTuple):
     present: bool
 
 
+class Walk(NamedTuple):
+    """The references of a translation in order, and the host frame that they lead to: None if to none.
+
+    ``guest_frame`` is what the guest's own tables say.
+    """
+
+    steps: tuple[WalkStep, ...]
+    frame: int | None
+    guest_frame: int | None
+
+
 class Peek:
     """Guest-physical memory read without side effects: zeros where the nested tables have nothing."""
 
-    def __init__(self, memory: HostMemory, nested: NestedTables | None) -> None:
+    def __init__(self, memory: Reader, nested: NestedTables | None) -> None:
         self._memory = memory
         self._nested = nested
 
@@ -60,7 +79,7 @@ class Peek:
 class _Recorder:
     """Memory that writes down how each read came about."""
 
-    def __init__(self, memory: HostMemory, nested: NestedTables | None) -> None:
+    def __init__(self, memory: Reader, nested: NestedTables | None) -> None:
         self.steps: list[WalkStep] = []
         self._memory = memory
         self._nested = nested
@@ -91,15 +110,14 @@ class _Recorder:
         return found.frame << PAGE_SHIFT | address & PAGE_MASK
 
 
-def describe_walk(
-    memory: HostMemory, nested: NestedTables | None, tables: Tables | None, linear: int
-) -> tuple[WalkStep, ...]:
-    """The references of a translation of ``linear``, in order; ``tables`` None: the guest's paging is off."""
+def describe_walk(memory: Reader, nested: NestedTables | None, tables: Tables | None, linear: int) -> Walk:
+    """The translation of ``linear``; ``tables`` None: the guest's paging is off."""
     recorder = _Recorder(memory, nested)
-    if tables is None:
-        recorder.reach(linear)
-        return tuple(recorder.steps)
-    found = look_up(recorder, tables, linear)
-    if found.present and not found.reserved:
-        recorder.reach(found.frame << PAGE_SHIFT | linear & PAGE_MASK)
-    return tuple(recorder.steps)
+    frame = linear >> PAGE_SHIFT
+    if tables is not None:
+        found = look_up(recorder, tables, linear)
+        if not found.present or found.reserved:
+            return Walk(tuple(recorder.steps), None, None)
+        frame = found.frame
+    host = recorder.reach(frame << PAGE_SHIFT | linear & PAGE_MASK)
+    return Walk(tuple(recorder.steps), None if host is None else host >> PAGE_SHIFT, frame)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vizapp.machine.events import Event
 from vizapp.machine.places import Place
@@ -113,7 +114,8 @@ class Frame:
     ``charges`` the whole ledger: place, purpose, input, count, cycles. ``moving`` says that a run or a far
     move is still under way, so that another frame follows. ``event_cycles`` is what ``event`` cost.
     ``devices`` are the sources of ``protocol.Feed`` that the guest's hardware has, ``inputs`` those that take
-    something now. ``cells`` is how the characters of ``screen`` look.
+    something now. ``cells`` is how the characters of ``screen`` look. ``details`` are those that
+    ``protocol.Watch`` has asked for.
     """
 
     technique: str
@@ -148,6 +150,7 @@ class Frame:
     cells: ScreenCells | None = None
     devices: frozenset[str] = field(default_factory=frozenset)
     inputs: frozenset[str] = field(default_factory=frozenset)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):

@@ -101,6 +101,18 @@ class SetCatchpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Put these details into every frame; replaces the former set. See ``session.details``.
+
+    ``address`` is the linear address that those which are about one are asked about; None: the next
+    instruction's.
+    """
+
+    details: frozenset[str] = field(default_factory=frozenset)
+    address: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """Something comes into the machine from outside, at the end of the recording; see ``machine.input_log``.
 
@@ -134,6 +146,7 @@ Command: TypeAlias = (
     | Pause
     | SetBreakpoints
     | SetCatchpoints
+    | Watch
     | Feed
     | Score
     | Close

@@ -10,13 +10,14 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from heapq import merge
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vizapp.machine.events import Event, Payload
 from vizapp.session.frames import EventBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vizapp.machine.places import Place
 
@@ -183,6 +184,14 @@ class EventStore:
                 if place:
                     found = max(found, indices[place - 1])
         return self[found] if found >= 0 else None
+
+    def of_kinds(self, kinds: Iterable[str], position: int) -> Iterator[Event]:
+        """The events of some kinds in the past of a cursor at ``position``, in order."""
+        end = self.before(position)
+        for index in merge(*(self._by_kind.get(kind, ()) for kind in kinds)):
+            if index >= end:
+                return
+            yield self[index]
 
     def counts(self, position: int) -> dict[str, int]:
         """How many events of each kind lie in the past of a cursor at ``position``."""

@@ -15,6 +15,7 @@ from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
 from vizapp.session.controls import Controls
+from vizapp.session.details import Subject, details_of
 from vizapp.session.equivalence import Lockstep
 from vizapp.session.frames import DIVERGED, Efficiency, Scorecard, Stage
 from vizapp.session.listing import Listing
@@ -93,6 +94,7 @@ class Session:
         self._scored: Scorecard | None = None
         self._scored_to = 0  # the end of the recording when that was found
         self._asked = False
+        self._watch = p.Watch()
 
     def watch(self, watcher: Callable[[Pc], None]) -> None:
         """Tell ``watcher`` of the PC after each guest instruction that it retires, while recording."""
@@ -183,6 +185,10 @@ class Session:
         """Stop where one of these linear addresses is about to execute in the guest."""
         self._controls.breakpoints = frozenset(addresses)
 
+    def watch_details(self, names: Collection[str], address: int | None = None) -> None:
+        """Put these details into every frame from now on; see ``session.details``."""
+        self._watch = p.Watch(frozenset(names), address)
+
     def set_catchpoints(self, kinds: Collection[str]) -> None:
         """Stop behind events of these kinds while running."""
         self._controls.catchpoints = frozenset(kinds)
@@ -191,6 +197,9 @@ class Session:
         """What a command sets in motion; None if it is done at once."""
         if isinstance(command, p.Feed):
             self.feed(command.source, *command.data)
+            return None
+        if isinstance(command, p.Watch):
+            self._watch = command
             return None
         return self._scoring() if isinstance(command, p.Score) else self._controls.begin(command)
 
@@ -208,6 +217,7 @@ class Session:
             heat=self._recorder.heat,
             breakpoints=self._controls.breakpoints,
             moving=moving,
+            details=self._details(),
         )
 
     def events(self, first: int = 0) -> EventBatch:
@@ -262,6 +272,11 @@ class Session:
             let_through=self._auditor.let_through(position),
             efficiency=Efficiency(pc.instructions - pc.emulated, 0, pc.emulated),
         )
+
+    def _details(self) -> dict[str, Any]:
+        pc, monitor, _, _ = self.machine
+        subject = Subject(pc, monitor, self.store, self.timeline.cursor, 0, self._watch.address)
+        return details_of(self._watch.details, subject)
 
     def _known_equivalence(self) -> Scorecard:
         claimed = self.machine.technique.claims_equivalence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vizapp.cost.ledger import Ledger
 from vizapp.machine.devices.vga import default_color
@@ -90,6 +90,7 @@ class FrameBuilder:
         heat: Mapping[int, int],
         breakpoints: Collection[int],
         moving: bool,
+        details: Mapping[str, Any],
     ) -> Frame:
         """The frame at the cursor.
 
@@ -140,5 +141,6 @@ class FrameBuilder:
             event_cycles=None if event is None else cost(event, pc.meter),
             cells=screen_cells(self._devices),
             devices=input_devices(self._devices),
+            details=details,
             inputs=input_devices(self._devices) if self._scenario.technique == "native" else frozenset(),
         )

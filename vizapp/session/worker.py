@@ -21,6 +21,7 @@ from vizapp.session.protocol import (
     Opened,
     SetBreakpoints,
     SetCatchpoints,
+    Watch,
 )
 from vizapp.session.recorder import EventColumns
 from vizapp.session.session import Session
@@ -83,7 +84,7 @@ class Worker:
 
     def _obey(self, command: Command) -> None:
         motion = self._session.begin(command)
-        if not isinstance(command, SetBreakpoints | SetCatchpoints | Feed):
+        if not isinstance(command, SetBreakpoints | SetCatchpoints | Watch | Feed):
             self._motion = motion
             self._began = time.monotonic()
         if motion is None:

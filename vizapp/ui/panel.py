@@ -12,7 +12,7 @@ from vizapp.ui.widgets import ElidedLabel, label, named
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
-    from PySide6.QtGui import QEnterEvent, QResizeEvent, QShowEvent
+    from PySide6.QtGui import QEnterEvent, QHideEvent, QResizeEvent, QShowEvent
 
     from vizapp.messages import Parameter, Translator
     from vizapp.session.frames import EventBatch, Frame, Progress
@@ -40,6 +40,8 @@ class Panel(QWidget):
     Attributes:
         name: what the layout remembers the panel by.
         title: its heading, in English.
+        details: what it shows beyond the frame; see ``session.details``.
+        watched_address: the linear address that it wants them for; None: the next instruction's.
 
     Signals:
         note_changed: the muted words at the right of the heading.
@@ -49,10 +51,12 @@ class Panel(QWidget):
         open_requested: another guest or technique (Selection).
         command_requested: any move of the cursor (a command of the session's protocol).
         feed_requested: something comes into the machine from outside (Feed).
+        watch_changed: it can be seen now, or not any more, or wants another address.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    details: ClassVar[frozenset[str]] = frozenset()
 
     note_changed = Signal(str)
     seek_requested = Signal(int)
@@ -61,6 +65,7 @@ class Panel(QWidget):
     open_requested = Signal(object)
     command_requested = Signal(object)
     feed_requested = Signal(object)
+    watch_changed = Signal()
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +75,7 @@ class Panel(QWidget):
         self.run_state = RunState()
         self._stale = False
         self.note = ""
+        self.watched_address: int | None = None
 
     # What arrives.
 
@@ -149,6 +155,14 @@ class Panel(QWidget):
         if self._stale and self.frame is not None:
             self._stale = False
             self.show_frame(self.frame)
+        if self.details:
+            self.watch_changed.emit()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Want no details any more."""
+        super().hideEvent(event)
+        if self.details:
+            self.watch_changed.emit()
 
 
 class PanelTitle(QWidget):

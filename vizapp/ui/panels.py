@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.ui.code_panel import CodePanel
+from vizapp.ui.control_panel import ControlPanel
 from vizapp.ui.events_panel import EventsPanel
+from vizapp.ui.exits_panel import ExitsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
 from vizapp.ui.lesson_panel import LessonPanel
+from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
@@ -17,17 +20,25 @@ from vizapp.ui.serial_panel import SerialPanel
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.transport_panel import TransportPanel
 from vizapp.ui.truths_panel import TruthsPanel
+from vizapp.ui.walk_panel import WalkPanel
 
 if TYPE_CHECKING:
     from vizapp.ui.panel import Panel
 
 
 class Entry(NamedTuple):
-    """A panel and where it stands in the first layout: a dock named there, tabbed with another, or hidden."""
+    """A panel and where it stands in the first layout: a dock named there, tabbed with another, or hidden.
+
+    One that is for some techniques (``under``) is shown when a session of one of them begins.
+    """
 
     panel: type[Panel]
     beside: str = ""
     shown: bool = True
+    under: frozenset[str] = frozenset()
+
+
+_HARDWARE = frozenset(("vt-x", "amd-v"))
 
 
 PANELS = (
@@ -43,5 +54,9 @@ PANELS = (
     Entry(ScreenPanel, beside="stage", shown=False),
     Entry(EventsPanel, beside="lanes", shown=False),
     Entry(LedgerPanel, beside="overhead", shown=False),
+    Entry(ExitsPanel, beside="lanes", shown=False, under=_HARDWARE),
+    Entry(ControlPanel, beside="truths", shown=False, under=_HARDWARE),
+    Entry(WalkPanel, beside="stage", shown=False),
+    Entry(MappingsPanel, beside="stage", shown=False),
     Entry(LessonPanel, beside="code", shown=False),
 )

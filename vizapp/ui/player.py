@@ -276,6 +276,11 @@ class Player(QObject):
             self._opening = []
             self._bridge.send(feed)
 
+    def tell(self, command: Command) -> None:
+        """Send what moves nothing, whatever is under way."""
+        if self._bridge is not None:
+            self._bridge.send(command)
+
     def set_speed(self, speed: float | None) -> None:
         """Set the speed in steps a second; None is as fast as it goes. Takes hold while running too."""
         self.run_state = replace_speed(self.run_state, speed)
@@ -286,9 +291,8 @@ class Player(QObject):
     def toggle_breakpoint(self, address: int) -> None:
         """Set a breakpoint at an address, or take it away."""
         self.breakpoints = self.breakpoints ^ {address}
-        if self._bridge is not None:
-            self._bridge.send(SetBreakpoints(self.breakpoints))
-            self._show_breakpoints()
+        self.tell(SetBreakpoints(self.breakpoints))
+        self._show_breakpoints()
 
     def score(self) -> None:
         """Check equivalence by replay for what is recorded."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 LAYOUT_VERSION = (
-    2  # counts up when docks are renamed or added, so that an old layout is not forced on new ones
+    3  # counts up when docks are renamed or added, so that an old layout is not forced on new ones
 )
 _TOP_WIDTHS = {"code": 404, "stage": 620, "truths": 368}
 _BOTTOM_WIDTHS = {"lanes": 880, "overhead": 520}
@@ -54,6 +54,7 @@ class StepView(QMainWindow):
         self._presented: QByteArray | None = None
         self._first_layout = True
         self._lesson = self._narrow = False
+        self._technique = ""
         self.reset_layout()
         self.restyle(look)
 
@@ -186,6 +187,12 @@ class StepView(QMainWindow):
 
     def show_opened(self, opened: Opened) -> None:
         """A session began."""
+        if opened.technique != self._technique:
+            self._technique = opened.technique
+            for entry in PANELS:
+                if entry.under:
+                    self.docks[entry.panel.name].setVisible(opened.technique in entry.under)
+                    self.docks[entry.beside].raise_()
         for panel in self.panels:
             panel.take_opened(opened)
 

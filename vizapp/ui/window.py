@@ -36,6 +36,7 @@ from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
 from vizapp.ui.theme import THEME_TITLES
 from vizapp.ui.transport_panel import TransportPanel, notch_of, speed_of
+from vizapp.ui.watching import Watching
 from vizapp.ui.widgets import named
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Window(QMainWindow):
         self.lessons = LessonDesk(self, player, self.steps, self.actions_, settings)
         self.header.lessons.setMenu(self.lessons.menu)
         self.guests = GuestDesk(self, player, facts, settings, translator)
+        self._watching = Watching(self.steps.panels, self)
         self._connect()
         self._restyle(look)
         self.set_language(self._language)
@@ -136,6 +138,8 @@ class Window(QMainWindow):
             panel.open_requested.connect(player.open)
             panel.command_requested.connect(player.move)
             panel.feed_requested.connect(player.feed)
+        self._watching.changed.connect(player.tell)
+        player.opened.connect(self._watching.ask_again)
         self.lesson_requested.connect(self.lessons.follow)
         self.lessons.opened.connect(lambda: header.compare.setChecked(False))
         self.lessons.problem.connect(lambda message: self.banner.say(message, restart=False))

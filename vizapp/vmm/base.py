@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vizapp.machine.devices.uart import Uart
     from vizapp.machine.features import Features
     from vizapp.machine.image import Image
+    from vizapp.machine.nested_paging import NestedTables
     from vizapp.machine.pc import Pc
 
 Paths: TypeAlias = "Mapping[str, Mapping[str, int]]"
@@ -170,6 +171,40 @@ class Guest(Protocol):
         ...
 
 
+class ControlField(NamedTuple):
+    """One field of a VMCS or VMCB.
+
+    Attributes:
+        group: which part of the structure, for people.
+        name: by the manual.
+        where: the encoding or the offset, as the manual writes it.
+        size: bytes.
+        value: what the field holds now.
+        text: the value in words, where there are any.
+        by_exit: the last exit changed it; ``before_exit`` is what it held then.
+        by_monitor: the monitor has written it since.
+    """
+
+    group: Message
+    name: str
+    where: str
+    size: int
+    value: int
+    text: Message | None = None
+    by_exit: bool = False
+    by_monitor: bool = False
+    before_exit: int = 0
+
+
+class ControlStructure(NamedTuple):
+    """A VMCS or VMCB in memory: which (``kind``), where, in what state, and its fields in order."""
+
+    kind: str
+    address: HostPhysical
+    state: Message
+    fields: tuple[ControlField, ...]
+
+
 class Monitor(Protocol):
     """A monitor at work on one PC, or the nothing that stands in its place on the bare machine.
 
@@ -238,6 +273,26 @@ class Monitor(Protocol):
     def ownership(self) -> Ownership:
         """The map of frames, ports and interrupt lines as this technique declares it."""
         ...
+
+    def nested_tables(self, vm: int = 0) -> NestedTables | None:
+        """The tables below the guest's own, under nested paging."""
+        ...
+
+    def control_structure(self, vm: int = 0) -> ControlStructure | None:
+        """The VMCS or VMCB, under VT-x or AMD-V."""
+        ...
+
+
+class SoftwareOnly:
+    """What a monitor answers that uses neither VMX nor SVM."""
+
+    def nested_tables(self, vm: int = 0) -> NestedTables | None:
+        """None: the processor walks one set of tables."""
+        return None
+
+    def control_structure(self, vm: int = 0) -> ControlStructure | None:
+        """None: there is no such thing."""
+        return None
 
 
 class Technique(Protocol):

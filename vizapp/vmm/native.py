@@ -9,7 +9,7 @@ from vizapp.isa.registers import CS
 from vizapp.machine import real_mode
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, Place
 from vizapp.messages import N_, Message
-from vizapp.vmm.base import CpuView, Devices, Options, Ownership
+from vizapp.vmm.base import CpuView, Devices, Options, Ownership, SoftwareOnly
 from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.guest_start import start_bare
 from vizapp.vmm.processor_view import cpu_view, read_linear
@@ -27,7 +27,7 @@ _PLACES: Final = (*_KERNEL, Place(ring=3, component=APPLICATION))
 _IN_PROCESSOR: Final = Message(N_("in the processor"))
 
 
-class NativeMonitor:
+class NativeMonitor(SoftwareOnly):
     """What stands where a monitor would: it has no phases and no state, and both truths are one."""
 
     def __init__(self, pc: Pc) -> None:

@@ -8,7 +8,7 @@ from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import Place
 from vizapp.messages import N_, Message
-from vizapp.vmm.base import CpuView, Ownership
+from vizapp.vmm.base import CpuView, Ownership, SoftwareOnly
 from vizapp.vmm.physical_timer import LINES
 from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OWNER = "vmm"
 
 
-class TrapAndEmulateMonitor:
+class TrapAndEmulateMonitor(SoftwareOnly):
     """A monitor with its virtual machines.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
 from vizapp.messages import N_, Message
-from vizapp.vmm.base import CpuView, Devices, Ownership
+from vizapp.vmm.base import CpuView, Devices, Ownership, SoftwareOnly
 from vizapp.vmm.physical_timer import LINES
 from vizapp.vmm.sole_guest import SoleGuest
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
@@ -23,7 +23,7 @@ OWNER: Final = "vmm"
 GUEST: Final = "vm0"
 
 
-class XenMonitor:
+class XenMonitor(SoftwareOnly):
     """The hypervisor with one domain.
 
     Attributes:

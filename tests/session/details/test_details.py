@@ -1,0 +1,146 @@
+"""The details that panels watch: exits by reason, walks, mappings; and how they reach a frame."""
+
+from __future__ import annotations
+
+import pytest
+
+from vizapp.experiment.scenarios import make_scenario
+from vizapp.machine.events import VM_ENTERED, VM_EXITED, Event
+from vizapp.machine.inputs import NAMES
+from vizapp.machine.places import GUEST_KERNEL, VMM, VMX_NON_ROOT, VMX_ROOT, Place
+from vizapp.machine.walks import GUEST
+from vizapp.session.details import DETAILS, EXITS, MAPPINGS, WALK, Subject
+from vizapp.session.details.exits import tabulate
+from vizapp.session.details.mappings import mappings
+from vizapp.session.details.walk import references, walk
+from vizapp.session.protocol import Watch
+from vizapp.session.session import Session
+
+INSIDE = [Place(world=VMX_NON_ROOT, vm=vm, component=GUEST_KERNEL) for vm in range(2)]
+MONITOR = Place(world=VMX_ROOT, component=VMM)
+PRICES = [10] * len(NAMES)
+
+
+def _exit(cycle: int, reason: str, vm: int = 0, charges: tuple[tuple[str, int], ...] = ()) -> Event:
+    return Event(0, cycle, VM_EXITED, INSIDE[vm], MONITOR, reason, {}, charges)
+
+
+def _entry(cycle: int, vm: int = 0) -> Event:
+    return Event(0, cycle, VM_ENTERED, MONITOR, INSIDE[vm], "vmresume", {})
+
+
+def test_exits_are_timed_from_exit_to_entry() -> None:
+    events = [
+        _entry(0),
+        _exit(110, "cpuid", charges=(("vm_exit", 1),)),
+        _entry(200),
+        _exit(310, "cpuid", charges=(("vm_exit", 1),)),
+        _entry(350),
+        _exit(1010, "cr-access", charges=(("vm_exit", 1),)),
+        _entry(1900),
+        _exit(2000, "hlt"),
+    ]
+    rows = tabulate(events, PRICES, 0)
+    assert [row.reason for row in rows] == ["cr-access", "cpuid", "hlt"]
+    slow, quick, last = rows
+    assert (slow.samples, slow.time, slow.shortest, slow.longest) == (1, 900, 900, 900)
+    assert (quick.samples, quick.time, quick.shortest, quick.longest, quick.mean) == (2, 150, 50, 100, 75)
+    assert (last.samples, last.open, last.time, last.mean) == (1, 1, 0, 0)
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert sum(row.time_share for row in rows) == pytest.approx(1)
+
+
+def test_exits_of_another_virtual_machine_do_not_count() -> None:
+    events = [_exit(10, "cpuid"), _entry(20, vm=1), _exit(30, "hlt", vm=1), _entry(60, vm=0)]
+    (row,) = tabulate(events, PRICES, 0)
+    assert (row.reason, row.time) == ("cpuid", 50)
+    (row,) = tabulate(events, PRICES, 1)
+    assert (row.reason, row.open) == ("hlt", 1)
+
+
+def _subject(session: Session, address: int | None = None) -> Subject:
+    pc, monitor, _, _ = session.machine
+    return Subject(pc, monitor, session.store, session.timeline.cursor, 0, address)
+
+
+@pytest.fixture(scope="module")
+def native() -> Session:
+    session = Session(make_scenario("minikernel"))
+    session.run(max_instructions=20_000)
+    return session
+
+
+@pytest.fixture(scope="module")
+def shadowed() -> Session:
+    session = Session(make_scenario("minikernel", technique_name="trap-and-emulate", virtualizable=True))
+    session.run(max_instructions=20_000)
+    return session
+
+
+def test_the_bare_machine_walks_the_guests_tables(native: Session) -> None:
+    found = walk(_subject(native))
+    assert found is not None
+    assert found.guest == found.processor
+    assert references(found.processor) == (2, 0)
+    assert (found.paging, found.nested, found.shadowed) == (True, False, False)
+    assert found.guest_physical == found.host_physical
+
+
+def test_a_shadow_is_walked_instead(shadowed: Session) -> None:
+    found = walk(_subject(shadowed))
+    assert found is not None
+    assert found.shadowed
+    assert not found.nested
+    assert [step.table for step in found.guest] == [GUEST, GUEST]
+    assert found.guest != found.processor
+    assert found.guest_physical is not None
+    assert found.host_physical == shadowed.machine.monitor.guest_physical(found.guest_physical)
+
+
+def test_an_address_that_is_not_mapped(native: Session) -> None:
+    found = walk(_subject(native, 0xE000_0000))
+    assert found is not None
+    assert found.guest_physical is None
+    assert found.host_physical is None
+    assert not found.processor[-1].present
+
+
+def test_the_shadow_never_has_more_than_the_guest(shadowed: Session) -> None:
+    found = mappings(_subject(shadowed))
+    assert found.kind == "shadow"
+    assert any(row.processor for row in found.rows)
+    monitor = shadowed.machine.monitor
+    for row in found.rows:
+        if row.guest is None or row.processor is None:
+            continue
+        assert row.processor.writable <= row.guest.writable
+        assert row.processor.user <= row.guest.user
+        host = monitor.guest_physical(row.guest.frame << 12)
+        assert host is not None
+        assert host >> 12 == row.processor.frame
+
+
+def test_native_tables_are_shared(native: Session) -> None:
+    found = mappings(_subject(native))
+    assert found.kind == "shared"
+    assert all(row.guest == row.processor for row in found.rows)
+
+
+def test_a_frame_has_what_is_watched_and_no_more(native: Session) -> None:
+    assert native.frame().details == {}
+    native.begin(Watch(frozenset((WALK, MAPPINGS)), 0x0010_0000))
+    details = native.frame().details
+    assert set(details) == {WALK, MAPPINGS}
+    assert details[WALK].linear == 0x0010_0000
+    native.watch_details(())
+    assert native.frame().details == {}
+
+
+def test_looking_changes_nothing(shadowed: Session) -> None:
+    pc = shadowed.machine.pc
+    before = pc.memory.dump(0, pc.memory.size), pc.meter.cycles, pc.mmu.save()
+    shadowed.watch_details(DETAILS)
+    frame = shadowed.frame()
+    assert frame.details[EXITS] == ()
+    assert (pc.memory.dump(0, pc.memory.size), pc.meter.cycles, pc.mmu.save()) == before
+    shadowed.watch_details(())

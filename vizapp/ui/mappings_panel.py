@@ -1,0 +1,139 @@
+"""The guest's page tables beside what the processor has for them: a shadow, or nested tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QTableView, QVBoxLayout, QWidget
+
+from vizapp.isa.addresses import PAGE_SHIFT
+from vizapp.messages import N_
+from vizapp.session.details import MAPPINGS
+from vizapp.ui.panel import Panel
+from vizapp.ui.table_model import Column, RowsModel
+from vizapp.ui.widgets import label
+
+if TYPE_CHECKING:
+    from vizapp.messages import Translator
+    from vizapp.session.details.mappings import Mappings, Page, Row
+    from vizapp.session.frames import Frame
+    from vizapp.ui.look import Look
+
+_WIDTHS = (168, 60, 150, 150, 150)
+_KINDS = {
+    "shared": N_("the processor walks the guest's own tables"),
+    "shadow": N_("the processor walks a shadow of the guest's tables"),
+    "nested": N_("the processor walks the guest's tables, and nested ones below"),
+    "off": N_("paging is off"),
+}
+
+
+class MappingsPanel(Panel):
+    """All that is mapped, in rows of adjacent pages."""
+
+    name = "mappings"
+    title = N_("Page tables")
+    details = frozenset((MAPPINGS,))
+
+    def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
+        super().__init__(look, translator, parent)
+        self.model: RowsModel[Row] = RowsModel(self._columns())
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.setFrameShape(QFrame.Shape.NoFrame)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.legend = label("muted", wrap=True)
+        self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.empty, 1)
+        column.addWidget(self.legend)
+        self.restyle()
+        self.retranslate()
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is mapped."""
+        self.model.set_rows([])
+        self.set_note("")
+        self._show_empty()
+
+    def show_frame(self, frame: Frame) -> None:
+        """The mappings at the cursor."""
+        found: Mappings | None = frame.details.get(MAPPINGS)
+        if found is None:
+            return
+        self.model.set_rows(found.rows)
+        self.set_note(self.say(_KINDS[found.kind]))
+        self._show_empty()
+
+    def restyle(self) -> None:
+        """Row heights, first widths and the font of addresses."""
+        self.table.setFont(self.look.font("mono"))
+        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
+        for column, width in enumerate(_WIDTHS):
+            self.table.setColumnWidth(column, self.look.px(width))
+
+    def retranslate(self) -> None:
+        """Headings and words."""
+        self.model.set_columns(self._columns())
+        self.table.setAccessibleName(self.say(self.title))
+        self.legend.setText(
+            self.say(N_("W: may be written · U: ring 3 may use it · D: was written · –: not there"))
+        )
+        self.empty.setText(self.say(N_("Paging is off: every linear address is a physical one.")))
+        super().retranslate()
+
+    def _show_empty(self) -> None:
+        nothing = not self.model.rows
+        self.table.setVisible(not nothing)
+        self.legend.setVisible(not nothing)
+        self.empty.setVisible(nothing)
+
+    def _columns(self) -> list[Column[Row]]:
+        say = self.say
+        return [
+            Column(say(N_("linear address")), _span),
+            Column(say(N_("pages")), lambda row: str(row.pages), lambda row: row.pages, right=True),
+            Column(say(N_("the guest's tables")), lambda row: _page(row.guest)),
+            Column(say(N_("the processor's")), lambda row: _page(row.processor)),
+            Column(say(N_("difference")), self._difference),
+        ]
+
+    def _difference(self, row: Row) -> str:
+        """What the processor does not have, or not with the rights that the guest gave."""
+        guest, held = row.guest, row.processor
+        if guest == held:
+            return ""
+        if held is None:
+            return self.say(N_("not filled in yet"))
+        if guest is None:
+            return self.say(N_("the monitor's alone"))
+        words = []
+        if guest.frame != held.frame:
+            words.append(self.say(N_("another frame")))
+        if guest.writable and not held.writable:
+            words.append(self.say(N_("writes come to the monitor")))
+        if guest.user and not held.user:
+            words.append(self.say(N_("kept from ring 3")))
+        return ", ".join(words)
+
+
+def _span(row: Row) -> str:
+    first, last = row.first << PAGE_SHIFT, (row.first + row.pages << PAGE_SHIFT) - 1
+    return f"{first:08X}–{last:08X}"
+
+
+def _page(page: Page | None) -> str:
+    if page is None:
+        return "–"
+    rights = (("W", page.writable), ("U", page.user), ("D", page.dirty))
+    flags = "".join(letter if held else "–" for letter, held in rights)
+    return f"{page.frame << PAGE_SHIFT:08X} {flags}"

@@ -1,0 +1,49 @@
+"""Asks the session for the details that visible panels show, and for no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from vizapp.session.protocol import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vizapp.ui.panel import Panel
+
+
+class Watching(QObject):
+    """Follows which panels can be seen.
+
+    Signals:
+        changed: what is to be watched from now on (Watch).
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, panels: Iterable[Panel], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._panels = [panel for panel in panels if panel.details]
+        self.watch = Watch()
+        # Docks that change places hide and show their panels: what counts is how it ends.
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.timeout.connect(self._look)
+        for panel in self._panels:
+            panel.watch_changed.connect(self._settling.start)
+
+    def ask_again(self) -> None:
+        """Another session has begun, which knows nothing of it."""
+        if self.watch.details:
+            self.changed.emit(self.watch)
+
+    def _look(self) -> None:
+        seen = [panel for panel in self._panels if panel.isVisible()]
+        details = frozenset(name for panel in seen for name in panel.details)
+        addresses = [panel.watched_address for panel in seen if panel.watched_address is not None]
+        watch = Watch(details, addresses[0] if addresses else None)
+        if watch != self.watch:
+            self.watch = watch
+            self.changed.emit(watch)
