@@ -26,6 +26,11 @@ EVENT_TITLES = {
     events.REQUEST_REFUSED: N_("request refused"),
     events.EVENT_SENT: N_("event sent"),
     events.UPCALL_DELIVERED: N_("upcall"),
+    events.VM_ENTERED: N_("VM entry"),
+    events.VM_EXITED: N_("VM exit"),
+    events.VM_ENTRY_FAILED: N_("VM entry refused"),
+    events.NESTED_PAGE_MAPPED: N_("nested page mapped"),
+    events.VM_SCHEDULED: N_("another virtual machine"),
     events.DIVERGED: N_("diverged"),
 }
 
