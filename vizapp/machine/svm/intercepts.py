@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from vizapp.isa import registers as r
-from vizapp.isa.addresses import M32
+from vizapp.isa.addresses import M32, PAGE_MASK
 from vizapp.isa.instruction import ControlRegister, DebugRegister, Immediate, Register
 from vizapp.machine.debug import DR7_GD
 from vizapp.machine.guest_mode import VmExit
@@ -66,6 +66,10 @@ def _may_read_counter(guest: SvmGuest, cpu: Cpu) -> bool:
 
 def _svm(guest: SvmGuest, cpu: Cpu) -> bool:
     return guest.unit.enabled and _protected_ring_0(guest, cpu)
+
+
+def _block(guest: SvmGuest, cpu: Cpu) -> bool:
+    return _svm(guest, cpu) and not cpu.eax & PAGE_MASK
 
 
 def _plain(name: str, allowed: Callable[[SvmGuest, Cpu], bool]) -> Check:
@@ -198,7 +202,8 @@ INSTRUCTIONS: Final[dict[str, Check]] = {
     "ltr": _plain("tr-write", _protected_ring_0),
     "rdtsc": _plain("rdtsc", _may_read_time),
     "rdpmc": _plain("rdpmc", _may_read_counter),
-    **{name: _plain(name, _svm) for name in ("vmrun", "vmload", "vmsave", "stgi", "clgi", "invlpga")},
+    **{name: _plain(name, _block) for name in ("vmrun", "vmload", "vmsave")},
+    **{name: _plain(name, _svm) for name in ("stgi", "clgi", "invlpga")},
     "mov_to_control": _write_control,
     "mov_from_control": _read_control,
     "mov_to_debug": _write_debug,
