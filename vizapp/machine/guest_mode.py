@@ -114,9 +114,12 @@ class VirtualizationUnit(Protocol):
 
     Attributes:
         gif: SVM's global interrupt flag; while it is 0, NMI and interrupts wait. Always 1 with VMX.
+        exit_images: by the address of a VMCS or VMCB, its page before the last exit and right after it:
+            what observers compare, and nothing that a processor has.
     """
 
     gif: bool
+    exit_images: dict[int, tuple[bytes, bytes]]
 
     @property
     def interrupts_open(self) -> bool | None:

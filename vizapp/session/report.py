@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vizapp.session.scenario import Scenario
 
 # Kinds of which the JSON tells the counts by cause.
-_BY_CAUSE = frozenset({ev.HYPERCALL_MADE})
+_BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED})
 
 
 def event_counts(store: EventStore, position: int) -> dict[str, Any]:

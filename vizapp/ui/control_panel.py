@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from PySide6.QtCore import QModelIndex, QPersistentModelIndex
 
     from vizapp.messages import Translator
+    from vizapp.session.details.control_structure import ControlField, ControlStructure
     from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
-    from vizapp.vmm.base import ControlField, ControlStructure
 
 _WIDTHS = (112, 196, 64, 150, 116)
 
@@ -166,7 +166,7 @@ class ControlPanel(Panel):
         ]
 
     def _meaning(self, field: ControlField) -> str:
-        return "" if field.text is None else self.translator.render(field.text)
+        return self.translator.render(field.gloss if field.text is None else field.text)
 
 
 def _value(field: ControlField) -> str:

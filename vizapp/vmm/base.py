@@ -171,38 +171,11 @@ class Guest(Protocol):
         ...
 
 
-class ControlField(NamedTuple):
-    """One field of a VMCS or VMCB.
-
-    Attributes:
-        group: which part of the structure, for people.
-        name: by the manual.
-        where: the encoding or the offset, as the manual writes it.
-        size: bytes.
-        value: what the field holds now.
-        text: the value in words, where there are any.
-        by_exit: the last exit changed it; ``before_exit`` is what it held then.
-        by_monitor: the monitor has written it since.
-    """
-
-    group: Message
-    name: str
-    where: str
-    size: int
-    value: int
-    text: Message | None = None
-    by_exit: bool = False
-    by_monitor: bool = False
-    before_exit: int = 0
-
-
-class ControlStructure(NamedTuple):
-    """A VMCS or VMCB in memory: which (``kind``), where, in what state, and its fields in order."""
+class ControlBlock(NamedTuple):
+    """Where a virtual machine's VMCS or VMCB (``kind``) lies."""
 
     kind: str
     address: HostPhysical
-    state: Message
-    fields: tuple[ControlField, ...]
 
 
 class Monitor(Protocol):
@@ -278,7 +251,7 @@ class Monitor(Protocol):
         """The tables below the guest's own, under nested paging."""
         ...
 
-    def control_structure(self, vm: int = 0) -> ControlStructure | None:
+    def control_block(self, vm: int = 0) -> ControlBlock | None:
         """The VMCS or VMCB, under VT-x or AMD-V."""
         ...
 
@@ -290,7 +263,7 @@ class SoftwareOnly:
         """None: the processor walks one set of tables."""
         return None
 
-    def control_structure(self, vm: int = 0) -> ControlStructure | None:
+    def control_block(self, vm: int = 0) -> ControlBlock | None:
         """None: there is no such thing."""
         return None
 

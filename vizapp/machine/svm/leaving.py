@@ -49,6 +49,7 @@ def leave(guest: SvmGuest, cpu: Cpu, leaving: VmExit) -> None:
     unit = guest.unit
     cpu.charge("vm_exit")
     block = Block(unit.memory, guest.vmcb)
+    before = block.image
     state.store(cpu, block, guest.efer, rip=cpu.eip)
     state.store_guest(cpu, block)
     block["interrupt_shadow"] = int(guest.shadowed)
@@ -62,6 +63,7 @@ def leave(guest: SvmGuest, cpu: Cpu, leaving: VmExit) -> None:
         block["nrip"] = leaving.info.get("nrip", 0)
     block["eventinj"] = 0
     block.write_back()
+    unit.exit_images[block.address] = before, block.image
     return_to_host(unit, cpu)
     cpu.notify(events.VM_EXITED, codes.name_of(leaving.reason), exit_payload(block))
 

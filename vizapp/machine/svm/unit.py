@@ -42,6 +42,7 @@ class SvmUnit:
         hsave: VM_HSAVE_PA.
         guest: the guest that runs.
         stored: the registers of ``STORED`` by name.
+        exit_images: see ``VirtualizationUnit``.
         has_nested_paging, has_next_rip, has_flush_by_asid: what this generation can do.
     """
 
@@ -75,6 +76,7 @@ class SvmUnit:
         self.efer = self.vm_cr = self.hsave = 0
         self.guest: SvmGuest | None = None
         self.stored = dict.fromkeys(STORED, 0)
+        self.exit_images: dict[int, tuple[bytes, bytes]] = {}
         self.mmu.switch(0, None, (0, 0, 0, ()))
 
     def read_msr(self, cpu: Cpu, index: int) -> int | None:
@@ -115,6 +117,7 @@ class SvmUnit:
             "vm_cr": self.vm_cr,
             "hsave": self.hsave,
             "stored": dict(self.stored),
+            "exit_images": dict(self.exit_images),
             "guest": None if self.guest is None else self.guest.save(),
         }
 
@@ -123,6 +126,7 @@ class SvmUnit:
         self.gif, self.efer = saved["gif"], saved["efer"]
         self.vm_cr, self.hsave = saved["vm_cr"], saved["hsave"]
         self.stored = dict(saved["stored"])
+        self.exit_images = dict(saved["exit_images"])
         guest = saved["guest"]
         if guest is None:
             self.guest = cpu.guest_mode = None

@@ -144,6 +144,11 @@ class Block:
         _, offset, width, _, _ = BY_NAME[name]
         self._data[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
 
+    @property
+    def image(self) -> bytes:
+        """The whole page as it is here."""
+        return bytes(self._data)
+
     def write_back(self) -> None:
         """Store the block where it was read."""
         self._memory.load(HostPhysical(self.address), bytes(self._data))

@@ -183,7 +183,9 @@ def leave(unit: VmxUnit, cpu: Cpu, guest: VmxGuest, leaving: VmExit) -> None:
     )
     if _saves_rf(leaving, report):
         saved[f.GUEST_RFLAGS] |= r.EFLAGS_RF
+    before = vmcs.image()
     vmcs.update(saved | report | {f.ENTRY_INFO: values[f.ENTRY_INFO] & ~INFO_VALID})
+    unit.exit_images[vmcs.address] = before, vmcs.image()
     if leaving.info.get("nmi"):
         cpu.nmi_blocked = True
     if not store_msrs(cpu, unit.memory, values[f.EXIT_MSR_STORE], values[f.EXIT_MSR_STORE_COUNT]):

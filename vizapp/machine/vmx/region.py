@@ -81,6 +81,10 @@ class Vmcs:
             for (encoding, mask), value in zip(_WIDTH_MASKS.items(), _ALL.unpack(raw), strict=True)
         }
 
+    def image(self) -> bytes:
+        """The whole page."""
+        return self._memory.dump(HostPhysical(self.address), REGION_BYTES)
+
     def update(self, values: Mapping[int, int]) -> None:
         """Change many fields at once."""
         at = HostPhysical(self.address + _FIRST)

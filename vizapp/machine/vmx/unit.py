@@ -37,6 +37,7 @@ class VmxUnit:
         current: the current VMCS, or None.
         guest: set in non-root operation.
         gif: SVM's flag; here 1 always.
+        exit_images: see ``VirtualizationUnit``.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class VmxUnit:
         self.vmxon: int | None = None
         self.current: Vmcs | None = None
         self.guest: VmxGuest | None = None
+        self.exit_images: dict[int, tuple[bytes, bytes]] = {}
 
     @property
     def interrupts_open(self) -> bool | None:
@@ -92,6 +94,7 @@ class VmxUnit:
     def reset(self) -> None:
         """Power on: outside VMX operation."""
         self.vmxon = self.current = self.guest = None
+        self.exit_images = {}
         self.mmu.nested = None
 
     def save(self) -> Any:
@@ -100,11 +103,13 @@ class VmxUnit:
             self.vmxon,
             None if self.current is None else self.current.address,
             None if self.guest is None else tuple(self.guest.wishes),
+            dict(self.exit_images),
         )
 
     def load(self, cpu: Cpu, saved: Any) -> None:
         """Take up what ``save`` gave."""
-        self.vmxon, current, wishes = saved
+        self.vmxon, current, wishes, images = saved
+        self.exit_images = dict(images)
         self.make_current(current)
         self.guest = None if wishes is None else VmxGuest(self, Wishes(*wishes))
         cpu.guest_mode = self.guest

@@ -1,14 +1,189 @@
-"""The VMCS or VMCB of a virtual machine, field by field: what it holds, and who has changed it last."""
+"""The VMCS or VMCB of a virtual machine, field by field: what it holds, and who has changed it last.
+
+What the last exit changed is told by what the structure held before and after it; what the monitor has
+written, by what it held after the exit and holds now.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vizapp.isa import vectors
+from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
+from vizapp.machine.svm import codes, vmcb
+from vizapp.machine.vmx import controls, errors, fields, reasons
+from vizapp.machine.vmx.region import LAUNCH_STATE, LAUNCHED, OFFSETS
+from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vizapp.session.details import Subject
-    from vizapp.vmm.base import ControlStructure
+
+_VALID: Final = 1 << 31
+_ERROR_VALID: Final = 1 << 11
+_EVENTS: Final = {
+    0: N_("interrupt {vector}"),
+    2: N_("NMI"),
+    3: N_("exception {vector}"),
+    4: N_("software interrupt {vector}"),
+    6: N_("software exception {vector}"),
+}
+_NO_EVENT: Final = Message(N_("no event"))
+_EXCEPTION: Final = 3
+
+
+class ControlField(NamedTuple):
+    """One field.
+
+    Attributes:
+        group: which part of the structure, for people.
+        name: by the manual.
+        where: the encoding or the offset, in hexadecimal as the manual writes it.
+        size: bytes.
+        value: what the field holds now.
+        gloss: what the field is for.
+        text: the value in words, where there are any.
+        by_exit: the last exit changed it; ``before_exit`` is what it held then.
+        by_monitor: the monitor has written it since.
+    """
+
+    group: Message
+    name: str
+    where: str
+    size: int
+    value: int
+    gloss: Message
+    text: Message | None = None
+    by_exit: bool = False
+    by_monitor: bool = False
+    before_exit: int = 0
+
+
+class ControlStructure(NamedTuple):
+    """A VMCS or VMCB in memory: which (``kind``), where, in what state, and its fields in order."""
+
+    kind: str
+    address: HostPhysical
+    state: Message
+    fields: tuple[ControlField, ...]
+
+
+class _Slot(NamedTuple):
+    """Where a field lies in the page, and what is known of it."""
+
+    offset: int
+    size: int
+    name: str
+    where: str
+    group: str
+    gloss: str
 
 
 def control_structure(subject: Subject) -> ControlStructure | None:
     """The structure of the virtual machine that is asked about; None where the technique has none."""
-    return subject.monitor.control_structure(subject.vm)
+    block = subject.monitor.control_block(subject.vm)
+    unit = subject.pc.cpu.unit
+    if block is None or unit is None:
+        return None
+    now = subject.pc.memory.dump(block.address, PAGE_SIZE)
+    before, after = unit.exit_images.get(block.address, (now, now))
+    intel = block.kind == "VMCS"
+    slots = _vmcs_slots() if intel else _vmcb_slots()
+    found = []
+    for slot in slots:
+        part = slice(slot.offset, slot.offset + slot.size)
+        held, earlier = int.from_bytes(now[part], "little"), int.from_bytes(before[part], "little")
+        exits = before[part] != after[part]
+        found.append(
+            ControlField(
+                group=Message(slot.group),
+                name=slot.name,
+                where=slot.where,
+                size=slot.size,
+                value=held,
+                gloss=Message(slot.gloss),
+                text=_vmcs_text(slot, held) if intel else _vmcb_text(slot, held),
+                by_exit=exits,
+                by_monitor=after[part] != now[part],
+                before_exit=earlier,
+            )
+        )
+    return ControlStructure(block.kind, block.address, _state(subject, intel, now), tuple(found))
+
+
+def _state(subject: Subject, intel: bool, now: bytes) -> Message:
+    inside = subject.pc.cpu.guest_mode is not None and subject.monitor.current == subject.vm
+    if inside:
+        return Message(N_("its guest runs"))
+    launched = int.from_bytes(now[LAUNCH_STATE : LAUNCH_STATE + 4], "little") == LAUNCHED
+    if intel and not launched:
+        return Message(N_("clear, never launched"))
+    return Message(N_("its guest is saved in it"))
+
+
+def _vmcs_slots() -> Iterator[_Slot]:
+    for field in fields.FIELDS:
+        group = fields.TYPES[field.type]
+        yield _Slot(
+            OFFSETS[field.encoding], field.width, field.name, f"{field.encoding:04X}", group, field.gloss
+        )
+
+
+def _vmcb_slots() -> Iterator[_Slot]:
+    for field in vmcb.FIELDS:
+        group = vmcb.GROUPS[field.group]
+        yield _Slot(field.offset, field.width, field.name, f"{field.offset:03X}", group, field.gloss)
+
+
+def _vmcs_text(slot: _Slot, value: int) -> Message | None:
+    encoding = int(slot.where, 16)
+    bits = controls.BITS.get(encoding)
+    if bits is not None:
+        return _set_bits([bit.name for bit in bits if value & bit.mask])
+    if encoding == fields.EXIT_REASON:
+        reason = reasons.BY_NUMBER.get(value & 0xFFFF)
+        return None if reason is None else Message(reason.gloss)
+    if encoding == fields.EXCEPTION_BITMAP:
+        return _vectors(value)
+    if encoding == fields.INSTRUCTION_ERROR and value in errors.ERRORS:
+        return Message(errors.ERRORS[value])
+    if encoding in (fields.ENTRY_INFO, fields.EXIT_INFO, fields.VECTORING_INFO):
+        return _event(value, value)
+    return None
+
+
+def _vmcb_text(slot: _Slot, value: int) -> Message | None:
+    if slot.name == "exitcode":
+        signed = value if value < 1 << 63 else value - (1 << 64)
+        return Message("{name}", {"name": codes.name_of(signed)})
+    if slot.name in ("eventinj", "exitintinfo"):
+        return _event(value, value)
+    if slot.name == "intercept_exceptions":
+        return _vectors(value)
+    held = [
+        name
+        for name, intercept in codes.INTERCEPTS.items()
+        if intercept.field == slot.name and value >> intercept.bit & 1
+    ]
+    return _set_bits(held) if held else None
+
+
+def _set_bits(names: list[str]) -> Message:
+    return Message("{names}", {"names": ", ".join(names)}) if names else Message(N_("none"))
+
+
+def _vectors(value: int) -> Message:
+    return _set_bits([vectors.name(vector) for vector in range(32) if value >> vector & 1])
+
+
+def _event(word: int, value: int) -> Message:
+    """An event in the form that Intel and AMD share: vector, type, error code, valid."""
+    if not word & _VALID:
+        return _NO_EVENT
+    kind, vector = word >> 8 & 7, word & 0xFF
+    name = vectors.name(vector) if kind == _EXCEPTION else f"{vector:#04x}"
+    text = Message(_EVENTS.get(kind, N_("event {vector}")), {"vector": name})
+    if word & _ERROR_VALID and value >> 32:
+        return Message(N_("{event}, error code {error}"), {"event": text, "error": f"{value >> 32:X}"})
+    return text
