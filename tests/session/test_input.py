@@ -3,6 +3,7 @@
 import pytest
 
 from vizapp.errors import SessionError
+from vizapp.guest.library import build_guest
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.image import Image
 from vizapp.session import protocol as p
@@ -34,9 +35,28 @@ def test_a_key_is_recorded_and_comes_again() -> None:
     assert session.seek(frame.position) == frame
 
 
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_key_reaches_a_guest_by_its_monitors_hand(lockstep: bool) -> None:
+    session = Session(Scenario(READER, "trap-and-emulate", virtualizable=True), lockstep=lockstep)
+    session.run(max_steps=400)
+    session.feed("keyboard", "a", True)
+    session.run(max_steps=400)
+    session.feed("keyboard", "a", False)
+    frame = session.run()
+    assert frame.stopped is not None
+    assert frame.stopped.reason == "halted"
+    assert frame.guest_registers["ebx"] == 0x9E
+    assert session.score().holds
+    session.seek(0)
+    assert session.seek(frame.position).guest_registers == frame.guest_registers
+
+
 def test_what_cannot_be_fed_is_refused_with_a_sentence() -> None:
     session = Session(Scenario(READER))
     with pytest.raises(SessionError, match="no key"):
         session.feed("keyboard", "any", True)
-    with pytest.raises(SessionError, match="bare machine"):
-        Session(Scenario(READER, "trap-and-emulate")).feed("serial", b"x")
+    with pytest.raises(SessionError, match="no virtual machine 1"):
+        session.feed("serial", b"x", vm=1)
+    xen = Session(Scenario(build_guest("hello", "xen"), "paravirtual"))
+    with pytest.raises(SessionError, match="no input"):
+        xen.feed("serial", b"x")

@@ -50,7 +50,7 @@ BODIES = {
     # Segments that are reloaded by no instruction: they must be the machine's own after every switch.
     "segments": "mov ax, 0x30; mov fs, ax; mov gs, ax; mov ecx, 9000; spin: inc dword [fs:8]; "
     "mov eax, [gs:8]; add [0x120000], eax; loop spin",
-    "pushes": "mov eax, 0x30; mov gs, ax; mov ecx, 6000; spin: push gs; pop gs; loop spin; mov [0x120000], cl",
+    "pushes": "mov eax, 0x30; mov gs, ax; mov ecx, 6000; spin: push gs; pop gs; loop spin",
 }
 # No IDT and then an exception: a triple fault.
 CRASH = "mov ecx, 2000; spin: loop spin; lidt [0x121000]; ud2"

@@ -52,6 +52,7 @@ class Auditor:
         self._ownership = declare()
         self._seen: set[tuple[int, int, str, int, bool]] = set()
         self._refused = array("Q")
+        self._refused_vms = array("h")
         self.leaks: list[Leak] = []
 
     def access(self, position: int, place: Place, frame: int, write: bool) -> None:
@@ -70,23 +71,28 @@ class Auditor:
             refusal = event.payload.get("vector") == vectors.GP
             if refusal and event.source.is_guest and not event.target.is_guest:
                 self._refused.append(event.position)
+                self._refused_vms.append(max(event.source.vm, 0))
         elif event.kind == INTERRUPT_DELIVERED and event.target.is_guest:
             lines = self._ownership.lines
             if lines and all(owner == MONITOR for _, owner in lines):
                 vector = int(event.payload.get("vector", 0))
                 self._note(event.position, event.target, "line", vector, False, MONITOR)
 
-    def refused(self, position: int) -> int:
-        """How often the guest was refused what is not its own, up to a cursor at ``position``."""
-        return bisect_left(self._refused, position)
+    def refused(self, position: int, vm: int | None = None) -> int:
+        """How often a guest (None: any) was refused what is not its own, up to a cursor at ``position``."""
+        end = bisect_left(self._refused, position)
+        return end if vm is None else self._refused_vms[:end].count(vm)
 
-    def let_through(self, position: int) -> int:
-        """How many things not its own the guest reached, up to a cursor at ``position``."""
-        return bisect_left(self.leaks, position, key=lambda leak: leak.position)
+    def let_through(self, position: int, vm: int | None = None) -> int:
+        """How many things not its own a guest (None: any) reached, up to a cursor at ``position``."""
+        end = bisect_left(self.leaks, position, key=lambda leak: leak.position)
+        return end if vm is None else sum(max(leak.place.vm, 0) == vm for leak in self.leaks[:end])
 
     def drop_after(self, position: int) -> None:
         """Forget what was seen at ``position`` and behind: it did not happen after all."""
-        del self._refused[bisect_left(self._refused, position) :]
+        kept = bisect_left(self._refused, position)
+        del self._refused[kept:]
+        del self._refused_vms[kept:]
         del self.leaks[self.let_through(position) :]
         self._seen = {
             (leak.place.vm, leak.place.ring, leak.kind, leak.number, leak.write) for leak in self.leaks

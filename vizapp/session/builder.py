@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.cost.choice import check_processor, uses_virtualization
@@ -13,13 +14,15 @@ from vizapp.machine.identity import with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
-from vizapp.vmm.base import Options
+from vizapp.vmm.base import Options, VmOptions
+from vizapp.vmm.scheduler import slice_of
 
 if TYPE_CHECKING:
     from vizapp.cost.processors import Processor
     from vizapp.machine.identity import Identity
-    from vizapp.session.scenario import Scenario
+    from vizapp.session.scenario import Scenario, VmScenario
     from vizapp.vmm.base import Monitor, Paths, Technique
+    from vizapp.vmm.registry import Abilities
 
 MOST_DISKS = 2
 _WITH_APIC: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
@@ -34,41 +37,84 @@ class Machine(NamedTuple):
     processor: Processor
 
 
-def build(scenario: Scenario, processor: Processor | None = None) -> Machine:
+def build(scenario: Scenario, processor: Processor | None = None, like: Abilities | None = None) -> Machine:
     """The machine of a scenario; ``processor`` is the one that it names, if it has been read already.
+
+    ``like`` are the abilities of a technique for which this is the yardstick.
 
     Raises:
         VizappError: a name that does not exist, or a combination that cannot be.
     """
     technique = registry.technique(scenario.technique)
-    if scenario.image.build != technique.build and technique.build == "native":
-        raise ScenarioError(
-            Message(
-                N_("{guest} is built for Xen: it runs under paravirtual, or take its native build"),
-                {"guest": scenario.image.name},
+    for vm in scenario.machines:
+        if vm.image.build != technique.build and technique.build == "native":
+            raise ScenarioError(
+                Message(
+                    N_("{guest} is built for Xen: it runs under paravirtual, or take its native build"),
+                    {"guest": vm.image.name},
+                )
             )
-        )
     processor = processor or load_processor(scenario.processor)
     if uses_virtualization(scenario.technique):
         check_processor(processor, scenario.technique, scenario.paging)
-    options = Options(
-        scenario.memory,
-        _paths(scenario.technique),
-        scenario.virtualizable,
-        features=_WITH_APIC if scenario.image.needs_apic else None,
-    )
+    options = _options(scenario, processor, like)
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),
         memory_bytes=technique.host_memory(options),
         hertz=processor.hertz,
         identity=_identity(scenario, processor),
-        features=_features(scenario),
+        # Under a monitor the board of a full PC is the virtual machine's; its own needs no more than a timer.
+        features=options.features if scenario.technique == "native" else None,
     )
     monitor = technique.start(pc, scenario.image, options)
-    pc.marks = scenario.image.marks
-    if scenario.serial_input:
-        monitor.devices.uart.receive(scenario.serial_input)
+    machines = scenario.machines
+    pc.marks = {address: label for vm in machines for address, label in vm.image.marks.items()}
+    if len(machines) > 1:
+        pc.marks_by_vm = {number: vm.image.marks for number, vm in enumerate(machines)}
+    for vm, guest in zip(machines, monitor.vms, strict=True):
+        if vm.serial_input:
+            guest.hardware.uart.receive(vm.serial_input)
     return Machine(pc, monitor, technique, processor)
+
+
+def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
+    """The bare machine that a virtual machine's run is compared with: what its monitor hides, hidden too."""
+    alone = replace(scenario.alone(vm), technique="native", virtualizable=False, paging="shadow")
+    return build(alone, processor, registry.maker(scenario.technique).abilities)
+
+
+def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -> Options:
+    """What the technique is asked for.
+
+    Raises:
+        ScenarioError: it cannot give that.
+    """
+    abilities = registry.maker(scenario.technique).abilities
+    if scenario.others and not abilities.several:
+        sentence = N_("{technique} runs one guest, and {count} are asked for; take trap-and-emulate")
+        raise ScenarioError(
+            Message(sentence, {"technique": scenario.technique, "count": len(scenario.machines)})
+        )
+    seconds = scenario.slice_seconds
+    equipped = [
+        VmOptions(
+            vm.image, vm.memory, vm.name, vm.weight,
+            _features(scenario.technique, vm, abilities, like or abilities),
+        )
+        for vm in scenario.machines
+    ]  # fmt: skip
+    first, *others = equipped
+    return Options(
+        first.memory,
+        _paths(scenario.technique),
+        scenario.virtualizable,
+        name=first.name,
+        weight=first.weight,
+        features=first.features,
+        others=tuple(others),
+        slice_cycles=None if seconds is None else slice_of(processor.hertz, seconds),
+        nested=scenario.paging == "nested",
+    )
 
 
 def _identity(scenario: Scenario, processor: Processor) -> Identity:
@@ -79,25 +125,29 @@ def _identity(scenario: Scenario, processor: Processor) -> Identity:
     return with_virtualizable(identity) if scenario.virtualizable else identity
 
 
-def _features(scenario: Scenario) -> Features | None:
+def _features(technique: str, vm: VmScenario, abilities: Abilities, like: Abilities) -> Features | None:
     """The rest of a PC where the guest is one that expects it; the library's guests do without.
+
+    ``like`` is what another technique gives, whose yardstick this is.
 
     Raises:
         ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
             it cannot run real mode.
     """
-    if scenario.image.bare_only is not None and scenario.technique != "native":
-        raise ScenarioError(scenario.image.bare_only)
-    disks = (*scenario.image.disks, *scenario.disks)
-    if disks and scenario.technique != "native":
+    if vm.image.bare_only is not None and not abilities.real_mode:
+        raise ScenarioError(vm.image.bare_only)
+    disks = (*vm.image.disks, *vm.disks)
+    if disks and not abilities.full_pc:
         sentence = N_("{technique} has no disk to give to its guest; run it under native")
-        raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
+        raise ScenarioError(Message(sentence, {"technique": technique}))
     if len(disks) > MOST_DISKS:
         sentence = N_("{count} disks are more than the {most} that an IDE channel takes")
         raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
-    if scenario.technique != "native" or not (disks or scenario.image.needs_pc):
+    if not abilities.full_pc or not (disks or vm.image.needs_pc):
         return None
-    return _WITH_APIC if scenario.image.needs_apic else Features(disks=disks)
+    if vm.image.needs_apic:
+        return _WITH_APIC._replace(disks=disks)
+    return Features(disks=disks, large_pages=abilities.large_pages and like.large_pages)
 
 
 def _overrides(scenario: Scenario) -> dict[str, int]:

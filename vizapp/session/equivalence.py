@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vizapp.isa.registers import EFLAGS_AF, EFLAGS_CF, EFLAGS_OF, EFLAGS_PF, EFLAGS_SF, EFLAGS_ZF, GENERAL
+from vizapp.isa.registers import (
+    ECX,
+    EFLAGS_AF,
+    EFLAGS_CF,
+    EFLAGS_OF,
+    EFLAGS_PF,
+    EFLAGS_SF,
+    EFLAGS_ZF,
+    GENERAL,
+)
 from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
 from vizapp.session.memory_check import memory_difference
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
+    from vizapp.machine.input_log import Input
     from vizapp.machine.pc import Pc
     from vizapp.messages import Parameter
     from vizapp.session.replay import Difference
@@ -41,11 +51,14 @@ class _Base(NamedTuple):
 
 
 class Lockstep:
-    """Checks one monitored run while it is recorded.
+    """Checks the run of one guest, virtual machine ``vm``, while it is recorded.
+
+    Its instructions are counted by themselves: what other machines do in between is nothing to it.
 
     Attributes:
         compared: guest instructions found equal so far.
         first_difference: what was found; None while all is equal.
+        diverged: it was found before the end, in the trace.
     """
 
     def __init__(
@@ -55,9 +68,12 @@ class Lockstep:
         bare: Pc,
         bare_monitor: Monitor,
         instruction_at: Callable[[int], tuple[str, Instruction | None]],
+        vm: int = 0,
     ) -> None:
         self.compared = 0
         self.first_difference: Message | None = None
+        self.diverged = False
+        self._ended = False
         self._pc = pc
         self._monitor = monitor
         self._bare_monitor = bare_monitor
@@ -68,48 +84,58 @@ class Lockstep:
         self._bases: tuple[_Base, _Base] = (_Base(0, None), _Base(0, None))
         self.trace = Trace(0)
         self._recording = False
-        pc.read_time = self._time
+        self._vm = vm
+        self._guest = monitor.vms[vm]
+        pc.read_time = self.time
 
-    def begin(self) -> None:
-        """A stretch of recording begins."""
-        pc = self._pc
+    def begin(self, save: Callable[[], Any] | None = None) -> None:
+        """A stretch of recording begins; ``save`` gives the machine's state."""
+        done = self._guest.instructions
         newer = self._bases[1]
         if newer.state is None:
-            now = _Base(pc.instructions, pc.save())
+            now = _Base(done, (save or self._pc.save)())
             self._bases = (now, now)
-        elif pc.instructions >= newer.instruction + LOOK_BACK:
-            self._bases = (newer, _Base(pc.instructions, pc.save()))
-        self.trace = Trace(pc.instructions)
+        elif done >= newer.instruction + LOOK_BACK:
+            self._bases = (newer, _Base(done, (save or self._pc.save)()))
+        self.trace = Trace(done)
         self._recording = True
 
     def event(self, event: Event) -> None:
         """Note what the guest is given by time."""
-        if event.kind == ev.INTERRUPT_INJECTED:
-            view = self._monitor.guest_view()
+        if event.kind == ev.INTERRUPT_INJECTED and max(event.target.vm, 0) == self._vm:
+            ecx = self._monitor.guest_view(self._vm).general[ECX]
             vector = int(event.payload.get("vector", 0))
-            self._log.injections.append(Injection(self._pc.instructions, view.general[1], vector))
+            self._log.injections.append(Injection(self._guest.instructions, ecx, vector))
 
-    def _time(self, source: str, value: int) -> int:
+    def input(self, entry: Input) -> None:
+        """Note that the guest's devices get something from outside."""
+        if self._recording:
+            ecx = self._monitor.guest_view(self._vm).general[ECX]
+            self._log.injections.append(Injection(self._guest.instructions, ecx, 0, entry))
+
+    def time(self, source: str, value: int) -> int:
         """Note a time value that the guest reads, and let it have it."""
         if self._recording:
-            self._log.times.append(TimeRead(self._pc.instructions, source, value))
+            self._log.times.append(TimeRead(self._guest.instructions, source, value))
         return value
 
     def finish(self) -> Message | None:
         """Let the bare machine follow; the first difference, with the machine put just behind it."""
         self._recording = False
-        pc = self._pc
-        self.trace.pad(pc.instructions)
-        self._yardstick.follow(self.trace, pc.instructions)
+        pc, done = self._pc, self._guest.instructions
+        self.trace.pad(done)
+        self._yardstick.follow(self.trace, done)
         difference = self._yardstick.difference
         if difference is None:
-            self.compared = pc.instructions
-            if pc.stopped is not None:
+            self.compared = done
+            if self._guest.stopped is not None and not self._ended:
+                self._ended = True
                 self.first_difference = memory_difference(
-                    self._monitor, pc, self._yardstick.pc, self._yardstick.directories
+                    self._monitor, pc, self._yardstick.pc, self._yardstick.directories, self._vm
                 )
             return None
         self.compared = difference.instruction
+        self.diverged = True
         self.first_difference = self._locate(difference)
         return self.first_difference
 
@@ -119,7 +145,7 @@ class Lockstep:
         pc.load(self._bases[0].state)
         self._go(number - LOOK_BACK)
         suspect = self._last_sensitive(number)
-        address = self._monitor.guest_view().eip
+        address = self._monitor.guest_view(self._vm).eip
         parameters: dict[str, Parameter] = {"number": number, **self._named(address)}
         if difference.reason is not None:
             return Message(
@@ -127,7 +153,7 @@ class Lockstep:
                 {**parameters, "reason": difference.reason},
             )
         self._go(number + 1)
-        here, there = self._monitor.guest_view(), self._bare_monitor.guest_view()
+        here, there = self._monitor.guest_view(self._vm), self._bare_monitor.guest_view()
         name, value, expected = _first_register(here, there)
         found = Message(
             N_(
@@ -144,16 +170,18 @@ class Lockstep:
         )
 
     def _go(self, instruction: int) -> None:
-        pc = self._pc
-        while pc.instructions < instruction and pc.stopped is None:
+        pc, guest = self._pc, self._guest
+        while guest.instructions < instruction and pc.stopped is None:
             pc.pause_requested = False
-            pc.run(until_instruction=instruction)
+            # The machine retires no fewer than the guest does.
+            pc.run(until_instruction=pc.instructions + instruction - guest.instructions)
 
     def _last_sensitive(self, instruction: int) -> int | None:
         """Step up to ``instruction``; where the processor ran the last sensitive one on the way."""
-        pc, found = self._pc, None
-        while pc.instructions < instruction and pc.stopped is None:
-            if pc.meter.place.is_guest and pc.phase is None:
+        pc, guest, found = self._pc, self._guest, None
+        while guest.instructions < instruction and pc.stopped is None:
+            place = pc.meter.place
+            if place.is_guest and max(place.vm, 0) == self._vm and pc.phase is None:
                 address = pc.cpu.eip
                 _, decoded = self._instruction_at(address)
                 if decoded is not None and decoded.opcode.privilege == "sensitive":

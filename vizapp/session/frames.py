@@ -99,6 +99,24 @@ class ScreenCells(NamedTuple):
     cursor: tuple[int, int] | None
 
 
+class VmState(NamedTuple):
+    """One virtual machine at the cursor.
+
+    ``state`` is running (it has the processor, or the monitor on its behalf), ready, waiting (for an
+    interrupt), paused or stopped. ``instructions`` are guest instructions retired, ``cycles`` those for which
+    it had the processor.
+    """
+
+    number: int
+    name: str
+    guest: str
+    weight: int
+    state: str
+    instructions: int
+    cycles: int
+    stopped: Stopped | None
+
+
 class Stage(NamedTuple):
     """Which places exist under a technique and how they nest; the drawing is the window's own."""
 
@@ -115,7 +133,8 @@ class Frame:
     move is still under way, so that another frame follows. ``event_cycles`` is what ``event`` cost.
     ``devices`` are the sources of ``protocol.Feed`` that the guest's hardware has, ``inputs`` those that take
     something now. ``cells`` is how the characters of ``screen`` look. ``details`` are those that
-    ``protocol.Watch`` has asked for.
+    ``protocol.Watch`` has asked for. ``vm`` is the number in ``vms`` of the virtual machine that registers,
+    truths, code, serial output and screen are of.
     """
 
     technique: str
@@ -151,6 +170,8 @@ class Frame:
     devices: frozenset[str] = field(default_factory=frozenset)
     inputs: frozenset[str] = field(default_factory=frozenset)
     details: Mapping[str, Any] = field(default_factory=dict)
+    vm: int = 0
+    vms: tuple[VmState, ...] = ()
 
 
 class Progress(NamedTuple):

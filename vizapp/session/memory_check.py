@@ -27,15 +27,17 @@ _DESCRIPTOR_BYTES = 8
 _NEVER_FLAGS = 0xFFC0_8028
 
 
-def memory_difference(monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[int]) -> Message | None:
-    """The first doubleword that differs, or None.
+def memory_difference(
+    monitor: Monitor, pc: Pc, bare: Pc, directories: Iterable[int], vm: int = 0
+) -> Message | None:
+    """The first doubleword of a virtual machine's memory that differs, or None.
 
     ``directories`` are the page directories (values of CR3) that the guest has used.
     """
     tables = _tables(bare.memory, directories)
     descriptors = _descriptors(bare)
     for frame in range(bare.memory.frames):
-        host = monitor.guest_physical(GuestPhysical(frame << PAGE_SHIFT))
+        host = monitor.guest_physical(GuestPhysical(frame << PAGE_SHIFT), vm)
         if host is None:
             continue
         expected = bytes(bare.memory.page(frame))

@@ -116,11 +116,19 @@ class Watch:
 class Feed:
     """Something comes into the machine from outside, at the end of the recording; see ``machine.input_log``.
 
-    ``data`` is (key, down) for source ``keyboard``, (bytes,) for ``serial``.
+    ``data`` is (key, down) for source ``keyboard``, (bytes,) for ``serial``; ``vm`` is whom it is for.
     """
 
     source: str
     data: tuple[str | bool | bytes, ...]
+    vm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SelectVm:
+    """Show virtual machine ``vm`` from now on; None: whichever has the processor."""
+
+    vm: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,7 @@ Command: TypeAlias = (
     | SetCatchpoints
     | Watch
     | Feed
+    | SelectVm
     | Score
     | Close
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizapp.machine.places import Place
     from vizapp.session.auditor import Auditor
     from vizapp.session.equivalence import Lockstep
+    from vizapp.session.locksteps import Locksteps
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
 
@@ -45,7 +46,7 @@ class Recorder:
         technique: str,
         store: EventStore,
         auditor: Auditor,
-        lockstep: Lockstep | None,
+        lockstep: Lockstep | Locksteps | None,
         guest_board: Board | None,
         taps: PortTaps,
     ) -> None:

@@ -1,8 +1,9 @@
 """The yardstick: the bare machine made to relive a monitored run, by instruction count instead of by time.
 
 Time differs under a monitor, by nature. So the monitored run logs, by guest-instruction count, each interrupt
-that its guest was given and each time value that it read; the bare machine gets the same at the same points,
-and whatever else its timer would do does not happen. Data from devices is computed, never replayed.
+that its guest was given, each time value that it read and when its devices got something from outside; the
+bare machine gets the same at the same points, and whatever else its timer would do does not happen. Data from
+devices is computed, never replayed.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from vizapp.session.trace import UNSEEN, Trace, digest
 
 if TYPE_CHECKING:
     from vizapp.machine.events import Event
+    from vizapp.machine.input_log import Input
     from vizapp.machine.pc import Pc
 
 STRETCH = 20_000  # steps between two looks at a processor that may be waiting for ever
 
 
 class Injection(NamedTuple):
-    """The guest was interrupted after ``instructions``; ``ecx`` says in which iteration of a REP."""
+    """The guest was interrupted after ``instructions``; ``ecx`` says in which iteration of a REP.
+
+    With ``input`` it was not: its devices then got something from outside.
+    """
 
     instructions: int
     ecx: int
     vector: int
+    input: Input | None = None
 
 
 class TimeRead(NamedTuple):
@@ -114,6 +120,10 @@ class Yardstick:
             pc.step()
             if cpu.ecx == before:
                 break
+        if injection.input is not None:
+            pc.board.take_input(injection.input)
+            self._injected += 1
+            return
         parameters = {"vector": f"{injection.vector:#04x}"}
         if not cpu.eflags & EFLAGS_IF or cpu.shadow:
             self._differ(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vizapp.machine import events as ev
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import APPLICATION
+from vizapp.session.frames import Stopped
 
 if TYPE_CHECKING:
-    from vizapp.session.frames import Frame
+    from vizapp.session.frames import Frame, Scorecard
     from vizapp.session.recorder import EventStore
     from vizapp.session.scenario import Scenario
+    from vizapp.vmm.base import Guest
 
 # Kinds of which the JSON tells the counts by cause.
 _BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED})
@@ -42,13 +45,71 @@ def instruction_counts(frame: Frame) -> dict[str, int]:
     }
 
 
+def _scorecard(card: Scorecard, *, scored: bool) -> dict[str, Any]:
+    difference = card.first_difference
+    return {
+        "equivalence": {
+            "claimed": card.claimed,
+            "holds": card.holds if scored else None,
+            "compared": card.compared if scored else 0,
+            "first_difference": None if difference is None or not scored else difference.in_english(),
+        },
+        "resource_control": {"refused": card.refused, "let_through": card.let_through},
+        "efficiency": {
+            "direct": card.efficiency.direct,
+            "cache": card.efficiency.cache,
+            "emulated": card.efficiency.emulated,
+        },
+    }
+
+
+def vm_event_counts(store: EventStore, position: int, vm: int) -> dict[str, Any]:
+    """As ``event_counts``, of what happened while virtual machine ``vm`` had the processor."""
+    counts: dict[str, Any] = {}
+    current = 0
+    for event in store.batch(0).events:
+        if event.position >= position:
+            break
+        if event.kind == ev.VM_SCHEDULED:
+            current = int(event.payload["vm"])
+        if event.payload.get("vm", current) != vm:
+            continue
+        name = ev.CLI_NAMES.get(event.kind, event.kind)
+        if event.kind in _BY_CAUSE:
+            causes = counts.setdefault(name, {})
+            causes[event.cause] = causes.get(event.cause, 0) + 1
+        else:
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def vm_report(
+    scenario: Scenario, guest: Guest, frame: Frame, card: Scorecard, store: EventStore, *, scored: bool
+) -> dict[str, Any]:
+    """The same of one virtual machine, which ``frame`` shows; cycles are those while it had the processor."""
+    mine = replace(
+        frame,
+        instruction=guest.instructions,
+        charges=tuple(charge for charge in frame.charges if charge[0].vm == guest.index),
+        scorecard=card,
+        stopped=None if guest.stopped is None else Stopped(*guest.stopped),
+    )
+    cycles = {purpose.value: count for purpose, count in guest.cycles().items()}
+    return {
+        "name": guest.name,
+        "weight": guest.weight,
+        **report(scenario.alone(guest.index), mine, store, scored=scored),
+        "cycles": {"total": sum(cycles.values()), "by_purpose": cycles},
+        "events": vm_event_counts(store, frame.position, guest.index),
+    }
+
+
 def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool) -> dict[str, Any]:
     """The JSON of one run whose cursor stands at its end; equivalence is null unless ``scored``."""
     card = frame.scorecard
     stopped = frame.stopped
-    difference = card.first_difference
     return {
-        "guest": scenario.image.name,
+        "guest": ", ".join(vm.image.name for vm in scenario.machines),
         "technique": scenario.technique,
         "processor": scenario.processor,
         "paging": scenario.paging,
@@ -65,18 +126,5 @@ def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool)
         "registers": dict(frame.guest_registers),
         "serial": frame.serial,
         "screen": list(frame.screen),
-        "scorecard": {
-            "equivalence": {
-                "claimed": card.claimed,
-                "holds": card.holds if scored else None,
-                "compared": card.compared if scored else 0,
-                "first_difference": None if difference is None or not scored else difference.in_english(),
-            },
-            "resource_control": {"refused": card.refused, "let_through": card.let_through},
-            "efficiency": {
-                "direct": card.efficiency.direct,
-                "cache": card.efficiency.cache,
-                "emulated": card.efficiency.emulated,
-            },
-        },
+        "scorecard": _scorecard(card, scored=scored),
     }

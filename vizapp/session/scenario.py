@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vizapp.machine.image import Image
+from vizapp.vmm.scheduler import DEFAULT_WEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class VmScenario:
+    """A further virtual machine on the same PC, under the same monitor; as the like of ``Scenario``."""
+
+    image: Image
+    memory: int = 16 << 20
+    name: str = ""
+    weight: int = DEFAULT_WEIGHT
+    serial_input: bytes = b""
+    disks: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VmAction:
+    """Something that is done to virtual machine ``vm`` once the PC's counter has reached ``cycle``.
+
+    ``kind`` is ``pause``, ``resume`` or ``kill``.
+    """
+
+    cycle: int
+    kind: str
+    vm: int
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One guest on one PC under one technique; plain data, so that it can cross to a session process.
+    """Guests on one PC under one technique; plain data, so that it can cross to a session process.
 
-    ``memory`` is the guest's, in bytes. ``overrides`` re-price single inputs, in cycles. ``serial_input``
-    is what COM1 will receive, available from the start. ``yardstick`` is the native build of a ported guest,
-    whose result is compared with this one's. ``disks`` are contents of IDE disks, behind those of the image.
+    ``memory`` is the first guest's, in bytes, and so are ``image``, ``serial_input``, ``disks``, ``name`` and
+    ``weight`` the first virtual machine's; ``others`` are the rest. ``slice_seconds`` is how long one of
+    several has the processor. ``overrides`` re-price single inputs, in cycles. ``serial_input`` is what COM1
+    will receive, available from the start. ``yardstick`` is the native build of a ported guest, whose result
+    is compared with this one's. ``disks`` are contents of IDE disks, behind those of the image.
     """
 
     image: Image
@@ -29,3 +56,29 @@ class Scenario:
     preset: str = ""
     yardstick: Image | None = None
     disks: tuple[bytes, ...] = ()
+    name: str = ""
+    weight: int = DEFAULT_WEIGHT
+    others: tuple[VmScenario, ...] = ()
+    slice_seconds: float | None = None
+    actions: tuple[VmAction, ...] = ()
+
+    @property
+    def machines(self) -> tuple[VmScenario, ...]:
+        """Every virtual machine, the first included."""
+        first = VmScenario(self.image, self.memory, self.name, self.weight, self.serial_input, self.disks)
+        return (first, *self.others)
+
+    def alone(self, vm: int) -> Scenario:
+        """The scenario in which virtual machine ``vm`` is the only one."""
+        machine = self.machines[vm]
+        return replace(
+            self,
+            image=machine.image,
+            memory=machine.memory,
+            serial_input=machine.serial_input,
+            disks=machine.disks,
+            name=machine.name,
+            weight=machine.weight,
+            others=(),
+            actions=(),
+        )

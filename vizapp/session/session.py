@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any
 from vizapp.errors import SessionError
 from vizapp.guest.port import ported_lines
 from vizapp.machine.devices.scan_codes import KEYS
-from vizapp.machine.input_log import KEYBOARD
+from vizapp.machine.input_log import KEYBOARD, InputLog
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
 from vizapp.session.controls import Controls
 from vizapp.session.details import Subject, details_of
-from vizapp.session.equivalence import Lockstep
-from vizapp.session.frames import DIVERGED, Efficiency, Scorecard, Stage
+from vizapp.session.frames import DIVERGED, Scorecard, Stage
 from vizapp.session.listing import Listing
+from vizapp.session.locksteps import start_lockstep
 from vizapp.session.observe import Observer
 from vizapp.session.port_taps import PortTaps
 from vizapp.session.recorder import EventStore
 from vizapp.session.recording import Recorder
-from vizapp.session.report import report
+from vizapp.session.report import report, vm_report
+from vizapp.session.scorecards import Scorecards
 from vizapp.session.scoring import Scoring
 from vizapp.session.timeline import Timeline
 from vizapp.session.view import FrameBuilder, serial_text
+from vizapp.vmm import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -61,10 +63,12 @@ class Session:
         self.title: Message = technique.title
         self.stage = Stage(monitor.stage())
         self.store = EventStore()
-        self._listing = Listing(scenario.image, scenario.technique, scenario.virtualizable)
-        self._observer = Observer(pc, monitor, self._listing.disassemble)
+        self._listings = [
+            Listing(vm.image, scenario.technique, scenario.virtualizable) for vm in scenario.machines
+        ]
+        self._observer = Observer(pc, monitor, [listing.disassemble for listing in self._listings])
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)
-        self._lockstep = self._start_lockstep() if lockstep else None
+        self._lockstep = start_lockstep(scenario, self.machine, self._instruction_at) if lockstep else None
         self._taps = PortTaps(pc, scenario)
         self._recorder = Recorder(
             pc,
@@ -75,13 +79,16 @@ class Session:
             monitor.devices.board,
             self._taps,
         )
+        for guest in monitor.vms[1:]:
+            if guest.hardware.board is not None:
+                guest.hardware.board.on_port = self._taps.access
         self.timeline = Timeline(pc, self._recorder)
         native = scenario.yardstick
         self._builder = FrameBuilder(
             scenario,
             pc,
-            monitor.devices,
-            self._listing,
+            monitor.vms,
+            self._listings,
             self._observer,
             self.store,
             ported=ported_lines(native, scenario.image) if native is not None else (),
@@ -91,8 +98,7 @@ class Session:
             pc, self.timeline, self.store, self._observer, catch=self._recorder.catch, look=self._look
         )
         self._seen: Observation | None = None
-        self._scored: Scorecard | None = None
-        self._scored_to = 0  # the end of the recording when that was found
+        self._cards = Scorecards(self.machine, self.timeline, self._auditor, self._lockstep)
         self._asked = False
         self._watch = p.Watch()
 
@@ -166,20 +172,41 @@ class Session:
             if done:
                 return
 
-    def feed(self, source: str, *data: str | bool | bytes) -> None:
+    def feed(self, source: str, *data: str | bool | bytes, vm: int = 0) -> None:
         """Something comes from outside: the cursor goes to the end of the recording, where it is recorded.
 
         Raises:
-            SessionError: a monitor runs the guest, whose yardstick would not get the same, or there is no
-                such key.
+            SessionError: the guest has no device for it, or there is no such key or virtual machine.
         """
-        if self.scenario.technique != "native":
-            sentence = N_("only the bare machine takes input while it runs, not {technique}")
+        if not registry.maker(self.scenario.technique).abilities.inputs:
+            sentence = N_("a guest takes no input while it runs under {technique}")
             raise SessionError(Message(sentence, {"technique": self.scenario.technique}))
         if source == KEYBOARD and data[0] not in KEYS:
             raise SessionError(Message(N_("there is no key {key}"), {"key": str(data[0])}))
+        self._check_vm(vm)
         self.timeline.seek(self.timeline.end)
-        self.machine.pc.feed(source, *data)
+        self.machine.pc.feed(source, *data, vm=vm)
+
+    def select(self, vm: int | None) -> None:
+        """Show virtual machine ``vm`` in frames from now on; None: whichever has the processor.
+
+        Raises:
+            SessionError: there is none of that number.
+        """
+        if vm is not None:
+            self._check_vm(vm)
+        self._observer.vm = vm
+        self._before = self._seen = None
+
+    def _check_vm(self, vm: int) -> None:
+        count = len(self.machine.monitor.vms)
+        if not 0 <= vm < count:
+            raise SessionError(
+                Message(
+                    N_("there is no virtual machine {number}; there are {count}, from 0 on"),
+                    {"number": vm, "count": count},
+                )
+            )
 
     def set_breakpoints(self, addresses: Collection[int]) -> None:
         """Stop where one of these linear addresses is about to execute in the guest."""
@@ -196,7 +223,10 @@ class Session:
     def begin(self, command: p.Command) -> Motion | None:
         """What a command sets in motion; None if it is done at once."""
         if isinstance(command, p.Feed):
-            self.feed(command.source, *command.data)
+            self.feed(command.source, *command.data, vm=command.vm)
+            return None
+        if isinstance(command, p.SelectVm):
+            self.select(command.vm)
             return None
         if isinstance(command, p.Watch):
             self._watch = command
@@ -244,7 +274,17 @@ class Session:
         """The JSON of ``vizapp run``, for the end of the recording."""
         self.timeline.seek(self.timeline.end)
         scored = self._asked or self._lockstep is not None
-        return report(self.scenario, self.frame(), self.store, scored=scored)
+        shown, self._observer.vm = self._observer.vm, 0
+        found = report(self.scenario, self.frame(), self.store, scored=scored)
+        guests = self.machine.monitor.vms
+        if len(guests) > 1:
+            found["vms"] = []
+            for vm, guest in enumerate(guests):
+                self._observer.vm = vm
+                card, frame = self._cards.of(vm), self.frame()
+                found["vms"].append(vm_report(self.scenario, guest, frame, card, self.store, scored=scored))
+        self.select(shown)
+        return found
 
     @property
     def port_logs(self) -> dict[int, bytes]:
@@ -259,36 +299,18 @@ class Session:
     def progress(self) -> Progress:
         """How far the recording has come."""
         known = self._recorder.progress
-        broken = self._scored is not None and self._scored.holds is False
+        broken = self._cards.scored is not None and self._cards.scored.holds is False
         return known._replace(overhead_valid=False) if broken else known
 
     def scorecard(self) -> Scorecard:
         """Popek and Goldberg's three properties at the cursor."""
-        position = self.timeline.cursor
-        pc = self.machine.pc
-        return replace(
-            self._known_equivalence(),
-            refused=self._auditor.refused(position),
-            let_through=self._auditor.let_through(position),
-            efficiency=Efficiency(pc.instructions - pc.emulated, 0, pc.emulated),
-        )
+        return self._cards.whole()
 
     def _details(self) -> dict[str, Any]:
         pc, monitor, _, _ = self.machine
-        subject = Subject(pc, monitor, self.store, self.timeline.cursor, 0, self._watch.address)
+        vm = self._observer.shown
+        subject = Subject(pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address)
         return details_of(self._watch.details, subject)
-
-    def _known_equivalence(self) -> Scorecard:
-        claimed = self.machine.technique.claims_equivalence
-        total = self.timeline.end_instruction
-        if self.scenario.technique == "native":
-            return Scorecard(claimed, True, total, total)
-        if self._lockstep is not None:
-            found = self._lockstep.first_difference
-            return Scorecard(claimed, found is None, self._lockstep.compared, total, found)
-        if self._scored is not None:
-            return replace(self._scored, total=max(total, self._scored.total))
-        return Scorecard(claimed, None, 0, total)
 
     def _scoring(self) -> Scoring | None:
         """What ``score`` has to do; None if it is known already, or cannot be."""
@@ -296,10 +318,12 @@ class Session:
         self._asked = True
         if self._lockstep is not None or scenario.technique == "native":
             return None
-        if self._scored is not None and self._scored_to == self.timeline.end:
+        if self._cards.up_to_date:
             return None
         if scenario.image.build == "native":
-            return Scoring(self, Session(scenario, lockstep=True), self._adopt)
+            again = Session(scenario, lockstep=True)
+            again.machine.pc.inputs = InputLog(self.machine.pc.inputs.entries)
+            return Scoring(self, again, self._adopt)
         if scenario.yardstick is None:
             return None
         native = replace(scenario, image=scenario.yardstick, technique="native", yardstick=None)
@@ -313,7 +337,7 @@ class Session:
             self._recorder.heat = other._recorder.heat
             self._recorder.cut(stopped)
             self.timeline.cut(stopped)
-        self._scored, self._scored_to = outcome, self.timeline.end
+        self._cards.adopt(outcome, other._cards)
 
     def _do(self, command: p.Command) -> Frame:
         motion = self.begin(command)
@@ -342,16 +366,9 @@ class Session:
         self.timeline.seek(wanted + 1)
         return self._before
 
-    def _start_lockstep(self) -> Lockstep | None:
-        pc, monitor, technique, processor = self.machine
-        if not technique.claims_equivalence or technique.name == "native":
-            return None
-        bare = build(replace(self.scenario, technique="native", virtualizable=False), processor)
-        return Lockstep(pc, monitor, bare.pc, bare.monitor, self._instruction_at)
-
-    def _instruction_at(self, address: int) -> tuple[str, Instruction | None]:
-        """Text and decoded form of the guest's instruction at an address."""
-        code = self._observer.code(address)
+    def _instruction_at(self, address: int, vm: int) -> tuple[str, Instruction | None]:
+        """Text and decoded form of a guest's instruction at an address."""
+        code = self._observer.code(address, vm)
         if code is None:
             return "", None
-        return self._listing.disassemble(address, code, self.scenario.image.bits)
+        return self._listings[vm].disassemble(address, code, self.scenario.machines[vm].image.bits)

@@ -32,7 +32,10 @@ def digest(pc: Pc) -> int:
 
 
 class Trace:
-    """The digests of guest instructions ``first``, ``first`` + 1, ...; attach ``retired`` to a PC's hook."""
+    """The digests of guest instructions ``first``, ``first`` + 1, ...; attach ``retired`` to a PC's hook.
+
+    Of several guests on a PC each has a trace of its own, and is told of by ``note``.
+    """
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -40,8 +43,12 @@ class Trace:
 
     def retired(self, pc: Pc) -> None:
         """A guest instruction has retired."""
+        self.note(pc, pc.instructions)
+
+    def note(self, pc: Pc, instructions: int) -> None:
+        """The guest that has the processor has retired one, its number ``instructions``."""
         if pc.meter.place.is_guest:
-            self.pad(pc.instructions - 1)
+            self.pad(instructions - 1)
             self.digests.append(digest(pc))
 
     def pad(self, end: int) -> None:

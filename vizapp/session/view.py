@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vizapp.cost.ledger import Ledger
@@ -10,12 +11,13 @@ from vizapp.machine.input_log import KEYBOARD, SERIAL
 from vizapp.machine.inputs import INDEX
 from vizapp.session.describe import describe, lesson
 from vizapp.session.describe_events import principal
-from vizapp.session.frames import Frame, ScreenCells, Stopped
+from vizapp.session.frames import Frame, ScreenCells, Stopped, VmState
 from vizapp.session.moment import LastStep
 from vizapp.session.truths import truths
+from vizapp.vmm import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from vizapp.machine.events import Event
     from vizapp.machine.meter import Meter
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from vizapp.session.observe import Observation, Observer
     from vizapp.session.recorder import EventStore
     from vizapp.session.scenario import Scenario
-    from vizapp.vmm.base import Devices
+    from vizapp.vmm.base import Devices, Guest
 
 ENCODING = "cp437"  # what the PC's character generator shows
 
@@ -58,6 +60,20 @@ def input_devices(devices: Devices) -> frozenset[str]:
     return frozenset((SERIAL,) if devices.board.peripherals is None else (SERIAL, KEYBOARD))
 
 
+def vm_state(guest: Guest, name: str) -> VmState:
+    """A virtual machine now; ``name`` is its guest's."""
+    return VmState(
+        guest.index,
+        guest.name,
+        name,
+        guest.weight,
+        guest.state,
+        guest.instructions,
+        sum(guest.cycles().values()),
+        None if guest.stopped is None else Stopped(*guest.stopped),
+    )
+
+
 class FrameBuilder:
     """Makes the frames of one session."""
 
@@ -65,19 +81,21 @@ class FrameBuilder:
         self,
         scenario: Scenario,
         pc: Pc,
-        devices: Devices,
-        listing: Listing,
+        guests: Sequence[Guest],
+        listings: Sequence[Listing],
         observer: Observer,
         store: EventStore,
         ported: Collection[tuple[str, int]],
     ) -> None:
         self._scenario = scenario
         self._pc = pc
-        self._devices = devices
-        self._listing = listing
+        self._guests = guests
+        self._listings = listings
+        self._names = [vm.image.name for vm in scenario.machines]
         self._observer = observer
         self._store = store
         self._ported = ported
+        self._takes_input = registry.maker(scenario.technique).abilities.inputs
 
     def build(
         self,
@@ -98,15 +116,19 @@ class FrameBuilder:
         and cycle of the end of the recording, ``stopped`` set where the cursor stands at the end of a run
         that cannot go on.
         """
-        pc, moment = self._pc, now.moment
+        pc, moment, shown = self._pc, now.moment, now.shown
+        devices, listing = self._guests[now.vm].hardware, self._listings[now.vm]
+        read = partial(self._observer.read, vm=now.vm)
+        # What another machine had a step ago is no change of this one's.
+        former = None if before is None or before.vm != now.vm else before.pair
         events = tuple(self._store[index] for index in self._store.at(moment.position - 1))
         step = None if before is None else LastStep(before.moment, moment, events, self._scenario.technique)
         event = principal(events) or (events[-1] if events else None)
-        rows = truths(now.pair, None if before is None else before.pair)
+        rows = truths(now.pair, former)
         last_position, last_instruction, last_cycle = end
         return Frame(
             technique=self._scenario.technique,
-            guest=self._scenario.image.name,
+            guest=self._names[now.vm],
             processor=self._scenario.processor,
             position=moment.position,
             last_position=last_position,
@@ -119,18 +141,16 @@ class FrameBuilder:
             event=event,
             sentence=describe(step, moment, stopped),
             lesson=lesson(step),
-            code_title=self._listing.title(moment.linear, moment.bits),
-            code=self._listing.lines(
-                moment.linear, moment.bits, self._observer.read, heat, breakpoints, self._ported
-            ),
+            code_title=listing.title(shown.linear, shown.bits),
+            code=listing.lines(shown.linear, shown.bits, read, heat, breakpoints, self._ported),
             truths=rows,
             scorecard=scorecard,
             purposes={purpose.value: cycles for purpose, cycles in pc.meter.by_purpose().items()},
             event_counts=self._store.counts(moment.position),
-            registers=dict(moment.processor),
-            guest_registers=dict(moment.guest),
-            serial=serial_text(self._devices),
-            screen=self._devices.screen.rows(),
+            registers=dict(shown.processor),
+            guest_registers=dict(shown.guest),
+            serial=serial_text(devices),
+            screen=devices.screen.rows(),
             stopped=stopped,
             charges=tuple(
                 (entry.place, entry.purpose.value, entry.input, entry.times, entry.cycles)
@@ -139,8 +159,10 @@ class FrameBuilder:
             changed=frozenset(row.key for row in rows if row.changed),
             moving=moving,
             event_cycles=None if event is None else cost(event, pc.meter),
-            cells=screen_cells(self._devices),
-            devices=input_devices(self._devices),
+            cells=screen_cells(devices),
+            devices=input_devices(devices),
             details=details,
-            inputs=input_devices(self._devices) if self._scenario.technique == "native" else frozenset(),
+            inputs=input_devices(devices) if self._takes_input else frozenset(),
+            vm=now.vm,
+            vms=tuple(vm_state(guest, name) for guest, name in zip(self._guests, self._names, strict=True)),
         )

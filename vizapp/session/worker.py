@@ -19,6 +19,7 @@ from vizapp.session.protocol import (
     Failed,
     Feed,
     Opened,
+    SelectVm,
     SetBreakpoints,
     SetCatchpoints,
     Watch,
@@ -84,7 +85,7 @@ class Worker:
 
     def _obey(self, command: Command) -> None:
         motion = self._session.begin(command)
-        if not isinstance(command, SetBreakpoints | SetCatchpoints | Watch | Feed):
+        if not isinstance(command, SetBreakpoints | SetCatchpoints | Watch | Feed | SelectVm):
             self._motion = motion
             self._began = time.monotonic()
         if motion is None:

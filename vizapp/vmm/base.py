@@ -14,7 +14,7 @@ was about to run) and ``shadow`` (page tables for it) are shared and know nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from vizapp.machine.devices.uart import Uart
     from vizapp.machine.features import Features
     from vizapp.machine.image import Image
+    from vizapp.machine.input_log import Input
+    from vizapp.machine.meter import Purpose
     from vizapp.machine.nested_paging import NestedTables
     from vizapp.machine.pc import Pc
 
@@ -166,8 +168,17 @@ class Guest(Protocol):
         ...
 
     @property
+    def state(self) -> str:
+        """``running`` (it has the processor), ``ready``, ``waiting``, ``paused`` or ``stopped``."""
+        ...
+
+    @property
     def hardware(self) -> Devices:
         """What the guest takes for its devices."""
+        ...
+
+    def cycles(self) -> Mapping[Purpose, int]:
+        """Cycles by purpose while it had the processor, or the monitor had it on its behalf."""
         ...
 
 
@@ -185,9 +196,12 @@ class Monitor(Protocol):
 
     Attributes:
         devices: the first virtual machine's.
+        on_input: told (number of the machine, input) when a guest's devices get something from outside by
+            the monitor's hand.
     """
 
     devices: Devices
+    on_input: Callable[[int, Input], None] | None
 
     @property
     def vms(self) -> Sequence[Guest]:

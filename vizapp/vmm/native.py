@@ -17,8 +17,11 @@ from vizapp.vmm.sole_guest import SoleGuest
 from vizapp.vmm.stage import StageWorld, bare_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.image import Image
+    from vizapp.machine.input_log import Input
     from vizapp.machine.pc import Pc
 
 OWNER: Final = "vm0"
@@ -35,6 +38,7 @@ class NativeMonitor(SoftwareOnly):
         self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen, pc.board)
         self.vms = (SoleGuest(pc, self.devices),)
         self.current = 0
+        self.on_input: Callable[[int, Input], None] | None = None
 
     def run_phase(self, name: str) -> str | None:
         """There are no doors, so there is nothing to run."""

@@ -13,12 +13,35 @@ from vizapp.errors import UnknownNameError
 from vizapp.vmm.base import Technique
 
 
+class Abilities(NamedTuple):
+    """What a technique gives to its guests.
+
+    Attributes:
+        several: it runs several virtual machines.
+        real_mode: a guest may start, and run, in real mode.
+        full_pc: the board of a full PC, see ``machine.features``.
+        large_pages: a full PC's processor has 4 MB pages and PAE.
+        inputs: what comes from outside while the guest runs reaches its devices.
+    """
+
+    several: bool = True
+    real_mode: bool = True
+    full_pc: bool = True
+    large_pages: bool = True
+    inputs: bool = True
+
+
 class Maker(Protocol):
     """Makes a technique, and says without making it which build of a library guest it needs."""
 
     @property
     def build(self) -> str:
         """``native`` or ``xen``, as the technique's own ``build``."""
+        ...
+
+    @property
+    def abilities(self) -> Abilities:
+        """What its guests get."""
         ...
 
     def __call__(self) -> Technique:
@@ -32,6 +55,7 @@ class Registered(NamedTuple):
     build: str
     module: str
     name: str
+    abilities: Abilities = Abilities()
 
     def __call__(self) -> Technique:
         """Load the module and make the technique."""
@@ -39,9 +63,19 @@ class Registered(NamedTuple):
 
 
 TECHNIQUES: Final[dict[str, Maker]] = {
-    "native": Registered("native", "native", "Native"),
-    "trap-and-emulate": Registered("native", "trap_and_emulate.technique", "TrapAndEmulate"),
-    "paravirtual": Registered("xen", "xen.technique", "Paravirtual"),
+    "native": Registered("native", "native", "Native", Abilities(several=False)),
+    "trap-and-emulate": Registered(
+        "native",
+        "trap_and_emulate.technique",
+        "TrapAndEmulate",
+        Abilities(real_mode=False, large_pages=False),
+    ),
+    "paravirtual": Registered(
+        "xen",
+        "xen.technique",
+        "Paravirtual",
+        Abilities(several=False, real_mode=False, full_pc=False, large_pages=False, inputs=False),
+    ),
 }
 
 

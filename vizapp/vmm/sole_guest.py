@@ -8,6 +8,9 @@ from vizapp.vmm.scheduler import DEFAULT_WEIGHT
 from vizapp.vmm.virtual_machine import owner_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizapp.machine.meter import Purpose
     from vizapp.machine.pc import Pc
     from vizapp.messages import Message
     from vizapp.vmm.base import Devices
@@ -37,3 +40,12 @@ class SoleGuest:
     def stopped(self) -> tuple[str, Message] | None:
         """Why the machine stopped."""
         return self._pc.stopped
+
+    @property
+    def state(self) -> str:
+        """It has the machine until it stops."""
+        return "running" if self._pc.stopped is None else "stopped"
+
+    def cycles(self) -> Mapping[Purpose, int]:
+        """All that the machine has counted."""
+        return self._pc.meter.by_purpose()

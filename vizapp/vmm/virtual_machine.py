@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vizapp.machine import events
+from vizapp.machine.meter import Purpose
 from vizapp.vmm.scheduler import DEFAULT_WEIGHT
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class VirtualMachine:
         devices: the board that the guest finds.
         stopped: why it is over: (reason, sentence), with the reasons of ``Pc.stopped``.
         blocked: the virtual CPU waits in HLT.
+        paused: somebody has taken the processor from it until he gives it back.
         waits: how many things have happened in a row without an interrupt that could end the waiting.
         on_processor: its guest has the processor, or the monitor works for it: what retires is its own.
     """
@@ -62,12 +64,14 @@ class VirtualMachine:
         self.memory = memory
         self.devices = devices
         self.stopped: tuple[str, Message] | None = None
-        self.blocked = False
+        self.blocked = self.paused = False
         self.waits = 0
         self.on_processor = False
         # Retired and emulated: before it last got the processor, and the PC's counts at that moment.
         self._before = (0, 0)
         self._mark = (0, 0)
+        self._spent: tuple[int, ...] = (0,) * len(Purpose)  # the same of cycles by purpose
+        self._spent_mark: tuple[int, ...] = self._spent
 
     @property
     def owner(self) -> str:
@@ -92,17 +96,40 @@ class VirtualMachine:
     @property
     def ready(self) -> bool:
         """Whether it has something to run."""
-        return self.stopped is None and not self.blocked
+        return self.stopped is None and not self.blocked and not self.paused
+
+    @property
+    def state(self) -> str:
+        """See ``base.Guest``."""
+        if self.stopped is not None:
+            return "stopped"
+        if self.paused:
+            return "paused"
+        if self.blocked:
+            return "waiting"
+        return "running" if self.on_processor else "ready"
+
+    def cycles(self) -> dict[Purpose, int]:
+        """Cycles by purpose while it had the processor, or the monitor had it on its behalf."""
+        if not self.on_processor:
+            return dict(zip(Purpose, self._spent, strict=True))
+        now = self.pc.meter.by_purpose()
+        return {
+            purpose: spent + now[purpose] - mark
+            for purpose, spent, mark in zip(Purpose, self._spent, self._spent_mark, strict=True)
+        }
 
     def take_processor(self) -> None:
-        """From now on what the PC retires is this machine's."""
+        """From now on what the PC does is this machine's."""
         if not self.on_processor:
             self._mark = (self.pc.instructions, self.pc.emulated)
+            self._spent_mark = tuple(self.pc.meter.by_purpose().values())
             self.on_processor = True
 
     def leave_processor(self) -> None:
-        """What the PC retires from now on is another's."""
-        self._before, self.on_processor = (self.instructions, self.emulated), False
+        """What the PC does from now on is another's."""
+        self._before, self._spent = (self.instructions, self.emulated), tuple(self.cycles().values())
+        self.on_processor = False
 
     def end(self, reason: str, message: Message, monitor: Place) -> None:
         """The guest has ended or died: this machine is over, the others go on. Told as from ``monitor``."""
@@ -122,6 +149,9 @@ class VirtualMachine:
             "on_processor": self.on_processor,
             "before": self._before,
             "mark": self._mark,
+            "spent": self._spent,
+            "spent_mark": self._spent_mark,
+            "paused": self.paused,
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -130,3 +160,4 @@ class VirtualMachine:
         self.devices.load(saved["devices"])
         self.stopped, self.blocked, self.waits = saved["stopped"], saved["blocked"], saved["waits"]
         self.on_processor, self._before, self._mark = saved["on_processor"], saved["before"], saved["mark"]
+        self._spent, self._spent_mark, self.paused = saved["spent"], saved["spent_mark"], saved["paused"]

@@ -17,7 +17,10 @@ from vizapp.vmm.trap_and_emulate.phases import PHASES, PURPOSES
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.input_log import Input
     from vizapp.vmm.trap_and_emulate.vm import Host, Vm
 
 OWNER = "vmm"
@@ -36,6 +39,8 @@ class TrapAndEmulateMonitor(SoftwareOnly):
         self.host = host
         self.vms: tuple[Vm, ...] = host.machines.vms
         self.devices = self.vm.devices.devices
+        self.on_input: Callable[[int, Input], None] | None = None
+        host.machines.on_input = self._given
 
     @property
     def vm(self) -> Vm:
@@ -46,6 +51,10 @@ class TrapAndEmulateMonitor(SoftwareOnly):
     def current(self) -> int:
         """The machine that has the processor, or had it last."""
         return self.host.machines.current.index
+
+    def _given(self, vm: int, entry: Input) -> None:
+        if self.on_input is not None:
+            self.on_input(vm, entry)
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""

@@ -15,7 +15,10 @@ from vizapp.vmm.xen.phases import PHASES
 from vizapp.vmm.xen.places import PLACES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.input_log import Input
     from vizapp.machine.places import Place
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
@@ -36,6 +39,7 @@ class XenMonitor(SoftwareOnly):
         self.devices = Devices(xen.pc.pic, xen.pc.pit, xen.pc.uart, xen.pc.screen)
         self.vms = (SoleGuest(xen.pc, self.devices),)
         self.current = 0
+        self.on_input: Callable[[int, Input], None] | None = None
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase; the name of the next, or None when the processor goes on at EIP."""
