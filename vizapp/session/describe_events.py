@@ -9,6 +9,12 @@ from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import hexadecimal
 from vizapp.session.describe_emulation import describe_emulation
+from vizapp.session.describe_exits import (
+    describe_entry,
+    describe_exit,
+    describe_nested_page,
+    describe_refused_entry,
+)
 from vizapp.session.describe_hypercalls import describe_hypercall
 from vizapp.session.notes import HYPERCALL_VECTOR
 
@@ -255,6 +261,10 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
     ),
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
     ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
+    ev.VM_EXITED: describe_exit,
+    ev.VM_ENTERED: describe_entry,
+    ev.VM_ENTRY_FAILED: describe_refused_entry,
+    ev.NESTED_PAGE_MAPPED: describe_nested_page,
     ev.HYPERCALL_MADE: lambda event, step: describe_hypercall(event),
     ev.EVENT_SENT: _cause(
         N_(

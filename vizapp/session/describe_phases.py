@@ -58,6 +58,50 @@ _PHASES = {
     "woken": N_("Xen's idle loop has ended: the domain can run again."),
     "failsafe": N_("The guest wanted to continue where it cannot, and Xen enters its failsafe callback."),
 }
+# Of monitors that the processor helps, where they differ from those that deprivilege.
+_ASSISTED = {
+    "set_up": N_(
+        "The VMM has filled in the control structure: the guest's first state, what shall exit, and where "
+        "the processor finds the VMM again."
+    ),
+    "arrive": N_(
+        "The VMM has read why the guest was left out of the control structure, which the processor filled "
+        "in. Now it decides what the exit asks for."
+    ),
+    "exception": N_(
+        "The VMM has looked at an exception that it had asked to see: it is the guest's own, and will be "
+        "injected at the next entry."
+    ),
+    "undefined": N_(
+        "The guest tried an instruction of VMX or SVM. Its virtual processor has none, so it gets #UD."
+    ),
+    "shut_down": N_("The guest's processor has shut down: this virtual machine is over, the others go on."),
+    "flush": N_("The VMM has forgotten what the shadow and the TLB still knew of the guest's old tables."),
+    "nested_fault": N_(
+        "The VMM has looked up the guest-physical address that the nested tables refused: memory that is "
+        "not mapped yet, or a device."
+    ),
+    "map_nested": N_("The VMM has filled in an entry of the nested tables."),
+    "decode": N_(
+        "The VMM has fetched and decoded the guest's instruction: the control structure does not say all "
+        "of what it asks for."
+    ),
+    "reflect": N_("The VMM has noted the exception: the processor will deliver it at the next entry."),
+    "inject": N_(
+        "The VMM has taken an interrupt from the virtual controller: the processor will deliver it at the "
+        "next entry."
+    ),
+    "task_switch": N_(
+        "The VMM has done the hardware task switch on the virtual CPU: VMX cannot do it, and always exits."
+    ),
+    "reset": N_("The VMM has reset the virtual CPU."),
+    "resume": N_("The VMM has looked for what is due for the guest before it goes on."),
+    "enter": N_(
+        "The VMM is done: it has written the guest's next state into the control structure and left "
+        "through its stub, which restores the general registers and enters the guest."
+    ),
+}
+_ASSISTED_TECHNIQUES = frozenset({"vt-x", "amd-v"})
 _FAULTS_THERE_TOO = N_(
     "The VMM has tried the instruction on the virtual CPU, by the processor's own rules, and there it "
     "faults as well: the fault is the guest's own."
@@ -72,6 +116,8 @@ def describe_monitor(step: LastStep) -> Message:
         return Message(_FAULTS_THERE_TOO)
     if before.phase:
         known = _PHASES.get(before.phase)
+        if step.technique in _ASSISTED_TECHNIQUES:
+            known = _ASSISTED.get(before.phase, known)
         if known is not None:
             return Message(known)
         words = before.phase.replace("_", " ").replace("-", " ")

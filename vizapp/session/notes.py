@@ -27,6 +27,14 @@ _UNSEEN = {
 }
 _INTERRUPTS = frozenset({"int", "int3", "into"})
 HYPERCALL_VECTOR = 0x82
+_ASSISTED = frozenset({"vt-x", "amd-v"})
+_EXITS = Message(N_("exits"))
+_MAY_EXIT = Message(N_("may exit"))
+# What the monitors of both vendors have intercepted always, and what depends on paging and generation.
+_ALWAYS_EXIT = frozenset({
+    "cpuid", "hlt", "in", "out", "ins", "outs", "rdmsr", "wrmsr", "invd", "wbinvd", "rdpmc",
+})  # fmt: skip
+_OFTEN_EXIT = frozenset({"mov_to_control", "mov_from_control", "lmsw", "clts", "invlpg", "mov_to_debug"})
 
 
 def note(instruction: Instruction, technique: str, virtualizable: bool) -> Message | None:
@@ -39,6 +47,8 @@ def note(instruction: Instruction, technique: str, virtualizable: bool) -> Messa
         operand = instruction.operands[0]
         if isinstance(operand, Immediate) and operand.value == HYPERCALL_VECTOR:
             return _HYPERCALL
+    if technique in _ASSISTED:
+        return _EXITS if operation in _ALWAYS_EXIT else _MAY_EXIT if operation in _OFTEN_EXIT else _DIRECT
     if privilege == "innocuous":
         return _DIRECT
     if privilege == "privileged" or (virtualizable and technique == "trap-and-emulate"):
