@@ -72,8 +72,7 @@ def check_execution(cpu: Cpu) -> None:
         return
     hits = _hits(cpu, (_ON_EXECUTION,), cpu.segments[r.CS].base + cpu.eip & M32, 1)
     if hits:
-        cpu.debug[6] |= hits
-        raise Fault(vectors.DB)
+        raise Fault(vectors.DB, debug=hits)
 
 
 def note_port(cpu: Cpu, port: int, size: int) -> None:
@@ -85,15 +84,21 @@ def note_port(cpu: Cpu, port: int, size: int) -> None:
 def check_general_detect(cpu: Cpu) -> None:
     """#DB before an access to a debug register while DR7.GD guards them; the handler may access them."""
     if cpu.debug[7] & DR7_GD:
-        cpu.debug[7] &= ~DR7_GD
-        cpu.debug[6] |= DR6_BD
-        raise Fault(vectors.DB)
+        raise Fault(vectors.DB, debug=DR6_BD)
 
 
-def report(cpu: Cpu) -> None:
-    """Tell in DR6 why the #DB that is due comes, and forget it."""
-    cpu.debug[6] |= cpu.traps | (DR6_BS if cpu.single_step else 0)
+def due(cpu: Cpu) -> Fault:
+    """The #DB that is due after an instruction; it is forgotten."""
+    bits = cpu.traps | (DR6_BS if cpu.single_step else 0)
     cpu.traps, cpu.single_step = 0, False
+    return Fault(vectors.DB, debug=bits, trap=True)
+
+
+def report(cpu: Cpu, bits: int) -> None:
+    """A #DB is delivered: tell in DR6 why, and let its handler access the debug registers."""
+    cpu.debug[6] |= bits
+    if bits & DR6_BD:
+        cpu.debug[7] &= ~DR7_GD
 
 
 class WatchedSpace:

@@ -21,17 +21,25 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         vector: one of ``vizapp.isa.vectors``.
         error: the error code to push, or None where the vector has none.
         address: the linear address for CR2 (page faults only).
+        debug: what a #DB leaves in DR6 once it is delivered.
         trap: True where EIP already points past the instruction (#DB of single stepping, #BP, #OF).
         vectoring: the software interrupt during whose delivery it happened.
     """
 
     def __init__(
-        self, vector: int, error: int | None = None, address: int | None = None, *, trap: bool = False
+        self,
+        vector: int,
+        error: int | None = None,
+        address: int | None = None,
+        *,
+        debug: int = 0,
+        trap: bool = False,
     ) -> None:
         super().__init__(vector, error, address)
         self.vector = vector
         self.error = error
         self.address = address
+        self.debug = debug
         self.trap = trap
         self.vectoring: Delivery | None = None
 

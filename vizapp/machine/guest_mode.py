@@ -70,8 +70,11 @@ class GuestMode(Protocol):
         """
         ...
 
-    def exception(self, cpu: Cpu, event: Delivery, address: int | None) -> None:
-        """An exception is about to be delivered (``address``: of a page fault, not yet in CR2)."""
+    def exception(self, cpu: Cpu, event: Delivery, detail: int | None) -> None:
+        """An exception is about to be delivered.
+
+        ``detail``: the address of a page fault, not yet in CR2; why a #DB comes, not yet in DR6.
+        """
         ...
 
     def task_switch(self, cpu: Cpu, selector: int, cause: str) -> None:

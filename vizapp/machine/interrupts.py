@@ -35,6 +35,7 @@ from vizapp.isa.registers import (
     SS,
 )
 from vizapp.machine import events, real_mode
+from vizapp.machine.debug import report
 from vizapp.machine.faults import Fault, TripleFault
 from vizapp.machine.guest_mode import (
     EXTERNAL,
@@ -117,6 +118,8 @@ def _through(
                 _ask(cpu, event, fault)
             if fault is not None and fault.address is not None:
                 cpu.cr2 = fault.address
+            if fault is not None and fault.debug:
+                report(cpu, fault.debug)
             vectoring = event
             try:
                 enter(
@@ -146,7 +149,8 @@ def _through(
 def _ask(cpu: Cpu, event: Delivery, fault: Fault | None) -> None:
     """Ask the monitor, if there is one, of an exception."""
     if cpu.guest_mode is not None and event.type == HARDWARE_EXCEPTION:
-        cpu.guest_mode.exception(cpu, event, None if fault is None else fault.address)
+        detail = None if fault is None else fault.debug or fault.address
+        cpu.guest_mode.exception(cpu, event, detail)
 
 
 def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[int, int | None]:

@@ -20,7 +20,7 @@ from vizapp.machine import events
 from vizapp.machine.clock import NEVER
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
-from vizapp.machine.debug import report
+from vizapp.machine.debug import due as due_trap
 from vizapp.machine.decoded import BRANCH
 from vizapp.machine.doors import PhaseRunner
 from vizapp.machine.faults import Fault, Shutdown, TripleFault, Unimplemented
@@ -234,8 +234,7 @@ class Pc(InnerLoop):
         if peripherals is not None and peripherals.signal is not None:
             self._take_signal(peripherals)
         elif cpu.single_step or cpu.traps:
-            report(cpu)
-            self._guarded(partial(cpu.deliver, vectors.DB))
+            self._guarded(partial(cpu.take, due_trap(cpu)))
         elif cpu.guest_mode is not None and (vector := self._of_guest(cpu.guest_mode)) is not None:
             self._interrupt(vector)
         elif cpu.nmi_pending and not (cpu.nmi_blocked or cpu.shadow) and (cpu.unit is None or cpu.unit.gif):

@@ -88,10 +88,10 @@ class SvmGuest:
         if check is not None:
             check(self, cpu, instruction)
 
-    def exception(self, cpu: Cpu, event: Delivery, address: int | None) -> None:
+    def exception(self, cpu: Cpu, event: Delivery, detail: int | None) -> None:
         """Raise VmExit if the exception is intercepted; CR2 is not yet loaded."""
         if event.vector != vectors.NMI and self.controls["intercept_exceptions"] >> event.vector & 1:
-            info = {} if address is None else {"exitinfo2": address}
+            info = {"exitinfo2": detail} if event.vector == vectors.PF and detail is not None else {}
             raise VmExit(codes.EXCEPTION + event.vector, event.error or 0, **info)
 
     def task_switch(self, cpu: Cpu, selector: int, cause: str) -> None:

@@ -84,6 +84,7 @@ class VmxGuest:
         tsc_offset: what is added to the time stamp counter.
         shadowed: whether the present step began in an interrupt shadow.
         length: of the last system instruction.
+        last: the last system instruction that was carried out: what an interrupt shadow stems from.
         unblocked_nmis_at: the offset of an IRET that ended the blocking of NMIs, should it fault after all.
     """
 
@@ -93,6 +94,7 @@ class VmxGuest:
         self.tsc_offset = wishes.tsc_offset
         self.shadowed = False
         self.length = 0
+        self.last = ""
         self.unblocked_nmis_at: int | None = None
 
     def before(self, cpu: Cpu, instruction: Instruction) -> None:
@@ -103,24 +105,20 @@ class VmxGuest:
         intercept = INTERCEPTS.get(instruction.opcode.operation)
         if intercept is not None:
             intercept(self, cpu, instruction)
+        self.last = instruction.opcode.operation
 
-    def exception(self, cpu: Cpu, event: Delivery, address: int | None) -> None:
+    def exception(self, cpu: Cpu, event: Delivery, detail: int | None) -> None:
         """Exit for an exception whose bit is set; of a page fault, where the error code is as asked."""
         wanted = bool(self.wishes.exceptions >> event.vector & 1)
-        qualification = 0
-        if event.vector == vectors.PF:
-            error = event.error or 0
-            if error & self.wishes.pf_mask != self.wishes.pf_match:
-                wanted = not wanted
-            qualification = address or 0
-        elif event.vector == vectors.DB:
-            qualification = address or 0
+        error = event.error or 0
+        if event.vector == vectors.PF and error & self.wishes.pf_mask != self.wishes.pf_match:
+            wanted = not wanted
         if wanted:
             raise VmExit(
                 NUMBERS["exception-nmi"],
-                qualification,
+                detail or 0 if event.vector in (vectors.PF, vectors.DB) else 0,
                 event=event_info(event),
-                error=event.error or 0,
+                error=error,
             )
 
     def task_switch(self, cpu: Cpu, selector: int, cause: str) -> None:

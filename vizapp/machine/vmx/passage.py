@@ -37,7 +37,13 @@ from vizapp.machine.vmx.checks import (
     check_host_state,
 )
 from vizapp.machine.vmx.guest import VmxGuest, Wishes, event_info
-from vizapp.machine.vmx.guest_checks import PDPTES, Failure, check_guest_state
+from vizapp.machine.vmx.guest_checks import (
+    BLOCKED_BY_MOV_SS,
+    BLOCKED_BY_STI,
+    PDPTES,
+    Failure,
+    check_guest_state,
+)
 from vizapp.machine.vmx.msr_areas import load_msrs, store_msrs, unloadable
 from vizapp.machine.vmx.reasons import ENTRY_FAILURE, NUMBERS, name_of
 from vizapp.machine.vmx.state import load_guest, load_host, loaded_cr0, save_guest
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
     from vizapp.machine.vmx.checks import Values
     from vizapp.machine.vmx.unit import VmxUnit
 
+_STI: Final = "sti"
 _NMI_UNBLOCKED: Final = 1 << 12
 _FROM_GATE: Final = 3 << 30
 _FAULTLESS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
@@ -103,6 +110,7 @@ def enter(unit: VmxUnit, cpu: Cpu, cause: str) -> None:
     vmcs.launched = True
     guest = VmxGuest(unit, wishes)
     unit.guest = cpu.guest_mode = guest
+    guest.last = _STI if values[f.INTERRUPTIBILITY] & BLOCKED_BY_STI else ""
     if not wishes.vpid:
         unit.mmu.flush_tag(0)
     control = (
@@ -180,6 +188,7 @@ def leave(unit: VmxUnit, cpu: Cpu, guest: VmxGuest, leaving: VmExit) -> None:
         cpu,
         debug=bool(guest.wishes.exit & c.SAVE_DEBUG),
         pointers=bool(guest.wishes.ept_pointer),
+        shadow=BLOCKED_BY_STI if guest.last == _STI else BLOCKED_BY_MOV_SS,
     )
     if _saves_rf(leaving, report):
         saved[f.GUEST_RFLAGS] |= r.EFLAGS_RF

@@ -92,8 +92,11 @@ def _save_segment(saved: dict[int, int], index: int, state: SegmentState, rights
     saved[f.GUEST_RIGHTS[index]] = rights
 
 
-def save_guest(cpu: Cpu, *, debug: bool, pointers: bool) -> dict[int, int]:
-    """The guest-state area as the processor has it; DR7 if ``debug``, PDPTEs if ``pointers``."""
+def save_guest(cpu: Cpu, *, debug: bool, pointers: bool, shadow: int) -> dict[int, int]:
+    """The guest-state area as the processor has it; DR7 if ``debug``, PDPTEs if ``pointers``.
+
+    ``shadow`` is what an interrupt shadow is called: by STI or by MOV SS.
+    """
     saved = {
         f.GUEST_CR0: cpu.cr0,
         f.GUEST_CR3: cpu.cr3,
@@ -109,7 +112,7 @@ def save_guest(cpu: Cpu, *, debug: bool, pointers: bool) -> dict[int, int]:
         f.GUEST_RIP: cpu.eip,
         f.GUEST_RFLAGS: cpu.eflags,
         f.ACTIVITY: HALTED if cpu.halted else 0,
-        f.INTERRUPTIBILITY: _blocked(cpu),
+        f.INTERRUPTIBILITY: (shadow if cpu.shadow else 0) | (BLOCKED_BY_NMI if cpu.nmi_blocked else 0),
         f.PENDING_DEBUG: cpu.traps & 0xF | (PENDING_BS if cpu.single_step else 0),
     }
     if debug:
@@ -122,14 +125,6 @@ def save_guest(cpu: Cpu, *, debug: bool, pointers: bool) -> dict[int, int]:
             rights = rights & ~_DPL | cpu.cpl << d.AR_DPL_SHIFT
         _save_segment(saved, index, state, rights)
     return saved
-
-
-def _blocked(cpu: Cpu) -> int:
-    """What an interrupt shadow is called: STI leaves one with IF set only."""
-    shadow = 0
-    if cpu.shadow:
-        shadow = BLOCKED_BY_STI if cpu.system_flags & r.EFLAGS_IF else BLOCKED_BY_MOV_SS
-    return shadow | (BLOCKED_BY_NMI if cpu.nmi_blocked else 0)
 
 
 def load_host(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:

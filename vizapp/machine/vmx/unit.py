@@ -98,20 +98,24 @@ class VmxUnit:
         self.mmu.nested = None
 
     def save(self) -> Any:
-        """VMXON pointer, current-VMCS pointer, and the wishes of the guest's last entry."""
+        """VMXON pointer, current-VMCS pointer, what the guest's last entry wished, its last instruction."""
         return (
             self.vmxon,
             None if self.current is None else self.current.address,
-            None if self.guest is None else tuple(self.guest.wishes),
+            None if self.guest is None else (tuple(self.guest.wishes), self.guest.last),
             dict(self.exit_images),
         )
 
     def load(self, cpu: Cpu, saved: Any) -> None:
         """Take up what ``save`` gave."""
-        self.vmxon, current, wishes, images = saved
+        self.vmxon, current, guest, images = saved
         self.exit_images = dict(images)
         self.make_current(current)
-        self.guest = None if wishes is None else VmxGuest(self, Wishes(*wishes))
+        self.guest = None
+        if guest is not None:
+            wishes, last = guest
+            self.guest = VmxGuest(self, Wishes(*wishes))
+            self.guest.last = last
         cpu.guest_mode = self.guest
         self.use_address_space((cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers))
 
