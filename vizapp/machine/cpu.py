@@ -100,14 +100,15 @@ class Cpu(SegmentedAccess):
         passages: the changes of ring that have been checked before; a virtual processor checks each.
         notify: called with (kind, cause, payload) of an event.
         read_physical: reads memory for the PDPTEs; ones where there is none.
-        mode_changed: called when CPL, the code segment, CR0, CR3 or CR4 changed.
+        mode_changed: called when CPL, the code segment, CR0, CR3 or CR4 changed; ``ring_changed`` instead
+            when CR0, CR3 and CR4 did not.
     """
 
     __slots__ = (
         "charge", "cr0", "cr2", "cr3", "cr4", "debug", "eax", "ebp", "ebx", "ecx", "edi", "edx",
         "eip", "esi", "fpu", "gdtr", "guest_mode", "halted", "identity", "idtr", "implicit", "ldtr",
         "mode_changed", "nmi_blocked", "nmi_pending", "notify", "passages", "pointers", "ports",
-        "read_physical", "shadow", "single_step", "sysenter", "tr", "traps",
+        "read_physical", "ring_changed", "shadow", "single_step", "sysenter", "tr", "traps",
         "tsc", "tsc_offset", "unit", "watched",
     )  # fmt: skip
 
@@ -129,6 +130,7 @@ class Cpu(SegmentedAccess):
         self.charge: Callable[[str], None] = _no_charge
         self.notify: Callable[[str, str, Payload], None] = _no_event
         self.mode_changed: Callable[[], None] = _nothing
+        self.ring_changed: Callable[[], None] = _nothing
         self.passages: Passages | None = None
         self.read_physical: Callable[[int, int], int] = _nobody
         self.unit: VirtualizationUnit | None = None
@@ -224,4 +226,4 @@ class Cpu(SegmentedAccess):
         segments[SS], segments[CS] = stack, code
         self.stack_mask = stack.stack_mask
         self.cpl = cpl
-        self.mode_changed()
+        self.ring_changed()

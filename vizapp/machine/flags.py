@@ -101,10 +101,10 @@ class Kind:
         """All six at their places in EFLAGS."""
         return (
             (EFLAGS_CF if x < y else 0)
-            | (EFLAGS_PF if self.parity(r) else 0)
+            | (EFLAGS_PF if EVEN_PARITY[r & 0xFF] else 0)
             | (EFLAGS_AF if self.adjust(r, x, y) else 0)
             | (0 if r else EFLAGS_ZF)
-            | (EFLAGS_SF if self.sign(r) else 0)
+            | (EFLAGS_SF if r & self._sign_bit else 0)
             | (EFLAGS_OF if self.overflow(r, x, y) else 0)
         )
 
@@ -205,10 +205,11 @@ class Explicit(Kind):
 class Literal(Explicit):
     """All flags were loaded (POPF, SAHF, IRET): SF and PF need not agree with ZF."""
 
-    __slots__ = ("_parity", "_sign")
+    __slots__ = ("_bits", "_parity", "_sign")
 
     def __init__(self, bits: int) -> None:
         super().__init__("LITERAL", 4, bits & EFLAGS_OF != 0, bits & EFLAGS_AF != 0)
+        self._bits = bits
         self._sign = bits & EFLAGS_SF != 0
         self._parity = bits & EFLAGS_PF != 0
 
@@ -219,6 +220,10 @@ class Literal(Explicit):
     def parity(self, r: int) -> bool:
         """As loaded."""
         return self._parity
+
+    def bits(self, r: int, x: int, y: int) -> int:
+        """As loaded."""
+        return self._bits | (EFLAGS_CF if x < y else 0) | (0 if r else EFLAGS_ZF)
 
 
 def _explicit(size: int) -> tuple[Kind, ...]:

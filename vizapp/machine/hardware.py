@@ -12,13 +12,12 @@ from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.debug import ENABLED, WatchedSpace, is_watched
 from vizapp.machine.decoded import Decoded
-from vizapp.machine.events import Event, Payload
+from vizapp.machine.events import Event, Payload, make_event
 from vizapp.machine.fast_maps import NO_RING, RINGS
 from vizapp.machine.features import Features
 from vizapp.machine.hot_blocks import HotBlocks
 from vizapp.machine.identity import FEATURE_APIC, Identity, with_fpu, with_large_pages
 from vizapp.machine.implicit_access import ImplicitAccess
-from vizapp.machine.inputs import INDEX, INSTRUCTION_CLASSES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.mmu import Mmu
@@ -88,9 +87,10 @@ class Hardware:
         self._watched.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical
         self.cpu.passages = Passages(self.mmu.readable[NO_RING], self.mmu.writable[NO_RING])
-        self.cpu.charge = self._charge
+        self.cpu.charge = self.meter.pay
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
+        self.cpu.ring_changed = self._ring_changed
         self.marks_by_vm: dict[int, Mapping[Linear, str]] = {}
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
@@ -220,23 +220,34 @@ class Hardware:
         return identity
 
     def _notify(self, kind: str, cause: str, payload: Payload) -> None:
-        source, self._left = self._left, None
-        self.emit(kind, cause, payload, source)
+        meter, source, self._left = self.meter, self._left, None
+        charges = meter.take_charges()
+        if self.listener is not None:
+            here = meter.place
+            self.listener(
+                make_event((
+                    self.position, meter.cycles, kind, source or here, here, cause, payload, charges
+                ))
+            )  # fmt: skip
 
     def _mode_changed(self) -> None:
-        cpu, mmu = self.cpu, self.mmu
+        cpu = self.cpu
         control = (cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers)
         if control != self._control:
             self._control = control
-            mmu.configure(*control)
-        cpl, segment = cpu.cpl, cpu.segments[CS]
-        mmu.ring = cpl
+            self.mmu.configure(*control)
+        self._ring_changed()
+
+    def _ring_changed(self) -> None:
+        cpu, mmu = self.cpu, self.mmu
+        mmu.ring = cpl = cpu.cpl
         cpu.readable, cpu.writable = mmu.readable[cpl], mmu.writable[cpl]
         if cpu.watched or cpu.debug[7] & ENABLED or cpu.cr0 & CR0_AM:
             cpu.watched = watched = is_watched(cpu)
             cpu.space = self._watched if watched else mmu
             if watched:
                 cpu.readable, cpu.writable = {}, {}
+        segment = cpu.segments[CS]
         known, hot = self._code_of[cpl]
         if segment is known:
             self.code.hot = hot
@@ -248,13 +259,6 @@ class Hardware:
             if self._left is None:
                 self._left = here
             self.meter.enter(place)
-
-    def _charge(self, name: str) -> None:
-        # An instruction's own class is no part of what an event cost.
-        if name in INSTRUCTION_CLASSES:
-            self.meter.instruction(INDEX[name])
-        else:
-            self.meter.charge(name)
 
     def _filled(self, linear: int, frame: int, write: bool) -> None:
         assert self._on_access is not None

@@ -93,7 +93,7 @@ class View:
     Attributes:
         place, registers: where the processor is, and its segments, kept so that no other segment gets the
             identity of one of these.
-        linked: blocks by EIP.
+        linked: blocks by EIP; None where it is known that there is none.
         arrivals: how often execution has come to an EIP that has none.
         ceiling: the last page that its segments reach; the fast maps of its ring must have none beyond.
     """
@@ -109,7 +109,7 @@ class View:
         flat = sum(1 << index for index in _DATA if 0 <= top <= limits[index])
         self.ceiling = ALL_LINES if top < 0 else top >> PAGE_SHIFT
         self.facts = Facts(self.code.limit, stack_mask, flat, 32 if self.code.big else 16)
-        self.linked: dict[int, Link] = {}
+        self.linked: dict[int, Link | None] = {}
         self.arrivals: dict[int, int] = {}
 
 
@@ -165,13 +165,11 @@ class HotBlocks:
 
     def arrive(self, view: View, eip: int) -> Link | None:
         """Execution has come to an EIP: the block there, linked by now if it is worth it and possible."""
-        link = view.linked.get(eip)
-        if link is None:
-            count = view.arrivals.get(eip, 0) + 1
-            view.arrivals[eip] = count
-            if count > ARRIVALS:
-                link = self._link(view, eip)
-        return link
+        if eip in view.linked:
+            return view.linked[eip]
+        count = view.arrivals.get(eip, 0) + 1
+        view.arrivals[eip] = count
+        return self._link(view, eip) if count > ARRIVALS else None
 
     def run(self, view: View, link: Link, cpu: Cpu, position: int, last: int, due: int) -> int:
         """Run blocks from ``link`` on while there are any and they are over before the bounds.
@@ -265,7 +263,10 @@ class HotBlocks:
             # Most likely it stores beside code.
             self._book(compiled)
             compiled = blocks[key] = self._compile(view, eip, frame, view.facts._replace(guarded=True))
-        if compiled is None or compiled.failures > _FAILURES:
+        if compiled is None:
+            view.linked[eip] = None
+            return None
+        if compiled.failures > _FAILURES:
             view.arrivals[eip] = -_PATIENCE
             return None
         size = len(compiled.prices)

@@ -73,7 +73,8 @@ class InnerLoop(Hardware):
         guest = meter.in_guest
         if guest:
             # No step retires more than one, so the bound in instructions is one in steps.
-            last = min(last, self.position + until_instruction - self.instructions)
+            bound = self.position + until_instruction - self.instructions
+            last = min(last, bound)
         retired = self.on_retired if guest else None
         heat = self._heat if guest else None
         hot = self.code.hot
@@ -90,7 +91,8 @@ class InnerLoop(Hardware):
             eip = cpu.eip
             if at_branch and view is not None:
                 at_branch = False
-                link = self.blocks.arrive(view, eip)
+                linked = view.linked
+                link = linked[eip] if eip in linked else self.blocks.arrive(view, eip)
                 if link is not None:
                     position = self.blocks.run(view, link, cpu, self.position, last, due)
                     if position != self.position:
@@ -114,8 +116,19 @@ class InnerLoop(Hardware):
             if kind & BRANCH:
                 at_branch = True
             if kind & ~BRANCH:
-                if self._retire(kind, price, eip, guest):
+                # An instruction that was not a plain one: what it charged may not be of this place any more,
+                # and what it changed has to be looked for.
+                if not kind & PRICED:
+                    meter.instruction(price)
+                if kind & SYSTEM:
                     last = self.position
+                    if meter.pending:  # what made no event in this step belongs to no later one
+                        meter.pending.clear()
+                if guest and not (kind & REPEATED and cpu.eip == eip):
+                    self.instructions += 1
+                    if kind & MARKED:
+                        last = self.position
+                        self.pass_mark(Linear(cpu.segments[CS].base + eip & M32))
             else:
                 counts[price] += 1
                 meter.cycles += prices[price]
@@ -145,18 +158,6 @@ class InnerLoop(Hardware):
         meter.counts[price] += done
         meter.cycles += done * each
         self.position += done
-
-    def _retire(self, kind: int, price: int, eip: int, guest: bool) -> bool:
-        """Account for an instruction that was not a plain one; whether the run loop has to look around."""
-        if not kind & PRICED:
-            self.meter.instruction(price)
-        if kind & SYSTEM:
-            self.meter.take_charges()  # what made no event in this step belongs to no later one
-        if guest and not (kind & REPEATED and self.cpu.eip == eip):
-            self.instructions += 1
-            if kind & MARKED:
-                self.pass_mark(Linear(self.cpu.segments[CS].base + eip & M32))
-        return bool(kind & (SYSTEM | MARKED))
 
     def _arrive(self) -> Decoded | None:
         """The instruction at EIP by the long way; None when a door is there and its phases begin.

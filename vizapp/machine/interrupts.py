@@ -46,7 +46,6 @@ from vizapp.machine.guest_mode import (
     Delivery,
     VmExit,
 )
-from vizapp.machine.operands import next_eip
 from vizapp.machine.segments import (
     DescriptorAt,
     SegmentState,
@@ -180,7 +179,7 @@ def enter(
         real_mode.enter(cpu, vector, return_eip, price)
         error = None
     else:
-        flags = cpu.eflags
+        flags = cpu.system_flags | cpu.flag_kind.bits(cpu.flag_result, cpu.flag_x, cpu.flag_y)
         if not (software or external or vector in _NOT_FAULTS):
             flags |= EFLAGS_RF
         frame = [flags, cpu.segments[CS].selector, return_eip]
@@ -308,7 +307,8 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> Desc
 def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:
     """INT n, INT3 and INTO: the gate's DPL must allow the CPL."""
     try:
-        enter(cpu, vector, None, software=True, external=False, return_eip=next_eip(cpu, instruction))
+        after = cpu.eip + instruction.length & M32
+        enter(cpu, vector, None, software=True, external=False, return_eip=after)
     except (Fault, VmExit) as obstacle:
         kind = SOFTWARE_INTERRUPT if instruction.mnemonic == "int" else SOFTWARE_EXCEPTION
         obstacle.vectoring = Delivery(vector, kind, None, instruction.length)

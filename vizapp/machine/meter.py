@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from vizapp.machine.inputs import INDEX, INPUTS, NAMES
+from vizapp.machine.inputs import INDEX, INPUTS, INSTRUCTION_CLASSES, NAMES
 from vizapp.machine.places import Place
 
 
@@ -54,18 +54,15 @@ class Row(NamedTuple):
 
 
 class _Site:
-    """A place with where its charges are counted: its own work, and other inputs as they are met."""
+    """A place, and where its charges are counted: its own work, and what the processor paid for there."""
 
-    __slots__ = ("charged", "counts", "own", "place")
+    __slots__ = ("counts", "own", "paid", "place")
 
     def __init__(self, place: Place, own: Purpose, counts: list[int]) -> None:
         self.place = place
         self.own = own
         self.counts = counts
-        self.charged: dict[str, tuple[int, list[int] | None]] = {}
-
-
-_UNKNOWN: Final[tuple[int, list[int] | None]] = (0, None)
+        self.paid: dict[str, tuple[int, list[int], bool]] = {}
 
 
 class Meter:
@@ -77,6 +74,7 @@ class Meter:
         counts: charges of the place's own work, by input index. The processor's inner loop adds to it
             (with ``prices`` to ``cycles``) instead of calling ``instruction``.
         prices: cycles by input index.
+        pending: charges that no event carries yet, by input.
         before_reading: called before anyone looks at the counts; whoever keeps some back then calls ``book``.
     """
 
@@ -85,7 +83,7 @@ class Meter:
         self.cycles = 0
         self._counts: dict[tuple[Place, Purpose], list[int]] = {}
         self._sites: dict[Place, _Site] = {}
-        self._pending: dict[str, int] = {}
+        self.pending: dict[str, int] = {}
         self.before_reading: list[Callable[[], None]] = []
         self.enter(Place())
 
@@ -118,19 +116,29 @@ class Meter:
         Without a purpose the input's nature decides (a transition, a page walk, a port access), and for
         instruction classes and monitor operations the place: guest work or the monitor's.
         """
-        index, row = self._site.charged.get(input, _UNKNOWN) if purpose is None else _UNKNOWN
-        if row is None:
-            index = INDEX[input]
-            row = self._row(purpose or NATURE.get(input, self._site.own))
-            if purpose is None:
-                self._site.charged[input] = index, row
-        row[index] += count
+        index = INDEX[input]
+        if purpose is None:
+            purpose = NATURE.get(input, self._site.own)
+        self._row(purpose)[index] += count
         self.cycles += count * self.prices[index]
-        self._pending[input] = self._pending.get(input, 0) + count
+        self.pending[input] = self.pending.get(input, 0) + count
+
+    def pay(self, name: str) -> None:
+        """Charge what the processor does; an instruction's own class is no part of what an event cost."""
+        known = self._site.paid.get(name)
+        if known is None:
+            told = name not in INSTRUCTION_CLASSES
+            row = self._row(NATURE.get(name, self._site.own)) if told else self.counts
+            known = self._site.paid[name] = INDEX[name], row, told
+        index, row, told = known
+        row[index] += 1
+        self.cycles += self.prices[index]
+        if told:
+            self.pending[name] = self.pending.get(name, 0) + 1
 
     def take_charges(self) -> tuple[tuple[str, int], ...]:
         """(input, count) pairs of ``charge`` since this was last asked: what an event carries."""
-        pending = self._pending
+        pending = self.pending
         if not pending:
             return ()
         charges = tuple(pending.items())
@@ -166,7 +174,7 @@ class Meter:
             "cycles": self.cycles,
             "place": self.place,
             "counts": {key: tuple(counts) for key, counts in self._counts.items()},
-            "pending": dict(self._pending),
+            "pending": dict(self.pending),
         }
 
     def load(self, saved: Mapping[str, object]) -> None:
@@ -179,7 +187,7 @@ class Meter:
         assert isinstance(cycles, int)
         self._counts = {key: list(value) for key, value in counts.items()}
         self._sites.clear()
-        self._pending = dict(pending)
+        self.pending = dict(pending)
         self.cycles = cycles
         self.enter(place)
 

@@ -77,16 +77,6 @@ class Return(NamedTuple):
     code: SegmentState
 
 
-class Back(NamedTuple):
-    """What an IRETD goes back to: the frame on its stack, its segments checked."""
-
-    eip: int
-    flags: int
-    esp: int
-    stack: SegmentState
-    code: SegmentState
-
-
 def _pieces(parts: Mapping[int, bytes]) -> tuple[Piece, ...] | None:
     """Bytes by linear address as few pieces; None where one of them crosses into another page."""
     merged: list[tuple[int, bytes]] = []
@@ -196,8 +186,8 @@ class Passages:
             return None
         return entry, top
 
-    def pop(self, cpu: Cpu) -> Back | None:
-        """What an IRETD finds on the stack, if it leads to an outer ring by a way that is known."""
+    def pop(self, cpu: Cpu) -> tuple[Return, int, int, int] | None:
+        """The way back that an IRETD finds on the stack, with EIP, EFLAGS and ESP; None if unknown."""
         esp, stack = cpu.esp, cpu.segments[SS]
         if (
             cpu.system_flags & (EFLAGS_NT | EFLAGS_VM)
@@ -227,4 +217,4 @@ class Passages:
                     return None
         except _MISS:
             return None
-        return Back(eip, flags, outer_esp, entry.stack, entry.code)
+        return entry, eip, flags, outer_esp

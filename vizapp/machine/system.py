@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from vizapp.isa import vectors
 from vizapp.isa.classes import SENSITIVE
 from vizapp.isa.instruction import Immediate
-from vizapp.isa.registers import CR4_VIRTUALIZABLE
+from vizapp.isa.registers import CR4_VIRTUALIZABLE, EFLAGS_VM
 from vizapp.machine import control, flag_moves, fpu, port_io, segment_moves, tables, transfers
 from vizapp.machine.faults import Fault
 from vizapp.machine.interrupts import software_interrupt
@@ -29,7 +29,8 @@ Handler: TypeAlias = "Callable[[Cpu, Instruction], None]"
 def _int(cpu: Cpu, instruction: Instruction) -> None:
     operand = instruction.operands[0]
     assert isinstance(operand, Immediate)
-    flag_moves.require_iopl_of_task(cpu)  # INT3 and INTO have no such check
+    if cpu.system_flags & EFLAGS_VM:
+        flag_moves.require_iopl(cpu)  # INT3 and INTO have no such check
     software_interrupt(cpu, instruction, operand.value)
 
 

@@ -16,6 +16,7 @@ from vizapp.isa.instruction import FarPointer, Memory
 from vizapp.machine import events, real_mode
 from vizapp.machine.faults import Fault
 from vizapp.machine.flag_moves import require_iopl_of_task
+from vizapp.machine.flags import EFLAGS_SYSTEM
 from vizapp.machine.operands import effective_address, next_eip, read_operand, second_field
 from vizapp.machine.segments import (
     DescriptorAt,
@@ -131,9 +132,8 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
     back = None if cpu.passages is None or size != 4 else cpu.passages.pop(cpu)
     if back is not None:
         cpu.nmi_blocked = False
-        eip, flags, esp, stack, code = back
-        new_flags = _returned_flags(cpu, flags, 4)
-        _go_outward(cpu, "iret", eip, new_flags, stack, esp, code)
+        way, eip, flags, esp = back
+        _go_outward(cpu, "iret", eip, _returned_flags(cpu, flags, 4), way.stack, esp, way.code)
         return
     require_iopl_of_task(cpu)
     cpu.nmi_blocked = False
@@ -343,7 +343,8 @@ def _go_outward(
     """Return to an outer ring, all checks done; of ``esp`` as many bits count as the stack has."""
     cpu.charge("iret_outer" if cause == "iret" else _OTHER_RING)
     if flags is not None:
-        cpu.eflags = flags
+        cpu.system_flags = flags & EFLAGS_SYSTEM | r.EFLAGS_FIXED
+        cpu.set_arithmetic(flags)
     mask = stack.stack_mask
     cpu.esp = cpu.esp & ~mask & M32 | esp & mask
     cpu.eip = eip
