@@ -275,7 +275,7 @@ class Pc(InnerLoop):
         if not board.frozen:
             if cycles >= board.clock.due:
                 return False
-            if cpu.system_flags & EFLAGS_IF and board.interrupts.intr:
+            if (cpu.system_flags & EFLAGS_IF or cpu.unit is not None) and board.interrupts.intr:
                 return False
         self._left = None
         return True
