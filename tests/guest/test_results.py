@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from tests.goldens.make import result_of, results
+from vizapp.cost.processors import processor_names
 from vizapp.experiment.compare import techniques_for
 from vizapp.guest import library
 from vizapp.guest.library import GUESTS
@@ -94,6 +95,17 @@ def test_what_an_operation_costs_on_the_bare_machine_was_published(name: str, cy
 def test_system_calls_by_sysenter_are_measured_where_there_is_one() -> None:
     assert "200 by SYSENTER, cycles each: " in output_of(run("syscall", "native"))
     assert "SYSENTER" not in output_of(run("syscall", "paravirtual"))
+
+
+@pytest.mark.parametrize("processor", processor_names())
+@pytest.mark.parametrize("technique", ["native", "trap-and-emulate", "paravirtual"])
+def test_results_are_the_same_on_every_processor(processor: str, technique: str) -> None:
+    image = build_guest("syscall", TECHNIQUES[technique]().build)
+    machine = build(Scenario(image, technique=technique, processor=processor))
+    machine.pc.run(max_steps=MOST_STEPS)
+    assert result_of(output_of(machine)) == results()["syscall"]
+    # No technique but VT-x and AMD-V shows the guest either.
+    assert machine.pc.cpu.identity.virtualization == frozenset()
 
 
 def test_popf_says_what_it_expected_and_what_it_got() -> None:

@@ -24,8 +24,12 @@ pytestmark = [
 FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SAMPLE = 400
 SOURCE_SAMPLE = 5000
-# Rings and gates, everything sensitive, page faults, system calls, processes and address spaces.
-GUESTS = {"rings": 5_000, "sensitive": 20_000, "page-fault": 20_000, "syscall": 20_000, "minikernel": 60_000}
+# Rings and gates, everything sensitive and everything privileged, faults, system calls, processes and address
+# spaces.
+GUESTS = {
+    "rings": 5_000, "sensitive": 20_000, "page-fault": 20_000, "syscall": 20_000, "minikernel": 60_000,
+    "privileged-app": 20_000, "red-pill": 5_000, "divide-error": 5_000, "pte-modify": 5_000,
+}  # fmt: skip
 GATES = Path(__file__).with_name("gates.asm")
 MODES = Path(__file__).with_name("modes.asm")
 PAGING = Path(__file__).with_name("paging.asm")
