@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
 from PySide6.QtWidgets import QApplication, QStyle
 
+from vizapp.cost.choice import check_processor
+from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
@@ -107,12 +109,14 @@ def make_scenario(selection: Selection) -> Scenario:
     obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
     if obstacle is not None:
         raise ScenarioError(obstacle)
+    check_processor(load_processor(selection.processor), selection.technique, selection.paging)
     build = selection.build or maker(selection.technique).build
     yardstick = _image(selection.guest, "native") if build != "native" else None
     return Scenario(
         image=_image(selection.guest, build),
         technique=selection.technique,
         processor=selection.processor,
+        paging=selection.paging,
         virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
         yardstick=yardstick,
     )

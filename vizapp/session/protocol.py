@@ -95,7 +95,8 @@ class SetBreakpoints:
 
 @dataclass(frozen=True, slots=True)
 class SetCatchpoints:
-    """Stop at events of these kinds while running; replaces the former set."""
+    """Stop at events of these kinds, or of a kind and a cause (``kind:cause``), while running; replaces the
+    former set."""
 
     kinds: frozenset[str] = field(default_factory=frozenset)
 

@@ -158,17 +158,14 @@ class EventStore:
         return range(bisect_left(self._positions, position), bisect_right(self._positions, position))
 
     def following(self, position: int, kinds: Iterable[str] | None) -> Event | None:
-        """The first event of one of ``kinds`` (None: of any) that a cursor at ``position`` has before it."""
+        """The first event of one of ``kinds`` (None: of any) that a cursor at ``position`` has before it.
+
+        One of them may be ``kind:cause``.
+        """
         start = self.before(position)
         if kinds is None:
             return self[start] if start < len(self) else None
-        found = len(self)
-        for kind in kinds:
-            indices = self._by_kind.get(kind)
-            if indices is not None:
-                place = bisect_left(indices, start)
-                if place < len(indices):
-                    found = min(found, indices[place])
+        found = min((self._first(kind, start, len(self)) for kind in kinds), default=len(self))
         return self[found] if found < len(self) else None
 
     def preceding(self, position: int, kinds: Iterable[str] | None) -> Event | None:
@@ -176,13 +173,7 @@ class EventStore:
         end = self.before(position)
         if kinds is None:
             return self[end - 1] if end else None
-        found = -1
-        for kind in kinds:
-            indices = self._by_kind.get(kind)
-            if indices is not None:
-                place = bisect_left(indices, end)
-                if place:
-                    found = max(found, indices[place - 1])
+        found = max((self._last(kind, end) for kind in kinds), default=-1)
         return self[found] if found >= 0 else None
 
     def of_kinds(self, kinds: Iterable[str], position: int) -> Iterator[Event]:
@@ -192,6 +183,28 @@ class EventStore:
             if index >= end:
                 return
             yield self[index]
+
+    def _first(self, wanted: str, start: int, end: int) -> int:
+        """The first index from ``start`` on of a kind, or of ``kind:cause``; ``end`` if there is none."""
+        kind, _, cause = wanted.partition(":")
+        indices = self._by_kind.get(kind, array("I"))
+        for index in indices[bisect_left(indices, start) :] if cause else ():
+            if self._names.values[self._causes[index]] == cause:
+                return index
+        place = len(indices) if cause else bisect_left(indices, start)
+        return indices[place] if place < len(indices) else end
+
+    def _last(self, wanted: str, end: int) -> int:
+        """The last index before ``end`` of a kind, or of ``kind:cause``; -1 if there is none."""
+        kind, _, cause = wanted.partition(":")
+        indices = self._by_kind.get(kind, array("I"))
+        place = bisect_left(indices, end)
+        if not cause:
+            return indices[place - 1] if place else -1
+        for index in reversed(indices[:place]):
+            if self._names.values[self._causes[index]] == cause:
+                return index
+        return -1
 
     def counts(self, position: int) -> dict[str, int]:
         """How many events of each kind lie in the past of a cursor at ``position``."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from vizapp.machine.events import VM_EXITED
 from vizapp.messages import N_
@@ -13,8 +21,8 @@ from vizapp.session.details import EXITS
 from vizapp.session.protocol import NextEvent
 from vizapp.ui.numbers import grouped, percent
 from vizapp.ui.panel import Panel
-from vizapp.ui.table_model import SORT_ROLE, Column, RowsModel
-from vizapp.ui.widgets import label
+from vizapp.ui.table_model import ROW_ROLE, SORT_ROLE, Column, RowsModel
+from vizapp.ui.widgets import label, toggle
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -26,7 +34,10 @@ _WIDTHS = (150, 80, 84, 76, 96, 96, 96)
 
 
 class ExitsPanel(Panel):
-    """Every reason for which the guest was left up to the cursor; a double click goes to the next exit."""
+    """Every reason for which the guest was left up to the cursor; a double click goes to the next such exit.
+
+    Running stops at the reasons that are caught.
+    """
 
     name = "exits"
     title = N_("VM exits")
@@ -34,6 +45,7 @@ class ExitsPanel(Panel):
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
+        self._caught: frozenset[str] = frozenset()
         self.model: RowsModel[ExitRow] = RowsModel(self._columns())
         self.sorter = QSortFilterProxyModel(self)
         self.sorter.setSortRole(SORT_ROLE)
@@ -49,12 +61,24 @@ class ExitsPanel(Panel):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.doubleClicked.connect(lambda _index: self._go_on())
+        self.table.doubleClicked.connect(lambda index: self._go_to(index.data(ROW_ROLE).reason))
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_buttons())
+        self.go = QPushButton()
+        self.go.clicked.connect(lambda: self._go_to(self._chosen()))
+        self.stop = toggle()
+        self.stop.clicked.connect(self._toggle)
         self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
+        self.bar = QWidget()
+        line = QHBoxLayout(self.bar)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.go)
+        line.addWidget(self.stop)
+        line.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.table)
-        column.addWidget(self.empty)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.bar)
+        column.addWidget(self.empty, 1)
         self.restyle()
         self.retranslate()
         self.clear()
@@ -91,21 +115,46 @@ class ExitsPanel(Panel):
         self.empty.setText(
             self.say(N_("No VM exit yet. Under VT-x and AMD-V every passage to the monitor is counted here."))
         )
+        self.go.setText(self.say(N_("Next exit")))
+        self.go.setToolTip(self.say(N_("To the next exit of the selected reason; of any if none is")))
+        self.stop.setText(self.say(N_("Stop there")))
+        self.stop.setToolTip(self.say(N_("Stop running at exits of the selected reason (■)")))
         super().retranslate()
 
     def _show_empty(self) -> None:
         nothing = not self.model.rows
         self.table.setVisible(not nothing)
+        self.bar.setVisible(not nothing)
         self.empty.setVisible(nothing)
+        self._show_buttons()
 
-    def _go_on(self) -> None:
-        self.command_requested.emit(NextEvent(frozenset((VM_EXITED,))))
+    def _chosen(self) -> str:
+        """The reason of the selected row; empty where none is selected."""
+        rows = self.table.selectionModel().selectedRows()
+        return rows[0].data(ROW_ROLE).reason if rows else ""
+
+    def _show_buttons(self) -> None:
+        reason = self._chosen()
+        self.stop.setEnabled(bool(reason))
+        self.stop.setChecked(bool(reason) and _catchpoint(reason) in self._caught)
+
+    def _go_to(self, reason: str) -> None:
+        kind = _catchpoint(reason) if reason else VM_EXITED
+        self.command_requested.emit(NextEvent(frozenset((kind,))))
+
+    def _toggle(self) -> None:
+        self._caught = self._caught ^ {_catchpoint(self._chosen())}
+        self._show_buttons()
+        self.model.set_columns(self._columns())
+        self.catchpoints_changed.emit(self._caught)
 
     def _columns(self) -> list[Column[ExitRow]]:
         language = self.translator.language
         # perf's own headings: an administrator finds them there again.
         return [
-            Column("VM-EXIT", lambda row: row.reason),
+            Column(
+                "VM-EXIT", lambda row: ("■ " if _catchpoint(row.reason) in self._caught else "") + row.reason
+            ),
             Column("Samples", lambda row: grouped(row.samples), lambda row: row.samples, right=True),
             Column("Samples%", lambda row: percent(row.share, language), lambda row: row.share, right=True),
             Column(
@@ -115,3 +164,7 @@ class ExitsPanel(Panel):
             Column("Max Time", lambda row: grouped(row.longest), lambda row: row.longest, right=True),
             Column("Avg time", lambda row: grouped(round(row.mean)), lambda row: row.mean, right=True),
         ]
+
+
+def _catchpoint(reason: str) -> str:
+    return f"{VM_EXITED}:{reason}"

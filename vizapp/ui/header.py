@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from vizapp.cost.choice import PAGINGS, uses_virtualization
 from vizapp.messages import N_, Message
 from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
@@ -35,18 +36,24 @@ if TYPE_CHECKING:
     from vizapp.ui.selection import Selection
 
 
+_PROCESSOR_LETTERS = 15  # of a processor's name are always seen
+
+
 class Header(QWidget):
     """A row of choices; two rows where one is too narrow.
 
     Signals:
         technique_chosen, guest_chosen: a name.
         virtualizable_chosen: whether the processor has the option.
+        processor_chosen, paging_chosen: a name.
         compare_toggled: the compare view is wanted, or the step view.
     """
 
     technique_chosen = Signal(str)
     guest_chosen = Signal(str)
     virtualizable_chosen = Signal(bool)
+    processor_chosen = Signal(str)
+    paging_chosen = Signal(str)
     compare_toggled = Signal(bool)
 
     def __init__(
@@ -58,8 +65,6 @@ class Header(QWidget):
         self._look = look
         self._translator = translator
         self._choices = choices
-        self._processor_titles = dict(choices.processors)
-        self._processor = ""
         self._obstacles: Mapping[str, Message] = {}
         self.product = label("productName", "vizapp")
         self.tagline = label("muted")
@@ -78,7 +83,18 @@ class Header(QWidget):
         self.guests.activated.connect(lambda index: self.guest_chosen.emit(self.guests.itemData(index)))
         self.virtualizable = QCheckBox()
         self.virtualizable.clicked.connect(self.virtualizable_chosen)
-        self.processor = label("muted")
+        self.paging = QComboBox()
+        for name in PAGINGS:
+            self.paging.addItem("", name)
+        self.paging.activated.connect(lambda index: self.paging_chosen.emit(self.paging.itemData(index)))
+        self.processor = QComboBox()
+        self.processor.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
+        for name, title in choices.processors:
+            self.processor.addItem(title, name)
+        self.processor.activated.connect(
+            lambda index: self.processor_chosen.emit(self.processor.itemData(index))
+        )
         self.compare = toggle()
         self.compare.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.compare.toggled.connect(self.compare_toggled)
@@ -92,7 +108,7 @@ class Header(QWidget):
             self._left_row.addWidget(widget)
         self._left_row.addStretch(1)
         buttons = (self.compare, self.lessons, self.menu_button)
-        for widget in (self.virtualizable, self.processor, self.guests, *buttons):
+        for widget in (self.virtualizable, self.paging, self.processor, self.guests, *buttons):
             self._right_row.addWidget(widget)
         self._rows = QVBoxLayout(self)
         self._first = QHBoxLayout()
@@ -120,8 +136,9 @@ class Header(QWidget):
         self.guests.setCurrentIndex(index)
         self.virtualizable.setVisible(selection.technique == "trap-and-emulate")
         self.virtualizable.setChecked(selection.virtualizable)
-        self._processor = selection.processor
-        self.processor.setText(self._processor_titles.get(selection.processor, selection.processor))
+        self.paging.setVisible(uses_virtualization(selection.technique))
+        self.paging.setCurrentIndex(self.paging.findData(selection.paging))
+        self.processor.setCurrentIndex(self.processor.findData(selection.processor))
         self._arrange()
 
     def show_obstacles(self, obstacles: Mapping[str, Message]) -> None:
@@ -167,7 +184,19 @@ class Header(QWidget):
                 )
             )
         )
-        self.processor.setToolTip(say(N_("The processor whose costs are charged")))
+        for index, title in enumerate((N_("shadow paging"), N_("nested paging"))):
+            self.paging.setItemText(index, say(title))
+        self.paging.setAccessibleName(say(N_("Paging")))
+        self.paging.setToolTip(
+            say(
+                N_(
+                    "Shadow: the monitor keeps tables of its own in step with the guest's. Nested: the "
+                    "processor walks the guest's tables and the monitor's below them (EPT, NPT)."
+                )
+            )
+        )
+        self.processor.setAccessibleName(say(N_("Processor")))
+        self.processor.setToolTip(say(N_("The processor: what it can do, and whose costs are charged")))
         self.compare.setText(say(N_("Compare")))
         self._make_room(self.compare)
         self.compare.setToolTip(say(N_("The same guest under all techniques, side by side")))

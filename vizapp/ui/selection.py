@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vizapp.cost.choice import DEFAULT_PROCESSOR, default_processor, fits, uses_virtualization
+from vizapp.cost.processors import load_processor
 from vizapp.machine.events import (
     EXCEPTION_DELIVERED,
     HYPERCALL_MADE,
@@ -35,10 +37,23 @@ def opening_of(guest: str) -> tuple[NextEvent, ...]:
 
 
 class Selection(NamedTuple):
-    """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits."""
+    """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits.
+
+    ``paging`` counts under VT-x and AMD-V only.
+    """
 
     guest: str = "minikernel"
     technique: str = "trap-and-emulate"
-    processor: str = "pentium-4-672"
+    processor: str = DEFAULT_PROCESSOR
     virtualizable: bool = True
     build: str | None = None
+    paging: str = "shadow"
+
+
+def fitting(selection: Selection) -> Selection:
+    """The selection on a processor that its technique can be on: its own, else the technique's default."""
+    if not uses_virtualization(selection.technique):
+        return selection._replace(paging="shadow")
+    if fits(load_processor(selection.processor), selection.technique, selection.paging):
+        return selection
+    return selection._replace(processor=default_processor(selection.technique, selection.paging))

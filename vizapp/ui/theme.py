@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+SYSTEM = "system"  # no theme, but whichever the desktop has
 THEME_TITLES = {"light": N_("Light"), "dark": N_("Dark"), "high-contrast": N_("High contrast")}
 # The one in C reads a theme ten times as fast; it is in every wheel of PyYAML, but not in every build.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,4 +1,4 @@
-"""Asks the session for the details that visible panels show, and for no others."""
+"""What every session is told at its beginning: which details visible panels show, and where running stops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from vizapp.session.protocol import Watch
+from vizapp.session.protocol import SetCatchpoints, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Watching(QObject):
-    """Follows which panels can be seen.
+    """Follows which panels can be seen, and at which events they want running to stop.
 
     Signals:
-        changed: what is to be watched from now on (Watch).
+        changed: what holds from now on (Watch or SetCatchpoints).
     """
 
     changed = Signal(object)
@@ -27,17 +27,25 @@ class Watching(QObject):
         super().__init__(parent)
         self._panels = [panel for panel in panels if panel.details]
         self.watch = Watch()
+        self.catchpoints: frozenset[str] = frozenset()
         # Docks that change places hide and show their panels: what counts is how it ends.
         self._settling = QTimer(self)
         self._settling.setSingleShot(True)
         self._settling.timeout.connect(self._look)
         for panel in self._panels:
             panel.watch_changed.connect(self._settling.start)
+            panel.catchpoints_changed.connect(self._catch)
 
     def ask_again(self) -> None:
         """Another session has begun, which knows nothing of it."""
         if self.watch.details:
             self.changed.emit(self.watch)
+        if self.catchpoints:
+            self.changed.emit(SetCatchpoints(self.catchpoints))
+
+    def _catch(self, catchpoints: frozenset[str]) -> None:
+        self.catchpoints = catchpoints
+        self.changed.emit(SetCatchpoints(catchpoints))
 
     def _look(self) -> None:
         seen = [panel for panel in self._panels if panel.isVisible()]

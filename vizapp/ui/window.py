@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, Signal
-from PySide6.QtGui import QActionGroup, QGuiApplication
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
     QComboBox,
     QFileDialog,
     QMainWindow,
-    QMenu,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from vizapp.messages import LANGUAGES, N_, Message
+from vizapp.messages import N_, Message
 from vizapp.ui.actions import Actions
 from vizapp.ui.banner import Banner
 from vizapp.ui.compare_view import CompareView
@@ -28,13 +26,14 @@ from vizapp.ui.guest_facts import NOTHING_KNOWN, GuestFacts
 from vizapp.ui.header import Header, guest_name
 from vizapp.ui.lesson_desk import LessonDesk
 from vizapp.ui.look import SCALE_STEPS, Appearance, Look
+from vizapp.ui.main_menu import MainMenu
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player
-from vizapp.ui.selection import Selection
+from vizapp.ui.selection import Selection, fitting
 from vizapp.ui.shortcuts_dialog import ShortcutsDialog
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
-from vizapp.ui.theme import THEME_TITLES
+from vizapp.ui.theme import SYSTEM
 from vizapp.ui.transport_panel import TransportPanel, notch_of, speed_of
 from vizapp.ui.watching import Watching
 from vizapp.ui.widgets import named
@@ -46,9 +45,6 @@ if TYPE_CHECKING:
 
     from vizapp.messages import Translator
     from vizapp.ui.choices import Choices
-
-LANGUAGE_TITLES = {"en": "English", "pt_BR": "Português (Brasil)"}  # each in its own words
-SYSTEM = "system"
 
 
 class Window(QMainWindow):
@@ -98,12 +94,14 @@ class Window(QMainWindow):
         self._page.setFocus()
         self.actions_ = Actions(self)
         self.actions_.wished.connect(self.obey)
-        self._menu = QMenu(self)
-        self._theme_group, self._language_group = QActionGroup(self), QActionGroup(self)
         self.lessons = LessonDesk(self, player, self.steps, self.actions_, settings)
         self.header.lessons.setMenu(self.lessons.menu)
         self.guests = GuestDesk(self, player, facts, settings, translator)
         self._watching = Watching(self.steps.panels, self)
+        self._menu = MainMenu(self.actions_, self.guests.menu, self.lessons.menu, self)
+        self._menu.theme_chosen.connect(self.set_theme)
+        self._menu.language_chosen.connect(self.set_language)
+        self.header.set_menu(self._menu)
         self._connect()
         self._restyle(look)
         self.set_language(self._language)
@@ -151,6 +149,8 @@ class Window(QMainWindow):
         header.technique_chosen.connect(lambda name: self._choose(technique=name))
         header.guest_chosen.connect(lambda name: self._choose(guest=name))
         header.virtualizable_chosen.connect(lambda on: self._choose(virtualizable=on))
+        header.processor_chosen.connect(lambda name: self._choose(processor=name))
+        header.paging_chosen.connect(lambda name: self._choose(paging=name))
         header.compare_toggled.connect(self._show_compare)
         self.banner.restart_wished.connect(player.restart)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
@@ -203,7 +203,7 @@ class Window(QMainWindow):
             self._player.toggle_run()
 
     def _choose(self, **chosen: str | bool) -> None:
-        self._player.switch(self._player.selection._replace(**chosen))  # type: ignore[arg-type]
+        self._player.switch(fitting(self._player.selection._replace(**chosen)))  # type: ignore[arg-type]
 
     def show_selection(self, selection: Selection) -> None:
         """Another guest, technique or processor; its session is about to begin."""
@@ -211,7 +211,7 @@ class Window(QMainWindow):
         self.header.show_selection(selection)
         self.header.show_obstacles(self._facts(selection.guest).obstacles)
         self.steps.clear()
-        self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.text()} – vizapp")
+        self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.currentText()} – vizapp")
 
     def show_devices(self, facts: GuestFacts) -> None:
         """A guest that brings a whole PC speaks through its devices; it boots too long to watch steps."""
@@ -307,52 +307,13 @@ class Window(QMainWindow):
         self._build_menu()
 
     def _build_menu(self) -> None:
-        say, actions = self._translator.text, self.actions_
-        self._menu.clear()
-        self._menu.addAction(actions["open"])
-        self._menu.addMenu(self.guests.menu)
-        self._menu.addSeparator()
-        view = self._menu.addMenu(say(N_("View")))
-        view.addActions(self.steps.view_actions())
-        view.addSeparator()
-        view.addActions([actions[wish] for wish in ("reset_layout", "present", "compare")])
-        self._menu.addMenu(self.lessons.menu)
-        run = self._menu.addMenu(say(N_("Run")))
-        wishes = (
-            "toggle_run",
-            "step",
-            "back",
-            "over",
-            "next_trap",
-            "previous_trap",
-            "next_event",
-            "previous_event",
+        self._menu.build(
+            self._translator,
+            theme=self._theme,
+            motion=self._appearance.look.motion,
+            language=self._language,
+            shown=self.steps.view_actions(),
         )
-        run.addActions([actions[wish] for wish in (*wishes, "to_start", "to_end", "slower", "faster")])
-        run.addSeparator()
-        run.addActions([actions[wish] for wish in ("score", "race", "restart")])
-        themes = self._menu.addMenu(say(N_("Theme")))
-        for name, title in {SYSTEM: N_("As the system"), **THEME_TITLES}.items():
-            action = themes.addAction(say(title), partial(self.set_theme, name))
-            action.setCheckable(True)
-            action.setChecked(name == self._theme)
-            self._theme_group.addAction(action)
-        motion = actions["reduced_motion"]
-        motion.setCheckable(True)
-        motion.setChecked(not self._appearance.look.motion)
-        themes.addSeparator()
-        themes.addAction(motion)
-        languages = self._menu.addMenu(say(N_("Language")))
-        for language in LANGUAGES:
-            action = languages.addAction(LANGUAGE_TITLES[language], partial(self.set_language, language))
-            action.setCheckable(True)
-            action.setChecked(language == self._language)
-            self._language_group.addAction(action)
-        zoom = self._menu.addMenu(say(N_("Zoom")))
-        zoom.addActions([actions[wish] for wish in ("zoom_in", "zoom_out", "zoom_reset")])
-        self._menu.addSeparator()
-        self._menu.addActions([actions[wish] for wish in ("picture", "shortcuts", "quit")])
-        self.header.set_menu(self._menu)
 
     # Pictures.
 
