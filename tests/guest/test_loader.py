@@ -244,10 +244,10 @@ def test_disk_is_read_or_refused(tmp_path: Path) -> None:
         read_disk(str(tmp_path / "nothing.img"))
 
 
-def test_scenario_file_comes_later(tmp_path: Path) -> None:
+def test_a_scenario_file_is_no_guest(tmp_path: Path) -> None:
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text("pcs: []\n")
-    with pytest.raises(ImageError, match="scenario file"):
+    with pytest.raises(ImageError, match="scenario and no guest"):
         load_guest(str(scenario))
 
 

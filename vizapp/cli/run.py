@@ -184,13 +184,33 @@ def _print(out: Output, result: Run) -> None:
         if result.cycles.by_purpose.get(purpose, 0)
     ]
     facts.append((N_("events"), _events(report["events"])))
-    facts += _scorecard(out, result)
+    facts += _scorecard(out, result.scorecard, result.first_difference)
     width = max(len(out.text(name)) for name, _ in facts)
     for name, value in facts:
         out.line(f"{out.text(name):<{width}}  {value}")
-    if result.serial and out.as_json is False:
+    if "vms" in report:
+        _print_machines(out, report["vms"])
+    elif result.serial and out.as_json is False:
         out.line()
         out.line(result.serial.rstrip("\n"))
+
+
+def _print_machines(out: Output, machines: list[dict[str, Any]]) -> None:
+    """Each of several virtual machines: what it did, and what it said."""
+    for vm in machines:
+        out.line()
+        out.line(f"{vm['name']} · {vm['guest']}")
+        facts = [
+            (N_("stopped"), f"{vm['stopped']['reason']}: {vm['stopped']['detail']}"),
+            (N_("guest instructions"), number(vm["instructions"]["guest"])),
+            (N_("cycles"), number(vm["cycles"]["total"])),
+            *_scorecard(out, vm["scorecard"], None),
+        ]
+        width = max(len(out.text(name)) for name, _ in facts)
+        for name, value in facts:
+            out.line(f"  {out.text(name):<{width}}  {value}")
+        for line in vm["serial"].rstrip("\n").splitlines():
+            out.line(f"  | {line}")
 
 
 def _share(cycles: int, total: int) -> str:
@@ -207,15 +227,14 @@ def _events(events: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _scorecard(out: Output, result: Run) -> list[tuple[str, str]]:
-    card = result.scorecard
+def _scorecard(out: Output, card: dict[str, Any], first_difference: Message | None) -> list[tuple[str, str]]:
     equivalence, control, efficiency = card["equivalence"], card["resource_control"], card["efficiency"]
     facts = []
     if equivalence["holds"] is not None:
         verdict = out.text(N_("holds") if equivalence["holds"] else N_("broken"))
         detail = f"{number(equivalence['compared'])} {out.text(N_('compared'))}"
-        if result.first_difference is not None:
-            detail = out.render(result.first_difference)
+        if first_difference is not None:
+            detail = out.render(first_difference)
         facts.append((N_("equivalence"), f"{verdict}: {detail}"))
     text = out.text(N_("refused {refused}, let through {let_through}")).format(**control)
     facts.append((N_("resource control"), text))

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from vizapp.cost.choice import DEFAULT_PROCESSOR, default_processor, fits, uses_virtualization
 from vizapp.cost.processors import load_processor
+from vizapp.errors import ScenarioError
 from vizapp.experiment.execution import UNBOUNDED, Bounds, Run, execute
+from vizapp.experiment.scenario_file import is_scenario_file
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.techniques import technique
 from vizapp.guest.library import GUESTS
+from vizapp.messages import N_, Message
 from vizapp.vmm.registry import TECHNIQUES
 
 if TYPE_CHECKING:
@@ -55,6 +58,9 @@ def compare(
     Raises:
         VizappError: as ``make_scenario``.
     """
+    if is_scenario_file(guest):
+        sentence = N_("{file} is a scenario: it says itself under what its guests run, so there is no choice")
+        raise ScenarioError(Message(sentence, {"file": guest}))
     # Every name and file is checked before the first long run.
     if processor is None:
         hardware = next(filter(uses_virtualization, techniques), YARDSTICK)

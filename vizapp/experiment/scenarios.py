@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vizapp.cost.choice import check_processor, default_processor
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.presets import preset as find_preset
+from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.techniques import technique as find_technique
 from vizapp.guest.library import GUESTS
-from vizapp.guest.loader import load_guest, read_disk
+from vizapp.guest.loader import DEFAULT_MEMORY, load_guest, read_disk
 from vizapp.messages import N_, Message
 from vizapp.session.scenario import Scenario
 
@@ -31,7 +33,7 @@ def make_scenario(
     processor: str | None = None,
     paging: str = "shadow",
     virtualizable: bool | None = None,
-    memory: int = 16 << 20,
+    memory: int = DEFAULT_MEMORY,
     overrides: Mapping[str, int] | None = None,
     iterations: int | None = None,
     load: int | None = None,
@@ -45,13 +47,41 @@ def make_scenario(
     """The scenario that these choices mean.
 
     A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
-    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks.
+    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks. A
+    ``scenario.yaml`` instead of a guest says itself what runs on what; prices, input and port choices are
+    added to it.
 
     Raises:
         UnknownNameError: a name that does not exist.
         ScenarioError: a combination that cannot be, with what would do.
         AssemblyError, ImageError: the guest cannot be had.
     """
+    if is_scenario_file(guest):
+        given = {
+            "--technique": technique_name,
+            "--preset": preset,
+            "--build": build,
+            "--processor": processor,
+            "--paging": None if paging == "shadow" else paging,
+            "--virtualizable": virtualizable,
+            "--memory": None if memory == DEFAULT_MEMORY else memory,
+            "--iterations": iterations,
+            "--load": load,
+            "--entry": entry,
+            "--bits": bits,
+            "--disk": disks or None,
+        }
+        unwanted = ", ".join(name for name, value in given.items() if value is not None)
+        if unwanted:
+            sentence = N_("{file} says itself what runs on what: leave {options} out")
+            raise ScenarioError(Message(sentence, {"file": guest, "options": unwanted}))
+        return replace(
+            load_scenario_file(guest, make_scenario),
+            overrides=dict(overrides or {}),
+            serial_input=serial_input,
+            exit_port=exit_port,
+            log_ports=log_ports,
+        )
     if preset is not None:
         product = find_preset(preset)
         if technique_name not in (None, product.technique):

@@ -77,9 +77,8 @@ def load_guest(
         )
     data = _read(path)
     if path.suffix.lower() in (".yaml", ".yml"):
-        raise ImageError(
-            Message(N_("{file} is a scenario file; these are not supported yet"), {"file": str(path)})
-        )
+        sentence = N_("{file} is a scenario and no guest; vizapp run takes it")
+        raise ImageError(Message(sentence, {"file": str(path)}))
     if data.startswith(ELF_MAGIC):
         return _kernel(path, data, memory)
     if path.suffix.lower() in SOURCE_SUFFIXES:

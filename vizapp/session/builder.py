@@ -14,7 +14,7 @@ from vizapp.machine.identity import with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
-from vizapp.vmm.base import Options, VmOptions
+from vizapp.vmm.base import Action, Options, VmOptions
 from vizapp.vmm.scheduler import slice_of
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
         ScenarioError: it cannot give that.
     """
     abilities = registry.maker(scenario.technique).abilities
+    if scenario.actions and not abilities.several:
+        sentence = N_("under {technique} nobody is there who could pause or kill the guest")
+        raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
     if scenario.others and not abilities.several:
         sentence = N_("{technique} runs one guest, and {count} are asked for; take trap-and-emulate")
         raise ScenarioError(
@@ -112,6 +115,10 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
         weight=first.weight,
         features=first.features,
         others=tuple(others),
+        actions=tuple(
+            Action(int(action.seconds * processor.hertz), action.kind, action.vm)
+            for action in scenario.actions
+        ),
         slice_cycles=None if seconds is None else slice_of(processor.hertz, seconds),
         nested=scenario.paging == "nested",
     )

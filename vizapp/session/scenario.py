@@ -22,12 +22,9 @@ class VmScenario:
 
 @dataclass(frozen=True, slots=True)
 class VmAction:
-    """Something that is done to virtual machine ``vm`` once the PC's counter has reached ``cycle``.
+    """What is done to virtual machine ``vm``, ``seconds`` after the start; see ``vmm.base.Action``."""
 
-    ``kind`` is ``pause``, ``resume`` or ``kill``.
-    """
-
-    cycle: int
+    seconds: float
     kind: str
     vm: int
 
@@ -38,9 +35,10 @@ class Scenario:
 
     ``memory`` is the first guest's, in bytes, and so are ``image``, ``serial_input``, ``disks``, ``name`` and
     ``weight`` the first virtual machine's; ``others`` are the rest. ``slice_seconds`` is how long one of
-    several has the processor. ``overrides`` re-price single inputs, in cycles. ``serial_input`` is what COM1
-    will receive, available from the start. ``yardstick`` is the native build of a ported guest, whose result
-    is compared with this one's. ``disks`` are contents of IDE disks, behind those of the image.
+    several has the processor, ``actions`` what is done to them meanwhile. ``overrides`` re-price single
+    inputs, in cycles. ``serial_input`` is what COM1 will receive, available from the start. ``yardstick`` is
+    the native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of
+    IDE disks, behind those of the image.
     """
 
     image: Image

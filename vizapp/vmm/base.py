@@ -44,6 +44,17 @@ READABLE: Final = "readable"
 """The owner of frames that are the monitor's and that every guest may read."""
 
 
+class Action(NamedTuple):
+    """What is done to virtual machine ``vm`` once the counter has reached ``cycle`` and the monitor is in.
+
+    ``kind`` is ``create`` (until then it does not run), ``pause``, ``resume`` or ``kill``.
+    """
+
+    cycle: int
+    kind: str
+    vm: int
+
+
 @dataclass(frozen=True, slots=True)
 class VmOptions:
     """One virtual machine: ``memory`` in bytes, ``features`` of a full PC's board (None: the small one)."""
@@ -66,6 +77,7 @@ class Options:
         name: the first virtual machine's; ``weight`` and ``features`` are its too, see ``VmOptions``.
         others: the virtual machines besides the first.
         slice_cycles: how long one of several has the processor; None: ``scheduler.DEFAULT_SLICE_SECONDS``.
+        actions: what is done to virtual machines and when.
         nested: paging by the processor's nested tables rather than by shadow tables.
     """
 
@@ -77,6 +89,7 @@ class Options:
     features: Features | None = None
     others: tuple[VmOptions, ...] = ()
     slice_cycles: int | None = None
+    actions: tuple[Action, ...] = ()
     nested: bool = False
 
     def machines(self, image: Image) -> tuple[VmOptions, ...]:

@@ -5,13 +5,15 @@
       └─ends or dies───┴─nothing that could wake it is coming──▶ stopped        all stopped: the run ends
 
 A monitor asks here whenever a door has brought it in. Nothing of a machine that waits happens before that, so
-``deadline`` is what the physical timer is programmed for.
+``deadline`` is what the physical timer is programmed for. A paused machine neither runs nor is woken; time
+goes on for its devices all the same, and they catch up when it is resumed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from vizapp.errors import ScenarioError
 from vizapp.machine import events
 from vizapp.machine.input_log import KEYBOARD
 from vizapp.messages import N_, Message
@@ -24,15 +26,20 @@ if TYPE_CHECKING:
     from vizapp.machine.input_log import Input
     from vizapp.machine.pc import Pc
     from vizapp.machine.places import Place
+    from vizapp.vmm.base import Action
 
 V = TypeVar("V", bound=VirtualMachine)
 
 KEYBOARD_LINE, SERIAL_LINE = 1, 4
+KILLED: Final = Message(N_("the virtual machine was killed"))
+PAUSED_FOR_GOOD: Final = Message(N_("the virtual machine is paused, and nothing is left that resumes it"))
 NOTHING_COMES: Final = Message(N_("the guest halted, and no interrupt that could wake it is coming"))
 
 
 class VirtualMachines(Generic[V]):
     """The machines ``vms`` on one processor; what happens to them is told as from ``place``.
+
+    ``actions`` are done to them by their cycles; of the same one in the order given.
 
     Attributes:
         vms: by number.
@@ -40,7 +47,14 @@ class VirtualMachines(Generic[V]):
         on_input: told (number of the machine, input) when a machine's devices get something from outside.
     """
 
-    def __init__(self, pc: Pc, vms: tuple[V, ...], place: Place, slice_cycles: int | None = None) -> None:
+    def __init__(
+        self,
+        pc: Pc,
+        vms: tuple[V, ...],
+        place: Place,
+        slice_cycles: int | None = None,
+        actions: tuple[Action, ...] = (),
+    ) -> None:
         self.vms = vms
         self.scheduler = Scheduler(tuple(vm.weight for vm in vms), slice_cycles or slice_of(pc.hertz))
         self.on_input: Callable[[int, Input], None] | None = None
@@ -48,6 +62,8 @@ class VirtualMachines(Generic[V]):
         self._place = place
         self._awaited: tuple[int | None, ...] = (None,) * len(vms)
         self._arrived: tuple[Input, ...] = ()
+        self._actions = tuple(sorted(actions, key=lambda action: action.cycle))
+        self._acted = 0  # how many of them have been done
 
     @property
     def current(self) -> V:
@@ -55,7 +71,18 @@ class VirtualMachines(Generic[V]):
         return self.vms[self.scheduler.current]
 
     def start(self) -> None:
-        """The first machine has the processor, before the clock runs."""
+        """The first machine has the processor, before the clock runs.
+
+        Raises:
+            ScenarioError: it is to be created later.
+        """
+        for action in self._actions:
+            if action.kind == "create":
+                self.vms[action.vm].paused = True
+                self.scheduler.block(action.vm, self._pc.meter.cycles)
+        if self.current.paused:
+            sentence = N_("{vm} is the first virtual machine, which is there from the start")
+            raise ScenarioError(Message(sentence, {"vm": self.current.name}))
         self.scheduler.start(self._pc.meter.cycles)
         self.current.take_processor()
 
@@ -76,9 +103,12 @@ class VirtualMachines(Generic[V]):
 
     def look_after(self) -> None:
         """Let the devices of those that wait act; wake whom they interrupt, end whom nothing will."""
+        self._act()
         for vm in self.vms:
-            if vm.blocked and vm.stopped is None:
+            if vm.blocked and not vm.paused and vm.stopped is None:
                 self._look_after(vm)
+        if self._acted == len(self._actions):
+            self._give_up_paused()
 
     def must_switch(self) -> bool:
         """Whether the processor is due to another machine than the current one."""
@@ -102,9 +132,12 @@ class VirtualMachines(Generic[V]):
         It is when a device of the current machine or of one that waits acts, or when the slice ends.
         """
         wanted = [self.scheduler.slice_end()]
+        wanted += [action.cycle for action in self._actions[self._acted : self._acted + 1]]
         current = self.current
         wanted += [
-            vm.devices.next_event() for vm in self.vms if vm.stopped is None and (vm.blocked or vm is current)
+            vm.devices.next_event()
+            for vm in self.vms
+            if vm.stopped is None and not vm.paused and (vm.blocked or vm is current)
         ]
         return min((cycle for cycle in wanted if cycle is not None), default=None)
 
@@ -126,15 +159,50 @@ class VirtualMachines(Generic[V]):
 
     def save(self) -> Any:
         """What concerns all together, as plain data; each machine's own is its own ``save``."""
-        return self.scheduler.save(), self._awaited, self._arrived, tuple(vm.save() for vm in self.vms)
+        vms = tuple(vm.save() for vm in self.vms)
+        return self.scheduler.save(), self._awaited, self._arrived, self._acted, vms
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        scheduler, self._awaited, self._arrived, vms = saved
+        scheduler, self._awaited, self._arrived, self._acted, vms = saved
         self.scheduler.load(scheduler)
         states: tuple[Mapping[str, Any], ...] = vms
         for vm, state in zip(self.vms, states, strict=True):
             vm.load(state)
+
+    def pause(self, vm: V) -> None:
+        """Take the processor from a machine until it is resumed."""
+        if vm.stopped is None and not vm.paused:
+            vm.paused = True
+            self.scheduler.block(vm.index, self._pc.meter.cycles)
+
+    def resume(self, vm: V) -> None:
+        """Let a paused machine go on."""
+        if vm.stopped is None and vm.paused:
+            vm.paused = False
+            if not vm.blocked:
+                self.scheduler.wake(vm.index, self._pc.meter.cycles)
+
+    def _act(self) -> None:
+        """Do what is due to be done to machines."""
+        while self._acted < len(self._actions) and self._actions[self._acted].cycle <= self._pc.meter.cycles:
+            _, kind, number = self._actions[self._acted]
+            self._acted += 1
+            vm = self.vms[number]
+            if kind == "pause":
+                self.pause(vm)
+            elif kind == "kill":
+                if vm.stopped is None:
+                    self.stop(vm, "halted", KILLED)
+            else:
+                self.resume(vm)
+
+    def _give_up_paused(self) -> None:
+        """When only paused machines are left, nothing will happen any more."""
+        left = [vm for vm in self.vms if vm.stopped is None]
+        if left and all(vm.paused for vm in left):
+            for vm in left:
+                self.stop(vm, "halted", PAUSED_FOR_GOOD)
 
     def _look_after(self, vm: V) -> None:
         now = self._pc.meter.cycles

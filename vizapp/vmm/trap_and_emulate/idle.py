@@ -34,7 +34,7 @@ def wait(vm: Vm) -> str | None:
     machines = vm.host.machines
     machines.look_after()
     if vm.ready and machines.scheduler.slice_end() is None:
-        return "inject"
+        return "inject" if vm.devices.interrupt_pending else "resume"
     if machines.scheduler.any_ready:
         return "schedule"
     if vm.pc.stopped is not None:

@@ -219,6 +219,8 @@ def resume(vm: Vm) -> str | None:
         return "flush_shadow"
     machines = vm.host.machines
     machines.look_after()
+    if not vm.ready:
+        return "wait"  # it was paused or killed
     if machines.must_switch():
         return "schedule"
     vm.devices.advance()

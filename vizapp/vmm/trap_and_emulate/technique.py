@@ -51,7 +51,7 @@ class TrapAndEmulate:
         """Set the monitor up in ring 0 and the guests to start in ring 1."""
         host = Host(pc, options.paths, FrameAllocator(FIRST_FRAME, pc.memory.frames))
         vms = tuple(make_vm(host, index, machine) for index, machine in enumerate(options.machines(image)))
-        host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles)
+        host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
         monitor = TrapAndEmulateMonitor(host)
         exit_stub, *_ = [vm.virtual.commit(vm.tables.frame) for vm in vms]
         first = monitor.vm
@@ -66,8 +66,8 @@ class TrapAndEmulate:
             ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
         host.machines.start()
         first.held = False
-        if len(vms) > 1:
-            # Somebody has to bring the monitor in when the first slice is over.
+        if len(vms) > 1 or options.actions:
+            # Somebody has to bring the monitor in when the first slice is over, or something is to be done.
             host.timer.arm(host.machines.deadline())
         ring0.jump(pc, first.tables, exit_stub)
         return monitor
