@@ -87,7 +87,7 @@ def test_the_digest_sees_each_byte_and_its_place():
     assert memory.digest() == empty
 
 
-def test_the_first_write_after_a_snapshot_tells_who_holds_the_old_page():
+def test_the_first_write_to_a_page_tells_who_holds_the_shared_one():
     memory = PhysicalMemory(SIZE)
     stale: list[int] = []
     memory.on_unshare.append(stale.append)
@@ -99,13 +99,46 @@ def test_the_first_write_after_a_snapshot_tells_who_holds_the_old_page():
     generations: list[int] = []
     memory.on_generation.append(lambda: generations.append(memory.generation))
     snapshot = memory.snapshot()
+    assert generations == []
     memory.write(2, 1, 3)
-    assert held[2] == 0
-    assert snapshot.pages[0] is held
-    assert stale == [0, 0]
+    assert held[2] == 3
+    assert snapshot.pages[0][:3] == b"\1\2\0"
+    assert stale == [0]
     memory.restore(snapshot)
-    assert generations == [1, 2]
-    assert memory.page(0) is held
+    assert generations == [1]
+    assert memory.page(0) is snapshot.pages[0]
+    memory.write(2, 1, 4)
+    assert snapshot.pages[0][2] == 0
+    assert stale == [0, 0]
+
+
+def test_snapshots_share_what_has_not_changed_between_them():
+    memory = PhysicalMemory(SIZE)
+    memory.write(0, 1, 1)
+    memory.write(PAGE_SIZE, 1, 1)
+    first = memory.snapshot()
+    memory.write(0, 1, 2)
+    memory.write(PAGE_SIZE, 1, 1)
+    second = memory.snapshot()
+    assert second.unshared(first) == 1
+    assert second.pages[1] is first.pages[1]
+    assert memory.snapshot().unshared(second) == 0
+
+
+def test_a_page_that_is_no_longer_written_is_shared_again():
+    memory = PhysicalMemory(SIZE)
+    generations: list[int] = []
+    memory.on_generation.append(lambda: generations.append(memory.generation))
+    held, busy = memory.writable_page(0), memory.writable_page(1)
+    for count in range(64):
+        busy[0] = count + 1
+        snapshot = memory.snapshot()
+    assert generations == [1]
+    assert memory.page(0) is snapshot.pages[0]
+    assert memory.page(0) is not held
+    assert memory.writable_page(1) is busy
+    memory.write(0, 1, 7)
+    assert snapshot.pages[0][0] == 0
 
 
 @pytest.mark.parametrize(

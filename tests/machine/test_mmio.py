@@ -98,6 +98,7 @@ def test_with_line_20_off_a_page_that_is_copied_leaves_both_its_addresses(mmu):
     mmu.a20 = False
     mmu.write(0x500, 1, 0x11, user=False)
     snapshot = mmu.memory.snapshot()
+    mmu.memory.restore(snapshot)
     assert mmu.read(0x10_0500, 1, user=False) == 0x11
     mmu.write(0x500, 1, 0x22, user=False)
     assert mmu.readable[0].get(0x100) is None

@@ -168,3 +168,23 @@ def test_a_checkpoint_is_found_by_instruction() -> None:
     assert kept.before_instruction(0).position == 0
     assert kept.before_instruction(99).position == 100
     assert kept.before_instruction(100).position == 200
+
+
+def test_checkpoints_keep_within_their_budget_of_memory() -> None:
+    """Each state keeps ten bytes more than the one before it: the last ones stay, and few of the others."""
+    kept = Checkpoints(recent=10, budget=300, weigh=lambda older, newer: abs(newer - older) * 10)
+    light = Checkpoints(recent=10, budget=300, weigh=lambda older, newer: 10)
+    for position in range(0, 1_000, 10):
+        kept.add(Checkpoint(position, position, position // 10))
+        light.add(Checkpoint(position, position, None))
+    assert len(light) == 31
+    assert len(kept) <= 31
+    for checkpoints in (kept, light):
+        assert checkpoints.at_or_before(5).position == 0
+        assert checkpoints.holds(990)
+    assert light.holds(900)
+    light.drop_after(0)
+    assert len(light) == 1
+    for position in range(10, 300, 10):
+        light.add(Checkpoint(position, position, None))
+    assert len(light) == 30

@@ -1,28 +1,53 @@
-"""Physical memory: pages that exist once they are written, and are shared with snapshots until written again.
+"""Physical memory: pages that exist once they are written, shared with snapshots until written again.
 
-A snapshot is the tuple of page references. Taking one makes every page shared; the next write to a shared
-page copies it first, so a snapshot costs microseconds, and memory in proportion to what the guest writes.
+A page is owned from the first write to it on. A snapshot copies the owned pages that have changed since the
+last one and shares all others, so it costs time and memory in proportion to what the guest has written:
 
-    before      pages[f] ──▶ page A (owned)
-    snapshot    pages[f] ──▶ page A ◀── snapshot        write to f: copy first
+    shared      pages[f] ──▶ page A ◀── snapshots
     write       pages[f] ──▶ page B (owned)             on_unshare(f): references to A are stale
+    snapshot    pages[f] ──▶ page B (owned)             copy of B ◀── snapshot
+
+What is written once is likely to be written again, so a page stays owned, and may be written without a
+question, until several snapshots have found it unchanged; then it is shared, and ``generation`` changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import NamedTuple
+from itertools import chain
+from operator import is_not
+from typing import Final, NamedTuple, TypeAlias
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 
 _DIGEST_BYTES = 16
+_CHUNK: Final = 64  # pages
+_RELEASE_EVERY: Final = 4  # snapshots; a page that none of them has found changed is shared again
+
+Chunk: TypeAlias = tuple[bytearray, ...]
 
 
 class MemorySnapshot(NamedTuple):
-    """All pages at one moment, by frame number; shared with the memory, never written."""
+    """All pages at one moment, in order of frames and in chunks of 64; never written.
 
-    pages: tuple[bytearray, ...]
+    Neighbours in time share pages, and whole chunks of them.
+    """
+
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def pages(self) -> tuple[bytearray, ...]:
+        """By frame number."""
+        return tuple(chain.from_iterable(self.chunks))
+
+    def unshared(self, other: MemorySnapshot) -> int:
+        """How many pages are not the same objects as in another snapshot of the same memory."""
+        return sum(
+            sum(map(is_not, mine, theirs))
+            for mine, theirs in zip(self.chunks, other.chunks, strict=True)
+            if mine is not theirs
+        )
 
 
 class PhysicalMemory:
@@ -34,11 +59,12 @@ class PhysicalMemory:
     Whoever keeps references to pages (the MMU's fast maps) follows these rules:
 
     - a reference from ``page`` is for reading, and stale once ``on_unshare`` names its frame;
-    - a reference from ``writable_page`` may be written until ``generation`` changes;
+    - a reference from ``page`` or ``writable_page`` is stale once ``generation`` changes;
     - a frame in ``code_frames`` is written through ``write`` or ``load`` only, which call ``on_code_write``.
 
     Attributes:
-        generation: counts snapshots and restorations; ``on_generation`` is called after each.
+        generation: counts restorations, and snapshots that share what was owned; ``on_generation`` is called
+            after each.
         code_frames: frames that hold decoded code.
         on_code_write: called after each write to a frame of ``code_frames``, whoever writes, with the frame,
             the offset in it and the count of bytes.
@@ -58,7 +84,13 @@ class PhysicalMemory:
         # Stands for every page that was never written; never written itself.
         self._zero = bytearray(PAGE_SIZE)
         self._pages = [self._zero] * self.frames
-        self._owned: set[int] = set()
+        self._owned: dict[int, int] = {}  # with the number of the last snapshot that has found it changed
+        self._snapshots = 0
+        # Of the last snapshot, or of what was restored: the pages, and the same in chunks.
+        self._last = self._pages.copy()
+        self._chunks = tuple(
+            tuple(self._pages[first : first + _CHUNK]) for first in range(0, self.frames, _CHUNK)
+        )
         self._digests: dict[int, tuple[bytearray, bytes]] = {}
         self._rom: dict[int, bytes] = {}
 
@@ -83,7 +115,7 @@ class PhysicalMemory:
             return self._pages[frame]
         page = bytearray(self._pages[frame])
         self._pages[frame] = page
-        self._owned.add(frame)
+        self._owned[frame] = self._snapshots
         for call in self.on_unshare:
             call(frame)
         return page
@@ -140,10 +172,30 @@ class PhysicalMemory:
             done += len(part)
 
     def snapshot(self) -> MemorySnapshot:
-        """The present contents, sharing every page."""
-        snapshot = MemorySnapshot(tuple(self._pages))
-        self._share()
-        return snapshot
+        """The present contents."""
+        self._snapshots = now = self._snapshots + 1
+        pages, last = self._pages, self._last
+        changed = [frame for frame in self._owned if pages[frame] != last[frame]]
+        for frame in changed:
+            last[frame] = bytearray(pages[frame])
+            self._owned[frame] = now
+        if changed:
+            chunks = list(self._chunks)
+            for chunk in {frame // _CHUNK for frame in changed}:
+                chunks[chunk] = tuple(last[chunk * _CHUNK : (chunk + 1) * _CHUNK])
+            self._chunks = tuple(chunks)
+        if not now % _RELEASE_EVERY:
+            self._release(now - _RELEASE_EVERY + 1)
+        return MemorySnapshot(self._chunks)
+
+    def _release(self, since: int) -> None:
+        """Share the pages that no snapshot since the one with this number has found changed."""
+        idle = [frame for frame, changed in self._owned.items() if changed <= since]
+        for frame in idle:
+            del self._owned[frame]
+            self._pages[frame] = self._last[frame]
+        if idle:
+            self._next_generation()
 
     def restore(self, snapshot: MemorySnapshot) -> None:
         """Put back the contents of a snapshot of a memory of the same size.
@@ -151,10 +203,12 @@ class PhysicalMemory:
         ``on_generation`` is called, after which no reference to a page is good, for reading either;
         decoded code is for the caller of ``restore`` to drop.
         """
-        if len(snapshot.pages) != self.frames:
-            raise ValueError(f"a snapshot of {len(snapshot.pages)} pages for a memory of {self.frames}")
-        self._pages = list(snapshot.pages)
-        self._share()
+        pages = list(snapshot.pages)
+        if len(pages) != self.frames:
+            raise ValueError(f"a snapshot of {len(pages)} pages for a memory of {self.frames}")
+        self._pages, self._last, self._chunks = pages, pages.copy(), snapshot.chunks
+        self._owned.clear()
+        self._next_generation()
 
     def digest(self) -> bytes:
         """16 bytes that depend on the contents alone, not on which pages were ever touched."""
@@ -178,8 +232,7 @@ class PhysicalMemory:
             self._digests[frame] = (page, result)
         return result
 
-    def _share(self) -> None:
-        self._owned.clear()
+    def _next_generation(self) -> None:
         self.generation += 1
         for call in self.on_generation:
             call()

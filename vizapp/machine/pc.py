@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from vizapp.isa import vectors
+from vizapp.isa.addresses import PAGE_SIZE
 from vizapp.isa.registers import EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
 from vizapp.machine.clock import NEVER
@@ -29,6 +30,7 @@ from vizapp.machine.guest_mode import GuestMode, VmExit
 from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.inner_loop import InnerLoop
 from vizapp.machine.input_log import Input, InputLog
+from vizapp.machine.memory import MemorySnapshot
 from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.messages import N_, Message
 
@@ -142,6 +144,12 @@ class Pc(InnerLoop):
             "board": self.board.save(),
             "monitor": None if self.monitor is None else self.monitor.save(),
         }
+
+    @staticmethod
+    def weigh(older: Mapping[str, Any], newer: Mapping[str, Any]) -> int:
+        """How many bytes of memory one saved machine keeps that another does not keep too."""
+        memory: MemorySnapshot = newer["memory"]
+        return memory.unshared(older["memory"]) * PAGE_SIZE
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Become the machine that ``save`` saw."""

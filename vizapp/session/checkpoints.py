@@ -7,12 +7,17 @@ checkpoint costs about as much as the guest wrote since the last one.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import deque
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-LIMIT = 1000  # of one run
-RECENT = 100  # the last ones added are never thinned: they lie where the cursor has just been
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT = 4000  # of one run
+RECENT = 100  # the last ones added are thinned last: they lie where the cursor has just been
+BUDGET = 192 << 20  # bytes of guest memory that they keep, beyond what the first one has
+FEWEST = 4  # whatever they weigh
 
 
 class Checkpoint(NamedTuple):
@@ -28,13 +33,30 @@ def _position(checkpoint: Checkpoint) -> int:
     return checkpoint.position
 
 
-class Checkpoints:
-    """The checkpoints of one run, ordered by position; the first, at the start, always stays."""
+def _nothing(older: Any, newer: Any) -> int:
+    """States of no weight."""
+    return 0
 
-    def __init__(self, limit: int = LIMIT, recent: int = RECENT) -> None:
+
+class Checkpoints:
+    """The checkpoints of one run, ordered by position; the first, at the start, always stays.
+
+    ``weigh`` tells how many bytes a state keeps that the one before it does not keep too.
+    """
+
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        recent: int = RECENT,
+        budget: int = BUDGET,
+        weigh: Callable[[Any, Any], int] = _nothing,
+    ) -> None:
         self._kept: list[Checkpoint] = []
         self._limit = limit
         self._recent: deque[int] = deque(maxlen=recent)
+        self._budget = budget
+        self._weigh = weigh
+        self._weight = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -43,9 +65,11 @@ class Checkpoints:
         """Keep one more; one at the same position is not kept twice."""
         if self.holds(checkpoint.position):
             return
-        insort(self._kept, checkpoint, key=_position)
+        index = self._index(checkpoint.position) + 1
+        self._kept.insert(index, checkpoint)
+        self._weight += self._weight_of(index)
         self._recent.append(checkpoint.position)
-        if len(self._kept) > self._limit:
+        while len(self._kept) > self._limit or (self._weight > self._budget and len(self._kept) > FEWEST):
             self._thin()
 
     def at_or_before(self, position: int) -> Checkpoint:
@@ -70,13 +94,38 @@ class Checkpoints:
 
     def drop_after(self, position: int) -> None:
         """Forget those behind ``position``: that part of the run is not recorded after all."""
-        del self._kept[self._index(position) + 1 :]
+        while self._kept[-1].position > position:
+            self._drop(len(self._kept) - 1)
 
     def _thin(self) -> None:
-        """Drop the old one that leaves the smallest gap, so that the old ones end up evenly spread."""
+        """Drop the old one that leaves the smallest gap, so that the old ones end up evenly spread.
+
+        Without an old one, the least recent.
+        """
         kept, recent = self._kept, set(self._recent)
         old = [index for index in range(1, len(kept) - 1) if kept[index].position not in recent]
-        del kept[min(old, key=lambda index: kept[index + 1].position - kept[index - 1].position)]
+        if old:
+            self._drop(min(old, key=lambda index: kept[index + 1].position - kept[index - 1].position))
+        else:
+            oldest = self._recent.popleft()
+            index = self._index(oldest)
+            if 0 < index < len(kept) - 1 and kept[index].position == oldest:
+                self._drop(index)
+
+    def _drop(self, index: int) -> None:
+        self._weight -= self._weight_of(index)
+        del self._kept[index]
+
+    def _weight_of(self, index: int) -> int:
+        """What one adds to those beside it: the first weighs nothing."""
+        kept, weigh = self._kept, self._weigh
+        if index == 0:
+            return 0
+        weight = weigh(kept[index - 1].state, kept[index].state)
+        if index + 1 < len(kept):
+            following = kept[index + 1].state
+            weight += weigh(kept[index].state, following) - weigh(kept[index - 1].state, following)
+        return weight
 
     def _index(self, position: int) -> int:
         return bisect_right(self._kept, position, key=_position) - 1

@@ -14,6 +14,7 @@ from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
+from vizapp.session.checkpoints import Checkpoints
 from vizapp.session.controls import Controls
 from vizapp.session.details import Subject, details_of
 from vizapp.session.frames import DIVERGED, Scorecard, Stage
@@ -82,7 +83,7 @@ class Session:
         for guest in monitor.vms[1:]:
             if guest.hardware.board is not None:
                 guest.hardware.board.on_port = self._taps.access
-        self.timeline = Timeline(pc, self._recorder)
+        self.timeline = Timeline(pc, self._recorder, Checkpoints(weigh=pc.weigh))
         native = scenario.yardstick
         self._builder = FrameBuilder(
             scenario,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vizapp.session.frames import Stopped
 
 SPACING = 0.020  # seconds of processor time between checkpoints: what a step back costs at most
+# Where saving takes long because the guest writes to much memory, it is done less often.
+SAVING_SHARE, WIDEST = 0.1, 0.100
 FEWEST, MOST = 64, 1 << 18  # steps in one stretch
 
 
@@ -88,6 +90,7 @@ class Timeline:
         self._clock = clock
         self._stretch = 1024
         self._work = 0.0
+        self._spacing = SPACING
         self._checkpoint()
 
     @property
@@ -129,7 +132,7 @@ class Timeline:
             self._extend()
         elif self._checkpoints.holds(machine.position):
             self._work = 0.0
-        if self._work >= SPACING:
+        if self._work >= self._spacing:
             self._checkpoint()
         return held or self.at_end or (limit is not None and machine.position >= limit)
 
@@ -199,7 +202,9 @@ class Timeline:
 
     def _checkpoint(self) -> None:
         machine = self.machine
+        began = self._clock()
         self._checkpoints.add(Checkpoint(machine.position, machine.instructions, machine.save()))
+        self._spacing = min(WIDEST, max(SPACING, (self._clock() - began) / SAVING_SHARE))
         self._work = 0.0
 
     def _load(self, checkpoint: Checkpoint) -> None:
