@@ -205,6 +205,16 @@ def test_a_page_fault_leaves_with_its_address_and_not_in_cr2():
     assert (bench["exitinfo1"], bench["exitinfo2"], bench["cr2"]) == (2, 0x7000, 0x99)
 
 
+def test_a_debug_exception_leaves_with_its_reason_in_dr6():
+    bench = SvmBench("nop", "exception-db")
+    bench["rflags"] |= r.EFLAGS_TF
+    assert bench.run() == codes.EXCEPTION + vectors.DB
+    assert bench["dr6"] == 0xFFFF_4FF0
+    assert bench["rip"] == GUEST + 1
+    bench.step()
+    assert bench.events[-1].kind == "VmExited"  # the host has no trap of its own
+
+
 @pytest.mark.parametrize(
     ("guest", "info2"), [("call 0x58:0", 0), ("jmp 0x58:0", 1 << 38), ("int 0x70", 0), ("iret", 1 << 36)]
 )

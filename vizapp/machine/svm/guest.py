@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa import vectors
 from vizapp.isa.registers import EFLAGS_IF
+from vizapp.machine.debug import report
 from vizapp.machine.guest_mode import Delivery, VmExit
 from vizapp.machine.svm import codes
 from vizapp.machine.svm.intercepts import INSTRUCTIONS
@@ -89,9 +90,11 @@ class SvmGuest:
             check(self, cpu, instruction)
 
     def exception(self, cpu: Cpu, event: Delivery, detail: int | None) -> None:
-        """Raise VmExit if the exception is intercepted; CR2 is not yet loaded."""
+        """Raise VmExit if the exception is intercepted: CR2 is as it was, DR6 tells already of a #DB."""
         if event.vector != vectors.NMI and self.controls["intercept_exceptions"] >> event.vector & 1:
             info = {"exitinfo2": detail} if event.vector == vectors.PF and detail is not None else {}
+            if event.vector == vectors.DB and detail is not None:
+                report(cpu, detail)
             raise VmExit(codes.EXCEPTION + event.vector, event.error or 0, **info)
 
     def task_switch(self, cpu: Cpu, selector: int, cause: str) -> None:

@@ -9,6 +9,8 @@ Segment attributes are the access rights of a descriptor without the four bits b
 
 from __future__ import annotations
 
+from functools import lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import registers as r
@@ -29,25 +31,33 @@ RFLAGS: Final = (
     r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_IF | r.EFLAGS_DF | r.EFLAGS_IOPL | r.EFLAGS_NT
     | r.EFLAGS_RF | r.EFLAGS_VM | r.EFLAGS_AC | r.EFLAGS_VIF | r.EFLAGS_VIP | r.EFLAGS_ID
 )  # fmt: skip
+# A guest has few segments, and each entry and exit moves them.
+_REMEMBERED: Final = 4096
+_SEGMENT: Final = Struct("<HHIQ")
 _LOW: Final = 0xFF
 _HIGH: Final = 0xF000
 
 
+@lru_cache(_REMEMBERED)
+def _packed(state: SegmentState) -> bytes:
+    attributes = state.access & _LOW | (state.access & _HIGH) >> 4
+    return _SEGMENT.pack(state.selector, attributes, state.limit, state.base)
+
+
+@lru_cache(_REMEMBERED)
+def _unpacked(raw: bytes) -> SegmentState:
+    selector, attributes, limit, base = _SEGMENT.unpack(raw)
+    return SegmentState(selector, base & M32, limit, attributes & _LOW | (attributes << 4 & _HIGH))
+
+
 def store_segment(block: Block, name: str, state: SegmentState) -> None:
     """Selector and hidden part of a segment register."""
-    block[f"{name}.selector"] = state.selector
-    block[f"{name}.attributes"] = state.access & _LOW | (state.access & _HIGH) >> 4
-    block[f"{name}.limit"] = state.limit
-    block[f"{name}.base"] = state.base
+    block.set_segment(name, _packed(state))
 
 
 def load_segment(block: Block, name: str) -> SegmentState:
     """A segment register as the block has it; one that is not present cannot be used."""
-    attributes = block[f"{name}.attributes"]
-    access = attributes & _LOW | (attributes << 4 & _HIGH)
-    return SegmentState(
-        block[f"{name}.selector"], block[f"{name}.base"] & M32, block[f"{name}.limit"], access
-    )
+    return _unpacked(block.segment(name))
 
 
 def store(cpu: Cpu, block: Block, efer: int, *, rip: int) -> None:

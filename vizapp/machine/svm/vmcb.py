@@ -11,6 +11,7 @@ APM Vol. 2, appendix "Layout of VMCB".
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
@@ -32,6 +33,7 @@ GROUPS: Final = {
 }
 """The groups of fields, with their titles."""
 
+SEGMENT_BYTES: Final = 16
 STATE: Final = 0x400
 """Where the state save area begins."""
 
@@ -128,8 +130,22 @@ FIELDS: Final[tuple[Field, ...]] = (
 BY_NAME: Final = {field.name: field for field in FIELDS}
 
 
+def _codec(field: Field) -> tuple[Struct, int, int]:
+    return Struct("<" + _FORMATS[field.width]), field.offset, (1 << 8 * field.width) - 1
+
+
+_FORMATS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_CODECS: Final = {field.name: _codec(field) for field in FIELDS if field.width in _FORMATS}
+_SEGMENTS: Final = {
+    name: slice(STATE + offset, STATE + offset + SEGMENT_BYTES) for name, offset in SEGMENT_OFFSETS.items()
+}
+
+
 class Block:
-    """A page that holds a VMCB, or a host's state in its form: read at once, written back at once."""
+    """A page that holds a VMCB, or a host's state in its form: read at once, written back at once.
+
+    Indexed by the names of the fields that are numbers.
+    """
 
     def __init__(self, memory: PhysicalMemory, address: int) -> None:
         self._memory = memory
@@ -137,12 +153,21 @@ class Block:
         self._data = bytearray(memory.dump(HostPhysical(address), PAGE_SIZE))
 
     def __getitem__(self, name: str) -> int:
-        _, offset, width, _, _ = BY_NAME[name]
-        return int.from_bytes(self._data[offset : offset + width], "little")
+        codec, offset, _ = _CODECS[name]
+        value: int = codec.unpack_from(self._data, offset)[0]
+        return value
 
     def __setitem__(self, name: str, value: int) -> None:
-        _, offset, width, _, _ = BY_NAME[name]
-        self._data[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+        codec, offset, mask = _CODECS[name]
+        codec.pack_into(self._data, offset, value & mask)
+
+    def segment(self, name: str) -> bytes:
+        """All of a segment or table register: selector, attributes, limit, base."""
+        return bytes(self._data[_SEGMENTS[name]])
+
+    def set_segment(self, name: str, raw: bytes) -> None:
+        """Replace all of it."""
+        self._data[_SEGMENTS[name]] = raw
 
     @property
     def image(self) -> bytes:
