@@ -23,8 +23,9 @@ DEVICE = 0x30000
 
 @pytest.fixture(autouse=True)
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small programs are to be compiled too."""
+    """Small programs are to be compiled too, and short loops are to be long."""
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
+    monkeypatch.setattr(hot_blocks, "LOOP", 40)
 
 
 def state(bench: Bench) -> dict[str, Any]:

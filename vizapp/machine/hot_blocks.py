@@ -48,6 +48,8 @@ _PATIENCE: Final = 1000  # arrivals before another look at an address that had n
 _VIEWS: Final = 512
 # Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
 _STRETCH: Final = 1 << 29
+# Instructions after which a loop gives control back.
+LOOP: Final = 1 << 14
 _DATA: Final = (ES, SS, DS, FS, GS)
 
 
@@ -76,14 +78,19 @@ class Compiled:
 
 
 class Link(NamedTuple):
-    """A compiled block as the inner loop wants it."""
+    """A compiled block as ``HotBlocks.run`` wants it.
+
+    With ``limit`` it does no more than ``reach`` instructions, which cost no more than ``dear`` cycles; of a
+    loop those are many passes of ``size`` instructions, otherwise the only one.
+    """
 
     run: BlockFunction
+    reach: int
+    dear: int
+    limit: int
     size: int
-    whole: int
     costs: list[int]
     runs: list[int]
-    loops: bool
     compiled: Compiled
 
 
@@ -177,18 +184,21 @@ class HotBlocks:
         Adds to the meter's cycles; returns the position. The bounds are those of single instructions: none
         begins once ``last`` steps or ``due`` cycles have passed.
         """
-        steps = end = min(last - position, _STRETCH)
-        room = whole_room = min(due - self._meter.cycles, _STRETCH)
+        steps = last - position
+        steps = min(steps, _STRETCH)
+        room = due - self._meter.cycles
+        room = min(room, _STRETCH)
+        end, whole_room = steps, room
         linked = view.linked
         heat = self.heat if view.place.is_guest else None
         self._unsettled = True
         following: Link | None = link
         while following is not None:
-            run, size, whole, costs, runs, loops, compiled = following
-            if size > steps or whole >= room:
-                break
-            limit = 0
-            if loops:
+            run, reach, dear, limit, size, costs, runs, compiled = following
+            if reach > steps or dear >= room:
+                whole = costs[size]
+                if size > steps or whole >= room:
+                    break
                 limit = min(steps, (room - 1) // whole * size if whole else steps) - size
             try:
                 done = run(cpu, limit)
@@ -197,15 +207,17 @@ class HotBlocks:
                 self._failed(compiled, position + end - steps + done)
                 following = None
             else:
-                eip = cpu.eip
-                following = linked[eip] if eip in linked else self.arrive(view, eip)
+                try:
+                    following = linked[cpu.eip]
+                except KeyError:
+                    following = self.arrive(view, cpu.eip)
             steps -= done
             if done <= size:
                 room -= costs[done]
                 runs[done] += 1
             else:
                 passes, rest = divmod(done, size)
-                room -= passes * whole + costs[rest]
+                room -= passes * costs[size] + costs[rest]
                 runs[size] += passes
                 runs[rest] += 1
                 if heat is not None:
@@ -273,13 +285,15 @@ class HotBlocks:
         runs = compiled.runs.get(view.place)
         if runs is None:
             runs = compiled.runs[view.place] = [0] * (size + 1)
+        passes = max(1, LOOP // size) if compiled.block.loops else 1
         link = view.linked[eip] = Link(
             compiled.block.run,
+            passes * size,
+            passes * compiled.costs[size],
+            (passes - 1) * size,
             size,
-            compiled.costs[size],
             compiled.costs,
             runs,
-            compiled.block.loops,
             compiled,
         )
         return link

@@ -255,7 +255,9 @@ class Pc(InnerLoop):
         else:
             going = True
             while going:
-                due = cycle if self.board.frozen else min(cycle, self.board.clock.due)
+                due = self.board.clock.due
+                if due > cycle or self.board.frozen:
+                    due = cycle
                 self._execute(last, due, instruction)
                 going = self._goes_on(last, cycle, instruction)
 
