@@ -10,10 +10,10 @@ from typing import Any
 
 from tests.machine.bench import GDT, IDT, TSS, Bench, code_selector, data_selector
 from vizapp.isa.registers import CR0_NE, CR0_PE, CR0_PG, CR4_VMXE
-from vizapp.machine.identity import INTEL, Identity, make_identity
+from vizapp.machine.identity import INTEL, Identity, make_identity, with_large_pages
 from vizapp.machine.inputs import EPT, MSR, SYSENTER, TSC, UNRESTRICTED_GUEST, VPID, VT_X
 from vizapp.machine.vmx import fields as f
-from vizapp.machine.vmx.capabilities import Capabilities
+from vizapp.machine.vmx.capabilities import Capabilities, capabilities
 from vizapp.machine.vmx.region import REVISION, Vmcs
 from vizapp.machine.vmx.unit import VmxUnit
 
@@ -108,6 +108,12 @@ class GuestBench(Bench):
             values[encoding] = code_selector(0) if index == 1 else data_selector(0)
         values[f.HOST_SELECTORS[6]] = cpu.tr.selector
         return values
+
+    def capable_of_pae(self) -> None:
+        """As a full PC's processor is: PSE and PAE exist."""
+        identity = with_large_pages(self.cpu.identity)
+        self.cpu.identity = identity
+        self.unit.capable = capabilities(identity)
 
     def set(self, **fields: int) -> None:
         """Put values into fields, by name; ``name__or`` sets bits."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import vectors
-from vizapp.isa.registers import EFLAGS_IF
+from vizapp.isa.registers import CR0_PE, EFLAGS_IF
 from vizapp.machine.guest_mode import EXTERNAL, NMI, Delivery, VmExit
 from vizapp.machine.vmx import controls as c
 from vizapp.machine.vmx import fields as f
@@ -69,9 +69,9 @@ class Wishes(NamedTuple):
         )
 
 
-def event_info(event: Delivery) -> int:
-    """An event in the layout of the information fields."""
-    error = 0 if event.error is None else INFO_ERROR
+def event_info(cpu: Cpu, event: Delivery) -> int:
+    """An event in the layout of the information fields; in real mode no event has an error code."""
+    error = INFO_ERROR if event.error is not None and cpu.cr0 & CR0_PE else 0
     return INFO_VALID | error | event.type << INFO_TYPE_SHIFT | event.vector
 
 
@@ -117,7 +117,7 @@ class VmxGuest:
             raise VmExit(
                 NUMBERS["exception-nmi"],
                 detail or 0 if event.vector in (vectors.PF, vectors.DB) else 0,
-                event=event_info(event),
+                event=event_info(cpu, event),
                 error=error,
             )
 
@@ -134,13 +134,15 @@ class VmxGuest:
         open_to_nmi = not cpu.shadow and (pin & c.VIRTUAL_NMIS or not cpu.nmi_blocked)
         if cpu.nmi_pending and pin & c.NMI_EXITING and open_to_nmi:
             cpu.nmi_pending = False
-            raise VmExit(NUMBERS["exception-nmi"], 0, event=event_info(Delivery(vectors.NMI, NMI)), nmi=1)
+            raise VmExit(
+                NUMBERS["exception-nmi"], 0, event=event_info(cpu, Delivery(vectors.NMI, NMI)), nmi=1
+            )
         if primary & c.INTERRUPT_WINDOW and cpu.system_flags & EFLAGS_IF and not cpu.shadow:
             raise VmExit(NUMBERS["interrupt-window"])
         if interrupt and pin & c.EXTERNAL_INTERRUPT_EXITING and not cpu.shadow:
             info = {}
             if self.wishes.exit & c.ACKNOWLEDGE_INTERRUPT:
-                info["event"] = event_info(Delivery(self.unit.acknowledge(), EXTERNAL))
+                info["event"] = event_info(cpu, Delivery(self.unit.acknowledge(), EXTERNAL))
             raise VmExit(NUMBERS["external-interrupt"], 0, **info)
         return None
 

@@ -240,7 +240,7 @@ def _report(cpu: Cpu, guest: VmxGuest, leaving: VmExit) -> dict[int, int]:
     if "guest_physical" in info:
         report[f.GUEST_PHYSICAL] = info["guest_physical"]
     if vectoring is not None:
-        report[f.VECTORING_INFO] = event_info(vectoring)
+        report[f.VECTORING_INFO] = event_info(cpu, vectoring)
         report[f.VECTORING_ERROR] = vectoring.error or 0
     return report
 
