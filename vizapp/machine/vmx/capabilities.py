@@ -91,6 +91,7 @@ class Capabilities(NamedTuple):
         allowed: by the encoding of a control field, what VM entry accepts.
         cr0_fixed, cr4_fixed: bits that must be 1 in VMX operation.
         cr4_bits: bits of CR4 that exist.
+        passed: settings of the controls that have passed the checks of VM entry before.
     """
 
     features: frozenset[str]
@@ -99,6 +100,7 @@ class Capabilities(NamedTuple):
     cr0_fixed: int
     cr4_fixed: int
     cr4_bits: int
+    passed: set[tuple[int, ...]]
 
     @property
     def tells_ins_outs(self) -> bool:
@@ -161,4 +163,4 @@ def capabilities(identity: Identity) -> Capabilities:
         allowed[f.SECONDARY_CONTROLS] = Allowed(0, secondary)
         ept = _WALK_OF_4 | _UNCACHED | _CACHED | _PAGES_2M | _INVEPT
         msrs[EPT_VPID] = (ept if EPT in features else 0) | (_INVVPID if VPID in features else 0)
-    return Capabilities(features, msrs, allowed, _CR0_FIXED, CR4_VMXE, cr4_bits)
+    return Capabilities(features, msrs, allowed, _CR0_FIXED, CR4_VMXE, cr4_bits, set())

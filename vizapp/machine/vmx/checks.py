@@ -7,6 +7,7 @@ which; the instruction that meets it fails and the next one of the host runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import descriptors as d
@@ -35,6 +36,7 @@ _RESERVED_TYPE, _OTHER_TYPE = 1, 7
 _LONGEST: Final = 15
 _ERROR_BITS: Final = 0x7FFF
 _MSR_BYTES: Final = 16
+_REMEMBERED: Final = 256
 _VTPR: Final = 0x80
 _FIELD_NAMES: Final = {field.encoding: field.name for field in f.FIELDS}
 
@@ -50,6 +52,30 @@ def _wrong(encoding: int) -> Message:
 
 def check_controls(capable: Capabilities, memory: PhysicalMemory, values: Values) -> Message | None:
     """What is wrong with the VM-execution, VM-exit and VM-entry control fields."""
+    settings = _settings(values)
+    if settings in capable.passed:
+        return _check_tpr(memory, values) or _check_event(values)
+    wrong = _check_settings(capable, values)
+    if wrong is not None:
+        return wrong
+    if len(capable.passed) >= _REMEMBERED:
+        capable.passed.clear()
+    capable.passed.add(settings)
+    return _check_tpr(memory, values) or _check_event(values)
+
+
+# What the judgement of the controls depends on; the event to be injected, another one each time, is apart.
+_settings = itemgetter(
+    *(
+        field.encoding
+        for field in f.FIELDS
+        if field.type == f.CONTROL
+        and field.encoding not in (f.ENTRY_INFO, f.ENTRY_ERROR, f.ENTRY_LENGTH, f.TSC_OFFSET)
+    )
+)
+
+
+def _check_settings(capable: Capabilities, values: Values) -> Message | None:
     for encoding, allowed in capable.allowed.items():
         counts = encoding != f.SECONDARY_CONTROLS or values[f.PRIMARY_CONTROLS] & c.ACTIVATE_SECONDARY
         if counts and not allowed.accepts(values[encoding]):
@@ -63,13 +89,7 @@ def check_controls(capable: Capabilities, memory: PhysicalMemory, values: Values
                     "most": f"{allowed.may:#x}",
                 },
             )
-    return (
-        _check_execution(values)
-        or _check_secondary(values)
-        or _check_tpr(memory, values)
-        or _check_msr_areas(values)
-        or _check_event(values)
-    )
+    return _check_execution(values) or _check_secondary(values) or _check_msr_areas(values)
 
 
 def _check_execution(values: Values) -> Message | None:

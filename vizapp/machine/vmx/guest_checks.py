@@ -7,6 +7,8 @@ SDM Vol. 3, "Checks on the Guest State Area": control registers, segments, RFLAG
 
 from __future__ import annotations
 
+from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import descriptors as d
@@ -39,6 +41,7 @@ ACTIVE, HALTED = 0, 1
 PENDING_BS: Final = 1 << 14
 PENDING_BITS: Final = 0xF | 1 << 12 | PENDING_BS
 _RFLAGS_RESERVED: Final = 0xFFC0_8028
+_REMEMBERED: Final = 4096
 _NO_LINK: Final = (1 << 64) - 1
 
 
@@ -118,27 +121,45 @@ def _check_control(capable: Capabilities, values: Values) -> Message | None:
 
 
 def _check_segments(values: Values) -> Message | None:
-    segments = [
-        _Segment(
-            name,
-            values[f.GUEST_SELECTORS[index]],
-            values[f.GUEST_BASES[index]],
-            values[f.GUEST_LIMITS[index]],
-            values[f.GUEST_RIGHTS[index]],
-        )
-        for index, name in enumerate(f.SEGMENTS)
-    ]
-    unrestricted = bool(secondary_of(values) & c.UNRESTRICTED)
-    if values[f.GUEST_RFLAGS] & r.EFLAGS_VM:
+    return _judge(
+        _selectors(values),
+        _bases(values),
+        _limits(values),
+        _rights(values),
+        unrestricted=bool(secondary_of(values) & c.UNRESTRICTED),
+        virtual=bool(values[f.GUEST_RFLAGS] & r.EFLAGS_VM),
+        protected=bool(values[f.GUEST_CR0] & r.CR0_PE),
+    ) or _check_tables(values)
+
+
+_selectors = itemgetter(*f.GUEST_SELECTORS)
+_bases = itemgetter(*f.GUEST_BASES[:8])
+_limits = itemgetter(*f.GUEST_LIMITS[:8])
+_rights = itemgetter(*f.GUEST_RIGHTS)
+
+
+@lru_cache(_REMEMBERED)
+def _judge(
+    selectors: tuple[int, ...],
+    bases: tuple[int, ...],
+    limits: tuple[int, ...],
+    rights: tuple[int, ...],
+    *,
+    unrestricted: bool,
+    virtual: bool,
+    protected: bool,
+) -> Message | None:
+    """What is wrong with the segment registers; a guest enters with the same ones most of the time."""
+    segments = list(map(_Segment, f.SEGMENTS, selectors, bases, limits, rights))
+    if virtual:
         wrong = _check_virtual_8086(segments)
     else:
-        protected = bool(values[f.GUEST_CR0] & r.CR0_PE)
         wrong = (
             _check_code(segments, unrestricted=unrestricted)
             or _check_stack(segments, unrestricted=unrestricted, protected=protected)
             or _check_data(segments, unrestricted=unrestricted)
         )
-    return wrong or _check_system(segments) or _check_tables(values)
+    return wrong or _check_system(segments)
 
 
 def _check_virtual_8086(segments: list[_Segment]) -> Message | None:

@@ -35,7 +35,9 @@ OFFSETS: Final[dict[int, int]] = {
 }
 """Where each field lies in the region, by encoding."""
 
-_ALL: Final = Struct(f"<{len(FIELDS)}Q")
+# A field that is narrower than its slot leaves the rest of it alone.
+_ALL: Final = Struct("<" + "".join({2: "H6x", 4: "I4x", 8: "Q"}[field.width] for field in FIELDS))
+_ENCODINGS: Final = tuple(field.encoding for field in FIELDS)
 _INDEX: Final = {field.encoding: index for index, field in enumerate(FIELDS)}
 _WIDTH_MASKS: Final = {field.encoding: (1 << 8 * field.width) - 1 for field in FIELDS}
 
@@ -76,10 +78,7 @@ class Vmcs:
     def read_all(self) -> dict[int, int]:
         """Every field by encoding."""
         raw = self._memory.dump(HostPhysical(self.address + _FIRST), _ALL.size)
-        return {
-            encoding: value & mask
-            for (encoding, mask), value in zip(_WIDTH_MASKS.items(), _ALL.unpack(raw), strict=True)
-        }
+        return dict(zip(_ENCODINGS, _ALL.unpack(raw), strict=True))
 
     def image(self) -> bytes:
         """The whole page."""

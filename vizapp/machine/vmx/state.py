@@ -5,6 +5,7 @@ SDM Vol. 3, "Loading Guest State", "Saving Guest State" and "Loading Host State"
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import descriptors as d
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 _CR0_KEPT: Final = r.CR0_NW | r.CR0_CD
 _CR0_LOADED: Final = r.CR0_PE | r.CR0_MP | r.CR0_EM | r.CR0_TS | r.CR0_NE | r.CR0_WP | r.CR0_AM | r.CR0_PG
 _HOST_TR_LIMIT: Final = 0x67
+_HOST_CODE: Final = d.segment(0, M32, d.CODE_READ | d.TYPE_ACCESSED).access
+_HOST_DATA: Final = d.segment(0, M32, d.DATA_READ_WRITE | d.TYPE_ACCESSED).access
+_HOST_TASK: Final = d.system_segment(0, 0, d.TSS_32_BUSY).access
+_REMEMBERED: Final = 4096
 _HOST_TABLE_LIMIT: Final = 0xFFFF
 _DR7_OF_HOST: Final = 0x400
 _LDTR, _TR = 6, 7
@@ -42,9 +47,15 @@ def loaded_cr0(cpu: Cpu, value: int) -> int:
     return value & _CR0_LOADED | cpu.cr0 & _CR0_KEPT | r.CR0_ET
 
 
+@lru_cache(_REMEMBERED)
+def _state(selector: int, base: int, limit: int, access: int) -> SegmentState:
+    """Segments of guests and hosts come again with nearly every passage."""
+    return SegmentState(selector, base, limit, access)
+
+
 def _segment(values: Values, index: int) -> SegmentState:
     rights = values[f.GUEST_RIGHTS[index]]
-    return SegmentState(
+    return _state(
         values[f.GUEST_SELECTORS[index]],
         values[f.GUEST_BASES[index]],
         values[f.GUEST_LIMITS[index]],
@@ -138,8 +149,7 @@ def load_host(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
     cpu.idtr = TableRegister(values[f.HOST_IDTR_BASE], _HOST_TABLE_LIMIT)
     es, cs, ss, ds, fs, gs, tr = (values[encoding] for encoding in f.HOST_SELECTORS)
     cpu.ldtr = SegmentState(0)
-    task = d.system_segment(values[f.HOST_TR_BASE], _HOST_TR_LIMIT, d.TSS_32_BUSY)
-    cpu.tr = SegmentState(tr, *task)
+    cpu.tr = _state(tr, values[f.HOST_TR_BASE], _HOST_TR_LIMIT, _HOST_TASK)
     cpu.esp, cpu.eip = values[f.HOST_RSP], values[f.HOST_RIP]
     cpu.eflags = r.EFLAGS_FIXED
     cpu.halted = cpu.shadow = cpu.single_step = False
@@ -147,11 +157,10 @@ def load_host(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
     bases = {r.FS: values[f.HOST_FS_BASE], r.GS: values[f.HOST_GS_BASE]}
     for index, selector in ((r.ES, es), (r.SS, ss), (r.DS, ds), (r.FS, fs), (r.GS, gs)):
         cpu.set_segment(index, _host_data(selector, bases.get(index, 0)))
-    code = d.segment(0, M32, d.CODE_READ | d.TYPE_ACCESSED)
-    cpu.set_code_segment(SegmentState(cs, *code), 0)
+    cpu.set_code_segment(_state(cs, 0, M32, _HOST_CODE), 0)
 
 
 def _host_data(selector: int, base: int) -> SegmentState:
     if d.is_null(selector):
-        return SegmentState(selector, base)
-    return SegmentState(selector, *d.segment(base, M32, d.DATA_READ_WRITE | d.TYPE_ACCESSED))
+        return _state(selector, base, 0, 0)
+    return _state(selector, base, M32, _HOST_DATA)
