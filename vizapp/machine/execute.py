@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from vizapp.machine.engine.generator import Executor, template
 from vizapp.machine.engine.shapes import describe, meaning_of
-from vizapp.machine.system import HANDLERS
+from vizapp.machine.system import handled
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
-    from vizapp.machine.cpu import Cpu
 
 
 def executor(instruction: Instruction) -> Executor:
@@ -23,9 +22,4 @@ def executor(instruction: Instruction) -> Executor:
     if meaning is not None:
         shape, numbers = describe(instruction, meaning)
         return template(shape).bind(numbers)
-    handler = HANDLERS[instruction.opcode.operation]
-
-    def execute(cpu: Cpu) -> None:
-        handler(cpu, instruction)
-
-    return execute
+    return handled(instruction)

@@ -65,7 +65,7 @@ def _pause(cpu: Cpu, instruction: Instruction) -> None:
     cpu.eip = next_eip(cpu, instruction)
 
 
-_PLAIN: Final[dict[str, Handler]] = {
+HANDLERS: Final[dict[str, Handler]] = {
     "mov_to_control": control.mov_to_control,
     "mov_from_control": control.mov_from_control,
     "mov_to_debug": control.mov_to_debug,
@@ -145,31 +145,25 @@ SELF_PRICED: Final = frozenset({
 """Operations whose price depends on what they do: their handlers charge it, not the run loop by class."""
 
 
-def _trapping(handler: Handler) -> Handler:
-    """A sensitive instruction; with the option ``virtualizable`` it faults outside ring 0."""
+def handled(instruction: Instruction) -> Callable[[Cpu], None]:
+    """What one of them does to a processor.
 
-    def run(cpu: Cpu, instruction: Instruction) -> None:
+    Under VMX or SVM the monitor is asked first. With the option ``virtualizable`` a sensitive one faults
+    outside ring 0.
+    """
+    operation = instruction.opcode.operation
+    handler = HANDLERS[operation]
+
+    def execute(cpu: Cpu) -> None:
+        if cpu.guest_mode is not None:
+            cpu.guest_mode.before(cpu, instruction)
+        handler(cpu, instruction)
+
+    def trap_or_execute(cpu: Cpu) -> None:
         if cpu.guest_mode is not None:
             cpu.guest_mode.before(cpu, instruction)
         if cpu.cpl and cpu.cr4 & CR4_VIRTUALIZABLE:
             raise Fault(vectors.GP, 0)
         handler(cpu, instruction)
 
-    return run
-
-
-def _intercepted(handler: Handler) -> Handler:
-    """Any other, which like those is asked about first under a monitor that uses VMX or SVM."""
-
-    def run(cpu: Cpu, instruction: Instruction) -> None:
-        if cpu.guest_mode is not None:
-            cpu.guest_mode.before(cpu, instruction)
-        handler(cpu, instruction)
-
-    return run
-
-
-HANDLERS: Final[dict[str, Handler]] = {
-    name: _trapping(handler) if name in SENSITIVE else _intercepted(handler)
-    for name, handler in _PLAIN.items()
-}
+    return trap_or_execute if operation in SENSITIVE else execute

@@ -127,9 +127,25 @@ def _rewritten(instruction: Instruction, facts: Facts, eip: int, place: int) -> 
         return None
     shape, numbers = describe(instruction, meaning)
     try:
-        return InstructionRewriter(facts, shape, numbers, eip, place).rewrite(statements_of(shape))
+        return _without_unused(
+            InstructionRewriter(facts, shape, numbers, eip, place).rewrite(statements_of(shape))
+        )
     except Untranslatable:
         return None
+
+
+def _without_unused(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Without the names that an instruction gives to what is known, where nothing asks for them."""
+    wanted = _names(body, ast.Load) | _STATE.keys()
+    kept: list[ast.stmt] = []
+    for statement in body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Name()) if (
+                name not in wanted
+            ):
+                continue
+        kept.append(statement)
+    return kept
 
 
 def _exits(body: Iterable[ast.stmt]) -> Iterator[Exit]:
