@@ -35,6 +35,8 @@ class VirtualDevices(Board):
     guest's accesses, at ``place``.
 
     Attributes:
+        offset: what the virtual machine's counter is ahead of the machine's, in cycles: it has come from
+            another machine, whose counter stood elsewhere. The guest's RDTSC shows the sum too.
         mmio: which guest-physical frames are devices, and what answers there.
         on_a20: told when the guest has changed address line 20, so that what is mapped can be dropped.
         on_dma: told (host frame, write) for each frame of a transfer before it happens; answers whether it
@@ -50,7 +52,8 @@ class VirtualDevices(Board):
         read_time: ReadTime,
         features: Features | None = None,
     ) -> None:
-        super().__init__(memory.dump, hertz, now, place, read_time)
+        self.offset = 0
+        super().__init__(memory.dump, hertz, lambda: now() + self.offset, place, read_time)
         self.devices = Devices(self.pic, self.pit, self.uart, self.screen, self)
         self.on_a20: Callable[[], None] | None = None
         self.on_dma: Callable[[int, bool], bool] | None = None
@@ -85,16 +88,16 @@ class VirtualDevices(Board):
         return identity
 
     def next_event(self) -> int | None:
-        """The cycle at which a device will next raise its interrupt line by itself, None if none ever will.
+        """The machine's cycle at which a device next raises its interrupt line by itself, None if none will.
 
         What is due must have happened. A timer's falling edge interrupts nobody, so nobody is woken for it:
         the line is seen to have fallen when it rises. Of a full board's devices each is looked after when it
         asks.
         """
         due = self.clock.deadline()
-        if due is None or self.peripherals is not None or not self.pit.output:
-            return due
-        return self.pit.next_event(due)
+        if due is not None and self.peripherals is None and self.pit.output:
+            due = self.pit.next_event(due)
+        return None if due is None else due - self.offset
 
     @property
     def interrupt_pending(self) -> bool:
@@ -114,10 +117,11 @@ class VirtualDevices(Board):
 
     def save(self) -> dict[str, Any]:
         """All devices, and when the next of them acts, as plain data."""
-        return {**super().save(), "due": self.clock.due}
+        return {**super().save(), "due": self.clock.due, "offset": self.offset}
 
     def load(self, saved: Any) -> None:
         """Take up where ``save`` left off, whatever the counter shows yet."""
+        self.offset = saved["offset"]
         super().load(saved)
         self.clock.due = saved["due"]
 

@@ -138,6 +138,29 @@ class VirtualMachine:
             payload: Payload = {"reason": reason, "detail": message.in_english(), "vm": self.index}
             self.pc.emit(events.VM_STOPPED, reason, payload, monitor, monitor)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing of it is in the processor: all that ``take_out`` tells is known to the monitor."""
+        return not self.on_processor
+
+    def take_out(self) -> dict[str, Any]:
+        """All that the machine is besides its memory, wherever it runs; it must be held. Plain data."""
+        return {
+            "devices": {**self.devices.save(), "offset": 0},
+            "cycle": self.pc.meter.cycles + self.devices.offset,
+            "a20": self.memory.a20,
+            "blocked": self.blocked,
+            "waits": self.waits,
+            "retired": (self.instructions, self.emulated),
+        }
+
+    def put_in(self, state: Mapping[str, Any]) -> None:
+        """Become the machine that ``take_out`` told of; its memory is there already."""
+        self.devices.load({**state["devices"], "offset": state["cycle"] - self.pc.meter.cycles})
+        self.memory.a20 = state["a20"]
+        self.blocked, self.waits = state["blocked"], state["waits"]
+        self._before, self._mark = state["retired"], (self.pc.instructions, self.pc.emulated)
+
     def save(self) -> dict[str, Any]:
         """Everything that all monitors' machines have outside machine memory, as plain data."""
         return {

@@ -62,6 +62,7 @@ class VirtualMachines(Generic[V]):
         self._place = place
         self._awaited: tuple[int | None, ...] = (None,) * len(vms)
         self._arrived: tuple[Input, ...] = ()
+        self._asked: tuple[int, ...] = ()
         self._actions = tuple(sorted(actions, key=lambda action: action.cycle))
         self._acted = 0  # how many of them have been done
 
@@ -146,8 +147,17 @@ class VirtualMachines(Generic[V]):
         self._arrived = (*self._arrived, entry)
         self._pc.board.line(_line_of(entry))(True)
 
+    def ask_to_pause(self, vm: V) -> None:
+        """Somebody at the machine's console wants a virtual machine paused: a line asks for the monitor."""
+        self._asked = (*self._asked, vm.index)
+        self._pc.board.line(KEYBOARD_LINE)(True)
+
     def hand_over(self) -> None:
         """The monitor's drivers fetch what has come and give it to the machines that it is for."""
+        asked, self._asked = self._asked, ()
+        for number in asked:
+            self._pc.board.line(KEYBOARD_LINE)(False)
+            self.pause(self.vms[number])
         arrived, self._arrived = self._arrived, ()
         for entry in arrived:
             self._pc.board.line(_line_of(entry))(False)
@@ -160,15 +170,25 @@ class VirtualMachines(Generic[V]):
     def save(self) -> Any:
         """What concerns all together, as plain data; each machine's own is its own ``save``."""
         vms = tuple(vm.save() for vm in self.vms)
-        return self.scheduler.save(), self._awaited, self._arrived, self._acted, vms
+        return self.scheduler.save(), self._awaited, self._arrived, self._asked, self._acted, vms
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        scheduler, self._awaited, self._arrived, self._acted, vms = saved
+        scheduler, self._awaited, self._arrived, self._asked, self._acted, vms = saved
         self.scheduler.load(scheduler)
         states: tuple[Mapping[str, Any], ...] = vms
         for vm, state in zip(self.vms, states, strict=True):
             vm.load(state)
+
+    def enter_again(self, vm: V) -> None:
+        """Let a machine that has been put in before the first step begin where it was."""
+        vm.stopped, vm.paused = None, False
+        if vm.blocked:
+            self._await(vm, None)
+            self.scheduler.block(vm.index, self._pc.meter.cycles)
+        if vm is self.current:
+            # Its processor is the monitor's at first: the way into the guest is that of any other time.
+            self._pc.phase = "wait" if vm.blocked else "resume"
 
     def pause(self, vm: V) -> None:
         """Take the processor from a machine until it is resumed."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.input_log import Input
     from vizapp.vmm.trap_and_emulate.vm import Host, Vm
+    from vizapp.vmm.virtual_machines import VirtualMachines
 
 OWNER = "vmm"
 
@@ -46,6 +47,11 @@ class TrapAndEmulateMonitor(SoftwareOnly):
     def vm(self) -> Vm:
         """The first machine."""
         return self.vms[0]
+
+    @property
+    def machines(self) -> VirtualMachines[Vm]:
+        """The machines with their scheduler."""
+        return self.host.machines
 
     @property
     def current(self) -> int:

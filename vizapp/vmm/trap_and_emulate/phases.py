@@ -233,7 +233,9 @@ def resume(vm: Vm) -> str | None:
         return "decode"
     vm.timer.arm(machines.deadline())
     # RDTSC of ring 3 has to trap while the guest's CR4 says so; in ring 1 it then does too, and is emulated.
-    cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | cpu.cr4 & CR4_TSD
+    # So it has to where the guest's counter is not the machine's, because it came from another one.
+    trapped = CR4_TSD if vm.devices.offset else cpu.cr4 & CR4_TSD
+    cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | trapped
     if cr4 != vm.pc.cpu.cr4:
         ring0.load_cr4(vm.pc, cr4)
     exit_stub = vm.virtual.commit(vm.tables.frame)

@@ -101,7 +101,9 @@ def make_vm(host: Host, index: int, options: VmOptions) -> Vm:
     identity = devices.identity(pc.cpu.identity)
     # The option is the processor's and the monitor's; a virtual CPU has no such bit.
     identity = identity._replace(cr4_bits=identity.cr4_bits & ~CR4_VIRTUALIZABLE)
-    cpu = Cpu(mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles))
+    cpu = Cpu(
+        mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles + devices.offset)
+    )
     cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3)
     virtual = VirtualCpu(cpu, mmu, pc.memory, tables, bill.charge)
     vm = Vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.registers import CS
+from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.faults import Fault
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
@@ -164,6 +165,24 @@ class Vm(VirtualMachine):
         at = self.mmu.probe(linear)
         raw = b"" if at is None else self.memory.dump(at, 8)
         return {"address": f"{linear:#010x}", "bytes": raw.hex(" ") or "?"}
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the virtual CPU has the guest's state."""
+        return self.held
+
+    def take_out(self) -> dict[str, Any]:
+        """See ``VirtualMachine``: the virtual CPU too. What the shadow remembers is filled anew."""
+        return {**super().take_out(), "cpu": save_cpu(self.virtual.cpu), "mmu": self.mmu.save()}
+
+    def put_in(self, state: Mapping[str, Any]) -> None:
+        """Become the machine that ``take_out`` told of."""
+        super().put_in(state)
+        load_cpu(self.virtual.cpu, state["cpu"])
+        self.mmu.load(state["mmu"])
+        self.virtual.reload = True
+        self.held = True
+        self.pending = Pending()
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
