@@ -221,6 +221,34 @@ def test_against_iced(code: bytes, bits: int) -> None:
             assert mine[0] == name
 
 
+VIRTUALIZATION = [
+    tail + bytes([modrm])
+    for tail, modrms in (
+        (b"\x0f\x01", range(0xC1, 0xC5)),
+        (b"\x0f\xc7", (0x30, 0x38, 0x70, 0xB8, 0x08, 0xC8)),
+        (b"\x0f\x78", (0xC8, 0x10, 0x44)),
+        (b"\x0f\x79", (0xD1, 0x05, 0x84)),
+        (b"\x0f\x38\x80", (0x08, 0xC8, 0x4D)),
+        (b"\x0f\x38\x81", (0x10, 0xD0, 0x95)),
+    )
+    for modrm in modrms
+]
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("tail", VIRTUALIZATION, ids=bytes.hex)
+@pytest.mark.parametrize("head", ["", "66", "f3", "f2", "66f3", "f366", "f266", "67", "6667", "2e66", "f0"])
+def test_the_instructions_of_vmx_against_iced(head: str, tail: bytes, bits: int) -> None:
+    iced = pytest.importorskip("iced_x86")
+    code = bytes.fromhex(head) + tail + bytes(8)
+    theirs = iced.Decoder(bits, code).decode()
+    mine, name = ours(code, bits), canonical(iced_names()[theirs.mnemonic])
+    if mine is None:
+        assert theirs.is_invalid or name is None
+    else:
+        assert mine == (name, theirs.len)
+
+
 @cache
 def iced_names() -> dict[int, str]:
     iced = pytest.importorskip("iced_x86")

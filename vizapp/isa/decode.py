@@ -63,7 +63,7 @@ def _select(cursor: Cursor, repeat: str, wide: bool) -> Opcode:
     cursor.rm = cursor.byte()
     cursor.reg = cursor.rm >> 3 & 7
     member = WITH_MODRM.get((number, cursor.rm)) or slot[cursor.reg]
-    if member is None:
+    if member is None or (member.prefix and (repeat or wide)):
         raise DecodeError("unknown")
     return member
 

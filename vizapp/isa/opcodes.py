@@ -156,7 +156,7 @@ WITH_MODRM = {
 def _varied() -> dict[int, tuple[Opcode, ...]]:
     found: dict[int, tuple[Opcode, ...]] = {}
     for opcode in OPCODES:
-        if opcode.two_byte and opcode.prefix:
+        if opcode.two_byte and opcode.prefix and opcode.modrm is None:
             number = (0x0F_3800 if opcode.three_byte else 0x0F00) | opcode.code
             found[number] = (*found.get(number, ()), opcode)
     return found

@@ -204,10 +204,10 @@ _TWO_BYTE = """
 0F 01 /4     | smsw      | Ed
 0F 01 /6     | lmsw      | Ew
 0F 01 /7     | invlpg    | M
-0F 01 C1     | vmcall    |
-0F 01 C2     | vmlaunch  |
-0F 01 C3     | vmresume  |
-0F 01 C4     | vmxoff    |
+NP 0F 01 C1  | vmcall    |
+NP 0F 01 C2  | vmlaunch  |
+NP 0F 01 C3  | vmresume  |
+NP 0F 01 C4  | vmxoff    |
 0F 01 D8     | vmrun     |
 0F 01 D9     | vmmcall   |
 0F 01 DA     | vmload    |
