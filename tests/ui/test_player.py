@@ -20,8 +20,8 @@ from vizapp.session.protocol import (
 )
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.player import Player
-from vizapp.ui.race import TECHNIQUES
 from vizapp.ui.selection import Selection
+from vizapp.ui.selection import racers as racing
 
 
 class Links:
@@ -208,7 +208,7 @@ def test_the_race_runs_every_technique_unchecked(qtbot, player, links):
     with qtbot.wait_signal(player.race_started):
         player.race()
     racers = links.made[1:]
-    assert [scenario.technique for scenario, _, _ in racers] == list(TECHNIQUES)
+    assert [scenario.technique for scenario, _, _ in racers] == list(racing(Selection()))
     assert not any(checked for _, checked, _ in racers)
     assert all(link.sent == [Run(None)] for _, _, link in racers)
     with qtbot.wait_signal(player.race_progress) as got:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vizapp.ui.selection import Selection
 
 
-_PROCESSOR_LETTERS = 15  # of a processor's name are always seen
+_PROCESSOR_LETTERS = 11  # of a processor's name are always seen
 
 
 class Header(QWidget):
@@ -221,11 +221,10 @@ class Header(QWidget):
 
     def _make_room(self, button: QPushButton) -> None:
         """A checked button is bold: room for that keeps its neighbours from moving."""
-        if any(
+        never = any(
             button is other for name, other in self.techniques.items() if name not in self._choices.techniques
-        ):
-            return
-        metrics = QFontMetrics(self._look.font("title"))
+        )
+        metrics = QFontMetrics(self._look.font("body" if never else "title"))
         button.setMinimumWidth(
             metrics.horizontalAdvance(button.text().replace("&&", "&")) + self._look.px(28)
         )

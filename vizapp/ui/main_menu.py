@@ -32,10 +32,11 @@ class MainMenu(QMenu):
     """Built anew whenever the language or a choice in it changes.
 
     Signals:
-        theme_chosen, language_chosen: a name.
+        theme_chosen, language_chosen, processor_chosen: a name.
     """
 
     theme_chosen = Signal(str)
+    processor_chosen = Signal(str)
     language_chosen = Signal(str)
 
     def __init__(self, actions: Actions, guests: QMenu, lessons: QMenu, parent: QWidget) -> None:
@@ -43,16 +44,33 @@ class MainMenu(QMenu):
         self._wishes = actions
         self._guests = guests
         self._lessons = lessons
-        self._themes, self._languages = QActionGroup(self), QActionGroup(self)
+        self._themes, self._languages, self._processors = (QActionGroup(self) for _ in range(3))
+
+    def show_processor(self, name: str) -> None:
+        """Which one is looked at."""
+        for action in self._processors.actions():
+            action.setChecked(action.data() == name)
 
     def build(
-        self, translator: Translator, *, theme: str, motion: bool, language: str, shown: Sequence[QAction]
+        self,
+        translator: Translator,
+        *,
+        theme: str,
+        motion: bool,
+        language: str,
+        processors: Sequence[tuple[str, str]],
+        shown: Sequence[QAction],
     ) -> None:
-        """All entries; ``shown`` are those that show and hide panels."""
+        """All entries; ``processors`` are names and titles, ``shown`` show and hide panels."""
         say, wishes = translator.text, self._wishes
         self.clear()
         self.addAction(wishes["open"])
         self.addMenu(self._guests)
+        choice = self.addMenu(say(N_("Processor")))
+        for name, title in processors:
+            action = choice.addAction(title, partial(self.processor_chosen.emit, name))
+            action.setData(name)
+            _choose(self._processors, action, chosen=False)
         self.addSeparator()
         view = self.addMenu(say(N_("View")))
         view.addActions(shown)

@@ -24,7 +24,7 @@ from vizapp.session.protocol import (
 )
 from vizapp.ui.panel import RunState
 from vizapp.ui.race import Race
-from vizapp.ui.selection import PORTED, TRAP_KINDS, Selection
+from vizapp.ui.selection import PORTED, TRAP_KINDS, Selection, racers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,8 +171,8 @@ class Player(QObject):
 
     def race(self) -> None:
         """Run the guest under every technique, each in its own process, from the start."""
-        selection = self.selection._replace(virtualizable=True, build=None)
-        self._race.start(lambda technique: self._make_scenario(selection._replace(technique=technique)))
+        runners = racers(self.selection)
+        self._race.start(tuple(runners), lambda technique: self._make_scenario(runners[technique]))
 
     # What a person wants.
 

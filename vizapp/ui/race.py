@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from vizapp.session.scenario import Scenario
     from vizapp.ui.bridge import Bridge
 
-TECHNIQUES = ("native", "trap-and-emulate", "paravirtual")
-
 
 class Race(QObject):
     """Runs sessions side by side, each as fast as it goes and unchecked.
@@ -48,11 +46,11 @@ class Race(QObject):
         self._end = end
         self._bridges: list[Bridge] = []
 
-    def start(self, make_scenario: Callable[[str], Scenario]) -> None:
+    def start(self, techniques: tuple[str, ...], make_scenario: Callable[[str], Scenario]) -> None:
         """Everyone from the start; ``make_scenario`` gives the scenario of a technique."""
         self.stop()
-        self.started.emit(TECHNIQUES)
-        for technique in TECHNIQUES:
+        self.started.emit(techniques)
+        for technique in techniques:
             try:
                 bridge = self._make_bridge(make_scenario(technique), False)
             except VizappError as error:

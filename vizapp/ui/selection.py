@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vizapp.cost.choice import DEFAULT_PROCESSOR, default_processor, fits, uses_virtualization
+from vizapp.cost.choice import (
+    DEFAULT_PROCESSOR,
+    PAGINGS,
+    default_processor,
+    fits,
+    uses_virtualization,
+)
 from vizapp.cost.processors import load_processor
 from vizapp.machine.events import (
     EXCEPTION_DELIVERED,
@@ -15,6 +21,7 @@ from vizapp.machine.events import (
     SYSTEM_CALL_REFLECTED,
 )
 from vizapp.session.protocol import NextEvent
+from vizapp.vmm.registry import TECHNIQUES
 
 # Passages into ring 0: what "next trap" stops at.
 TRAP_KINDS = frozenset(
@@ -57,3 +64,19 @@ def fitting(selection: Selection) -> Selection:
     if fits(load_processor(selection.processor), selection.technique, selection.paging):
         return selection
     return selection._replace(processor=default_processor(selection.technique, selection.paging))
+
+
+def racers(selection: Selection) -> dict[str, Selection]:
+    """The same guest under every technique that can be on the processor, by technique.
+
+    VT-x and AMD-V take the paging that is chosen; where neither is, the best that the processor has.
+    """
+    processor = load_processor(selection.processor)
+    found: dict[str, Selection] = {}
+    for name in TECHNIQUES:
+        wanted = PAGINGS[::-1] if selection.technique != name else (selection.paging,)
+        paging = next((kind for kind in wanted if fits(processor, name, kind)), None)
+        if paging is not None:
+            paging = paging if uses_virtualization(name) else "shadow"
+            found[name] = selection._replace(technique=name, virtualizable=True, build=None, paging=paging)
+    return found

@@ -77,6 +77,7 @@ class Window(QMainWindow):
         self._translator = translator
         look = appearance.look
         self.header = Header(look, translator, choices)
+        self._processors = choices.processors
         self.banner = Banner(look, translator)
         self.steps = StepView(look, translator)
         self.comparison = CompareView(look, translator)
@@ -101,6 +102,7 @@ class Window(QMainWindow):
         self._menu = MainMenu(self.actions_, self.guests.menu, self.lessons.menu, self)
         self._menu.theme_chosen.connect(self.set_theme)
         self._menu.language_chosen.connect(self.set_language)
+        self._menu.processor_chosen.connect(lambda name: self._choose(processor=name))
         self.header.set_menu(self._menu)
         self._connect()
         self._restyle(look)
@@ -209,6 +211,7 @@ class Window(QMainWindow):
         """Another guest, technique or processor; its session is about to begin."""
         self.banner.clear()
         self.header.show_selection(selection)
+        self._menu.show_processor(selection.processor)
         self.header.show_obstacles(self._facts(selection.guest).obstacles)
         self.steps.clear()
         self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.currentText()} – vizapp")
@@ -312,8 +315,10 @@ class Window(QMainWindow):
             theme=self._theme,
             motion=self._appearance.look.motion,
             language=self._language,
+            processors=self._processors,
             shown=self.steps.view_actions(),
         )
+        self._menu.show_processor(self._player.selection.processor)
 
     # Pictures.
 
