@@ -128,6 +128,7 @@ def _through(
                     software=kind in (SOFTWARE_INTERRUPT, SOFTWARE_EXCEPTION),
                     external=kind in (EXTERNAL, NMI),
                     return_eip=cpu.eip if return_eip is None else return_eip,
+                    injected=return_eip is not None,
                 )
             except Fault as second:
                 fault, return_eip = second, None
@@ -170,11 +171,21 @@ def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[in
 
 
 def enter(
-    cpu: Cpu, vector: int, error: int | None, *, software: bool, external: bool, return_eip: int
+    cpu: Cpu,
+    vector: int,
+    error: int | None,
+    *,
+    software: bool,
+    external: bool,
+    return_eip: int,
+    injected: bool = False,
 ) -> None:
-    """Go to the handler of ``vector``, or raise the Fault that prevents it, with no register changed."""
+    """Go to the handler of ``vector``, or raise the Fault that prevents it, with no register changed.
+
+    An interrupt that is ``injected`` is not fetched from the controllers, and costs what an exception does.
+    """
     address = cpu.eip
-    price = "software_interrupt" if software else "interrupt" if external else "exception"
+    price = "software_interrupt" if software else "interrupt" if external and not injected else "exception"
     if not cpu.cr0 & CR0_PE:
         real_mode.enter(cpu, vector, return_eip, price)
         error = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.machine.places import VMX_NON_ROOT
 from vizapp.machine.svm.checks import EVENT_VALID
 from vizapp.machine.svm.words import event_in_words as svm_event
 from vizapp.machine.svm.words import exit_in_words as svm_exit
@@ -31,7 +30,7 @@ _ENTERED_INJECTING = N_(
 def describe_exit(event: Event, step: LastStep) -> Message:
     """What made the guest leave, and by whose wish."""
     payload = event.payload
-    intel = event.source.world == VMX_NON_ROOT
+    intel = "reason" in payload
     if intel:
         why = vmx_exit(
             int(payload["reason"]), int(payload.get("qualification", 0)), int(payload.get("event", 0))
@@ -56,7 +55,7 @@ def describe_exit(event: Event, step: LastStep) -> Message:
 def describe_entry(event: Event, step: LastStep) -> Message:
     """The way back into the guest, with what it was given to take along."""
     payload = event.payload
-    intel = event.target.world == VMX_NON_ROOT
+    intel = event.cause != "vmrun"
     if intel:
         error = payload.get("error")
         injected = vmx_event(int(payload.get("event", 0)), None if error is None else int(error))

@@ -47,6 +47,9 @@ def test_the_event_that_exited() -> None:
         exit_in_words(0, 0x1000, page_fault).in_english() == "the guest met #PF at linear address 0x00001000"
     )
     assert exit_in_words(0, 0, 1 << 31 | 3 << 8).in_english() == "the guest met exception #DE"
+    debug = 1 << 31 | 3 << 8 | 1
+    assert exit_in_words(0, 1 << 14, debug).in_english() == "the guest met #DB: it is single-stepped"
+    assert exit_in_words(0, 5, debug).in_english() == "the guest met #DB: breakpoint 0, 2"
     assert event_in_words(0) is None
     timer = event_in_words(1 << 31 | 0x20)
     assert timer is not None

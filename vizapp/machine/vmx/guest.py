@@ -142,6 +142,7 @@ class VmxGuest:
         if interrupt and pin & c.EXTERNAL_INTERRUPT_EXITING and not cpu.shadow:
             info = {}
             if self.wishes.exit & c.ACKNOWLEDGE_INTERRUPT:
+                cpu.charge("io")  # the vector is read from the off-chip controller
                 info["event"] = event_info(cpu, Delivery(self.unit.acknowledge(), EXTERNAL))
             raise VmExit(NUMBERS["external-interrupt"], 0, **info)
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa import vectors
+from vizapp.isa.registers import CR0_ET, CR0_PE
 from vizapp.machine.ept import EptTables
 from vizapp.machine.faults import Fault
 from vizapp.machine.inputs import EPT, VPID
@@ -95,7 +96,7 @@ class VmxUnit:
         """Power on: outside VMX operation."""
         self.vmxon = self.current = self.guest = None
         self.exit_images = {}
-        self.mmu.nested = None
+        self.use_address_space((CR0_PE | CR0_ET, 0, 0, ()))
 
     def save(self) -> Any:
         """VMXON pointer, current-VMCS pointer, what the guest's last entry wished, its last instruction."""

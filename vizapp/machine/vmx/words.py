@@ -6,6 +6,7 @@ from typing import Final
 
 from vizapp.isa import vectors
 from vizapp.isa.registers import GENERAL
+from vizapp.machine.debug import DR6_BD, DR6_BS
 from vizapp.machine.ept import Q_FETCH, Q_FINAL, Q_RIGHTS_SHIFT, Q_WRITE
 from vizapp.machine.guest_mode import (
     EXTERNAL,
@@ -80,7 +81,20 @@ def _exception(information: int, qualification: int) -> Message:
         text = N_("the guest met #PF at linear address {address}")
         return Message(text, {"address": f"{qualification:#010x}"})
     event = event_in_words(information)
+    if information & 0xFF == vectors.DB and information >> 8 & 7 == HARDWARE_EXCEPTION:
+        return _debug_exception(qualification)
     return Message(N_("the guest met {event}"), {"event": event or Message(N_("an exception or an NMI"))})
+
+
+def _debug_exception(qualification: int) -> Message:
+    if qualification & DR6_BS:
+        return Message(N_("the guest met #DB: it is single-stepped"))
+    if qualification & DR6_BD:
+        return Message(N_("the guest met #DB: it touched a guarded debug register"))
+    hit = [str(index) for index in range(4) if qualification >> index & 1]
+    if hit:
+        return Message(N_("the guest met #DB: breakpoint {numbers}"), {"numbers": ", ".join(hit)})
+    return Message(N_("the guest met {event}"), {"event": "#DB"})
 
 
 def _control(qualification: int) -> Message:
