@@ -5,8 +5,8 @@ NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
     nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
 in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
-``devices.txt`` what that machine's devices answer, in ``svm.txt`` how guests leave its SVM. With them the
-BIOS that is shipped, and what ``boot`` makes.
+``devices.txt`` what that machine's devices answer, in ``svm.txt`` and
+``svm_random.txt`` how guests leave its SVM. With them the BIOS that is shipped, and what ``boot`` makes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.goldens import boot, nasm_forms
-from tests.oracle import bare_machine, devices, svm
+from tests.oracle import bare_machine, devices, svm, svm_random
 from vizapp.guest.firmware import make_firmware
 from vizapp.guest.library import GUESTS, guest_directory
 
@@ -61,6 +61,8 @@ def main() -> None:
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         svm.GOLDEN.write_text(svm.run(Path(directory)), encoding="ascii")
+        random = svm_random.source(svm_random.SEED, svm_random.COUNT)
+        svm_random.GOLDEN.write_text(svm.run(Path(directory), random), encoding="ascii")
         for guest in GUESTS.values():
             for build in guest.builds:
                 make_guest(guest.name, build)

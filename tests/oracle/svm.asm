@@ -52,6 +52,7 @@ start:  mov     esp, 0x00090000
         cmp     eax, 0x00400000
         jb      .pages
 
+; ---- cases
 ; ---- instructions
         CASE    'cpui', g_cpuid
         MISC1   18
@@ -315,6 +316,8 @@ start:  mov     esp, 0x00090000
         CASE    'ievt', g_cpuid
         mov     dword [VMCB + 0x0A8], 0x8000010D
         call    go
+
+; ---- end of cases
 
 ; ---- VMLOAD and VMSAVE
         mov     edi, SPARE

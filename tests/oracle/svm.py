@@ -22,10 +22,11 @@ SOURCE = Path(__file__).resolve().with_name("svm.asm")
 GOLDEN = SOURCE.parent.parent / "goldens" / "svm.txt"
 
 
-def run(directory: Path) -> str:
-    """What the host prints on QEMU."""
-    binary = directory / "svm.bin"
-    subprocess.run(["nasm", "-f", "bin", "-o", binary, SOURCE], check=True)
+def run(directory: Path, source: str | None = None) -> str:
+    """What the host prints on QEMU; ``source``: another host than SOURCE."""
+    binary, text = directory / "svm.bin", directory / "svm.asm"
+    text.write_text(SOURCE.read_text(encoding="ascii") if source is None else source, encoding="ascii")
+    subprocess.run(["nasm", "-f", "bin", "-o", binary, text], check=True)
     return bare_machine.run_guest(binary, directory, cpu="qemu32,+svm,-apic")
 
 

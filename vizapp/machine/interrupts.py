@@ -67,7 +67,7 @@ _GATES: Final = (*_INTERRUPT_GATES, d.TRAP_GATE_32, d.TRAP_GATE_16, d.TASK_GATE)
 _SOFTWARE_CAUSES: Final = tuple(f"int {vector:#04x}" for vector in range(256))
 _CONTRIBUTORY: Final = frozenset({vectors.DE, vectors.TS, vectors.NP, vectors.SS, vectors.GP})
 # What is reported after the instruction, or is no fault: RF is not set in the EFLAGS that are pushed.
-_NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
+NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
 
 
 def deliver(
@@ -191,7 +191,7 @@ def enter(
         error = None
     else:
         flags = cpu.system_flags | cpu.flag_kind.bits(cpu.flag_result, cpu.flag_x, cpu.flag_y)
-        if not (software or external or vector in _NOT_FAULTS):
+        if not (software or external or vector in NOT_FAULTS):
             flags |= EFLAGS_RF
         frame = [flags, cpu.segments[CS].selector, return_eip]
         key = vector | cpu.cpl << 8 | software << 10 | (error is not None) << 11

@@ -239,6 +239,15 @@ def test_a_task_switch_leaves(guest, info2):
     assert bench.memory.read(GDT + 8 * 11 + 5, 1) & 2 == (2 if guest == "iret" else 0)
 
 
+def test_a_task_gate_s_exit_tells_the_error_code():
+    bench = SvmBench("mov eax, 0x7FF8\nmov ds, eax", "task-switch")
+    bench.descriptor(11, d.system_segment(0x7000, d.TSS_BYTES - 1, d.TSS_32))
+    bench.gate(vectors.GP, d.Gate(11 << 3, 0, d.TASK_GATE, 3, True))
+    assert bench.run() == codes.TASK_SWITCH
+    assert bench["exitinfo2"] == 1 << 48 | 1 << 44 | 0x7FF8
+    assert bench["exitintinfo"] == 0x7FF8_8000_0B0D
+
+
 def test_the_controls_are_those_of_vmrun_s_moment():
     bench = SvmBench("cpuid\ncpuid\nvmmcall", "vmmcall")
     bench.step()

@@ -32,7 +32,6 @@ V_INTR_MASKING: Final = 1 << 24
 
 TASK_BY_IRET: Final = 1 << 36
 TASK_BY_JUMP: Final = 1 << 38
-TASK_ERROR: Final = 1 << 44
 _TASK_CAUSES: Final = {"call": 0, "iret": TASK_BY_IRET, "jmp": TASK_BY_JUMP}
 _CACHED: Final = (
     "intercept_cr", "intercept_dr", "intercept_exceptions", "intercept_misc1", "intercept_misc2",

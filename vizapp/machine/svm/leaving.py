@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32
-from vizapp.isa.registers import CR0_PG, CR4_PAE, EFLAGS_FIXED, EFLAGS_VM
+from vizapp.isa.registers import CR0_PG, CR4_PAE, EFLAGS_FIXED, EFLAGS_RF, EFLAGS_VM
 from vizapp.machine import events
 from vizapp.machine.faults import TripleFault
 from vizapp.machine.guest_mode import HARDWARE_EXCEPTION, SOFTWARE_EXCEPTION, Delivery, VmExit
+from vizapp.machine.interrupts import NOT_FAULTS
 from vizapp.machine.page_tables import read_pointers
 from vizapp.machine.svm import codes, state
 from vizapp.machine.svm.checks import EVENT_ERROR, EVENT_VALID
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from vizapp.machine.svm.unit import SvmUnit
 
 _DR7_DISABLED: Final = 0x400
-_TASK_ERROR: Final = 1 << 44
+TASK_ERROR: Final = 1 << 44
+TASK_RF: Final = 1 << 48
 _WRITTEN_BACK: Final = 0x10F  # of v_intr: V_TPR and V_IRQ
 
 
@@ -56,8 +58,8 @@ def leave(guest: SvmGuest, cpu: Cpu, leaving: VmExit) -> None:
     block["v_intr"] = block["v_intr"] & ~_WRITTEN_BACK | guest.controls["v_intr"] & _WRITTEN_BACK
     second = leaving.info.get("exitinfo2", leaving.info.get("guest_physical", 0))
     vectoring = leaving.vectoring
-    if leaving.reason == codes.TASK_SWITCH and vectoring is not None and vectoring.error is not None:
-        second |= _TASK_ERROR | vectoring.error
+    if leaving.reason == codes.TASK_SWITCH:
+        second |= _task_details(cpu, vectoring)
     fill_exit(block, leaving.reason, leaving.qualification, second, vectoring)
     if unit.has_next_rip:
         block["nrip"] = leaving.info.get("nrip", 0)
@@ -66,6 +68,16 @@ def leave(guest: SvmGuest, cpu: Cpu, leaving: VmExit) -> None:
     unit.exit_images[block.address] = before, block.image
     return_to_host(unit, cpu)
     cpu.notify(events.VM_EXITED, codes.name_of(leaving.reason), exit_payload(block))
+
+
+def _task_details(cpu: Cpu, vectoring: Delivery | None) -> int:
+    """Of EXITINFO2: the error code that the new task is to have, and RF as the old one's TSS would get it."""
+    details = TASK_RF if cpu.system_flags & EFLAGS_RF else 0
+    if vectoring is None:
+        return details
+    if vectoring.type == HARDWARE_EXCEPTION and vectoring.vector not in NOT_FAULTS:
+        details |= TASK_RF
+    return details if vectoring.error is None else details | TASK_ERROR | vectoring.error
 
 
 def fill_exit(block: Block, code: int, info1: int, info2: int, vectoring: Delivery | None) -> None:
