@@ -190,7 +190,7 @@ class HotBlocks:
         room = min(room, _STRETCH)
         end, whole_room = steps, room
         linked = view.linked
-        heat = self.heat if view.place.is_guest else None
+        heat = self.heat if self._meter.in_guest else None
         self._unsettled = True
         following: Link | None = link
         while following is not None:

@@ -56,11 +56,12 @@ class Row(NamedTuple):
 class _Site:
     """A place, and where its charges are counted: its own work, and what the processor paid for there."""
 
-    __slots__ = ("counts", "own", "paid", "place")
+    __slots__ = ("counts", "in_guest", "own", "paid", "place")
 
     def __init__(self, place: Place, own: Purpose, counts: list[int]) -> None:
         self.place = place
         self.own = own
+        self.in_guest = own == Purpose.GUEST
         self.counts = counts
         self.paid: dict[str, tuple[int, list[int], bool]] = {}
 
@@ -78,26 +79,25 @@ class Meter:
         before_reading: called before anyone looks at the counts; whoever keeps some back then calls ``book``.
     """
 
+    _sites: dict[Place, _Site]
+    _site: _Site
+    _left: _Site  # where it was before
+
     def __init__(self, prices: Mapping[str, int]) -> None:
         self.prices: list[int] = [prices[name] for name in NAMES]
         self.cycles = 0
         self._counts: dict[tuple[Place, Purpose], list[int]] = {}
-        self._sites: dict[Place, _Site] = {}
         self.pending: dict[str, int] = {}
         self.before_reading: list[Callable[[], None]] = []
-        self.enter(Place())
+        self._begin(Place())
 
     def enter(self, place: Place) -> None:
         """From now on the processor is at ``place``."""
-        site = self._sites.get(place)
-        if site is None:
-            self.place = place
-            own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
-            site = self._sites[place] = _Site(place, own, self._row(own))
-        self.place = site.place
-        self.in_guest = site.own == Purpose.GUEST
-        self._site = site
-        self.counts = site.counts
+        site = self._left  # most often it goes back
+        if site.place is not place:
+            site = self._sites.get(place) or self._open(place)
+        self._left, self._site = self._site, site
+        self.place, self.in_guest, self.counts = site.place, site.in_guest, site.counts
 
     def instruction(self, index: int) -> None:
         """Charge one instruction whose class has this index in ``inputs.NAMES``, as the place's own work."""
@@ -119,7 +119,7 @@ class Meter:
         index = INDEX[input]
         if purpose is None:
             purpose = NATURE.get(input, self._site.own)
-        self._row(purpose)[index] += count
+        self._row(self.place, purpose)[index] += count
         self.cycles += count * self.prices[index]
         self.pending[input] = self.pending.get(input, 0) + count
 
@@ -128,7 +128,7 @@ class Meter:
         known = self._site.paid.get(name)
         if known is None:
             told = name not in INSTRUCTION_CLASSES
-            row = self._row(NATURE.get(name, self._site.own)) if told else self.counts
+            row = self._row(self.place, NATURE.get(name, self._site.own)) if told else self.counts
             known = self._site.paid[name] = INDEX[name], row, told
         index, row, told = known
         row[index] += 1
@@ -186,17 +186,27 @@ class Meter:
         assert isinstance(place, Place)
         assert isinstance(cycles, int)
         self._counts = {key: list(value) for key, value in counts.items()}
-        self._sites.clear()
         self.pending = dict(pending)
         self.cycles = cycles
+        self._begin(place)
+
+    def _begin(self, place: Place) -> None:
+        """Be at a place, with whatever has been counted so far."""
+        self._sites = {}
+        self._site = self._left = self._open(place)
         self.enter(place)
+
+    def _open(self, place: Place) -> _Site:
+        own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
+        site = self._sites[place] = _Site(place, own, self._row(place, own))
+        return site
 
     def _complete(self) -> None:
         for call in self.before_reading:
             call()
 
-    def _row(self, purpose: Purpose) -> list[int]:
-        key = (self.place, purpose)
+    def _row(self, place: Place, purpose: Purpose) -> list[int]:
+        key = (place, purpose)
         row = self._counts.get(key)
         if row is None:
             row = self._counts[key] = [0] * len(NAMES)
