@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT = 4000  # of one run
+LIMIT = 2500  # of one run
 RECENT = 100  # the last ones added are thinned last: they lie where the cursor has just been
 BUDGET = 192 << 20  # bytes of guest memory that they keep, beyond what the first one has
 FEWEST = 4  # whatever they weigh
@@ -98,15 +98,22 @@ class Checkpoints:
             self._drop(len(self._kept) - 1)
 
     def _thin(self) -> None:
-        """Drop the old one that leaves the smallest gap, so that the old ones end up evenly spread.
+        """Drop the old ones that leave the smallest gaps, so that the old ones end up evenly spread.
 
-        Without an old one, the least recent.
+        One in sixteen goes, no two neighbours; without an old one, the least recent.
         """
         kept, recent = self._kept, set(self._recent)
         old = [index for index in range(1, len(kept) - 1) if kept[index].position not in recent]
-        if old:
-            self._drop(min(old, key=lambda index: kept[index + 1].position - kept[index - 1].position))
-        else:
+        old.sort(key=lambda index: kept[index + 1].position - kept[index - 1].position)
+        gone: set[int] = set()
+        for index in old:
+            if len(gone) > len(kept) // 16:
+                break
+            if index - 1 not in gone and index + 1 not in gone:
+                gone.add(index)
+        for index in sorted(gone, reverse=True):
+            self._drop(index)
+        if not old:
             oldest = self._recent.popleft()
             index = self._index(oldest)
             if 0 < index < len(kept) - 1 and kept[index].position == oldest:
