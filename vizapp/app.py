@@ -19,6 +19,8 @@ from PySide6.QtWidgets import QApplication, QStyle
 from vizapp.cost.choice import check_processor
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
+from vizapp.experiment.scenarios import make_scenario as scenario_of_names
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
@@ -26,7 +28,7 @@ from vizapp.resources import assets
 from vizapp.session.process import SessionProcess
 from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
-from vizapp.ui.guest_facts import guest_facts
+from vizapp.ui.guest_facts import guest_facts, other_monitor
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
@@ -57,9 +59,7 @@ def main(subject: str | None = None, language: str | None = None) -> int:
         # The session's process starts while the window is being made.
         guest = wanted.guest or Selection().guest
         facts = guest_facts(guest, _image)
-        selection = Selection(guest=guest)
-        if selection.technique in facts.obstacles:
-            selection = selection._replace(technique="native")
+        selection = facts.suited(Selection(guest=guest))
         player.replace(selection, OPENING if selection == Selection() else facts.opening)
     window = make_window(application, settings, player)
     _report_defects(window)
@@ -106,6 +106,11 @@ def make_window(application: QApplication, settings: QSettings, player: Player) 
 
 def make_scenario(selection: Selection) -> Scenario:
     """The scenario that a selection stands for; bad names and sources are VizappErrors."""
+    if is_scenario_file(selection.guest):
+        several = load_scenario_file(selection.guest, scenario_of_names)
+        if several.technique != selection.technique:
+            raise ScenarioError(other_monitor(several.technique))
+        return several
     obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
     if obstacle is not None:
         raise ScenarioError(obstacle)

@@ -122,6 +122,12 @@ class Stage(NamedTuple):
 
     worlds: tuple[StageWorld, ...]
 
+    @property
+    def several_vms(self) -> bool:
+        """Whether there is more than one virtual machine."""
+        numbers = {component.vm for world in self.worlds for component in world.components}
+        return len(numbers - {-1}) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QMenu
 
 from vizapp.errors import VizappError
+from vizapp.experiment.scenario_file import SUFFIXES as SCENARIO_SUFFIXES
 from vizapp.guest.loader import SOURCE_SUFFIXES
 from vizapp.messages import N_
 
@@ -65,10 +66,12 @@ class GuestDesk(QObject):
         say = self._translator.text
         sources = " ".join(f"*{suffix}" for suffix in SOURCE_SUFFIXES)
         images = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
+        scenarios = " ".join(f"*{suffix}" for suffix in SCENARIO_SUFFIXES)
         kinds = (
-            f"{say(N_('Guests'))} ({sources} {images})",
+            f"{say(N_('Guests'))} ({sources} {images} {scenarios})",
             f"{say(N_('Assembly sources'))} ({sources})",
             f"{say(N_('Disks, ROMs and kernels'))} ({images})",
+            f"{say(N_('Several virtual machines'))} ({scenarios})",
             f"{say(N_('All files'))} (*)",
         )
         recent = self.recent
@@ -82,10 +85,8 @@ class GuestDesk(QObject):
     def open(self, file: str) -> None:
         """Begin a session with a file, under the technique of now if that can run it."""
         path = str(Path(file).absolute())
-        selection = self._player.selection._replace(guest=path, build=None)
         facts = self._facts(path)
-        if selection.technique in facts.obstacles:
-            selection = selection._replace(technique="native")
+        selection = facts.suited(self._player.selection._replace(guest=path, build=None))
         try:
             self._player.replace(selection, facts.opening)
         except VizappError as error:

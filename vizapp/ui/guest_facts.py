@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.errors import VizappError
+from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
+from vizapp.experiment.scenarios import make_scenario
 from vizapp.guest.library import GUESTS
 from vizapp.guest.real_mode import BOOT_ADDRESS
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import RunTo
-from vizapp.ui.selection import FIRST_TRAP
+from vizapp.ui.selection import FIRST_TRAP, Selection
 from vizapp.vmm.registry import TECHNIQUES, maker
 
 if TYPE_CHECKING:
@@ -25,12 +27,23 @@ class GuestFacts(NamedTuple):
     """What decides how a guest is opened.
 
     ``obstacles`` are the techniques that cannot run it, with the reason; ``needs_pc`` is the image's;
-    ``boots`` says that the BIOS will fetch it from a disk.
+    ``boots`` says that the BIOS will fetch it from a disk. ``own`` is what a file of several virtual machines
+    asks for itself: technique, processor, paging and whether the processor is virtualizable.
     """
 
     obstacles: Mapping[str, Message]
     needs_pc: bool = False
     boots: bool = False
+    own: tuple[str, str, str, bool] | None = None
+
+    def suited(self, selection: Selection) -> Selection:
+        """The selection as the guest wants it: under a technique that can run it."""
+        if self.own is not None:
+            technique, processor, paging, virtualizable = self.own
+            return selection._replace(
+                technique=technique, processor=processor, paging=paging, virtualizable=virtualizable
+            )
+        return selection._replace(technique="native") if selection.technique in self.obstacles else selection
 
     @property
     def opening(self) -> tuple[Command, ...]:
@@ -46,6 +59,8 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
 
     Nothing is known of a guest that cannot be loaded: opening it says what is wrong.
     """
+    if is_scenario_file(guest):
+        return _several(guest)
     if guest in GUESTS:
         builds = GUESTS[guest].builds
         names = [name for name in TECHNIQUES if maker(name).build not in builds]
@@ -58,6 +73,22 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
     return GuestFacts(
         {name: why for name, why in found.items() if why is not None}, image.needs_pc, _boots(image)
     )
+
+
+def _several(file: str) -> GuestFacts:
+    """Of a file with several virtual machines: its monitor, and that the others cannot run them."""
+    try:
+        scenario = load_scenario_file(file, make_scenario)
+    except VizappError:
+        return NOTHING_KNOWN
+    own = (scenario.technique, scenario.processor, scenario.paging, scenario.virtualizable)
+    why = other_monitor(scenario.technique)
+    return GuestFacts({name: why for name in TECHNIQUES if name != scenario.technique}, own=own)
+
+
+def other_monitor(technique: str) -> Message:
+    """Why a file of several virtual machines runs under one technique only."""
+    return Message(N_("the file asks for {technique}"), {"technique": technique})
 
 
 def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Image]) -> Message | None:

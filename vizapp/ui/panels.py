@@ -11,6 +11,7 @@ from vizapp.ui.exits_panel import ExitsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
 from vizapp.ui.lesson_panel import LessonPanel
+from vizapp.ui.machines_panel import MachinesPanel
 from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.registers_panel import RegistersPanel
@@ -58,5 +59,6 @@ PANELS = (
     Entry(ControlPanel, beside="truths", shown=False, under=_HARDWARE),
     Entry(WalkPanel, beside="stage", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
+    Entry(MachinesPanel, beside="lanes", shown=False),
     Entry(LessonPanel, beside="code", shown=False),
 )

@@ -193,6 +193,8 @@ class StepView(QMainWindow):
                 if entry.under:
                     self.docks[entry.panel.name].setVisible(opened.technique in entry.under)
                     self.docks[entry.beside].raise_()
+        if opened.stage.several_vms:
+            self.show_panel("machines")
         for panel in self.panels:
             panel.take_opened(opened)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from vizapp.session.details.control_structure import control_structure
 from vizapp.session.details.exits import exits
 from vizapp.session.details.mappings import mappings
+from vizapp.session.details.memory_map import memory_map
 from vizapp.session.details.walk import walk
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 EXITS: Final = "exits"
 WALK: Final = "walk"
 MAPPINGS: Final = "mappings"
+MEMORY_MAP: Final = "memory-map"
 CONTROL_STRUCTURE: Final = "control-structure"
 
 
@@ -47,6 +49,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     EXITS: exits,
     WALK: walk,
     MAPPINGS: mappings,
+    MEMORY_MAP: memory_map,
     CONTROL_STRUCTURE: control_structure,
 }
 
