@@ -43,7 +43,8 @@ QT_LIBRARIES = {
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
 TEST_PROGRAMS = {"Xvfb": "xvfb", "xdotool": "xdotool"}
-ORACLE_PROGRAMS = {"nasm": "nasm", "qemu-system-i386": "qemu-system-x86"}
+ORACLE_PROGRAMS = {"nasm": "nasm", "qemu-system-i386": "qemu-system-x86", "bochs-bin": "bochs"}
+BESIDE = {"bochs": ("bochs-term", "vgabios")}  # a display that needs no screen, and the ROM of its adapter
 
 
 def fail(sentence: str) -> None:
@@ -98,7 +99,8 @@ def missing_libraries() -> list[str]:
 
 def missing_programs(programs: dict[str, str]) -> list[str]:
     """Debian packages of the programs that are not on the path."""
-    return [package for program, package in programs.items() if shutil.which(program) is None]
+    packages = [package for program, package in programs.items() if shutil.which(program) is None]
+    return packages + [other for package in packages for other in BESIDE.get(package, ())]
 
 
 def make_environment(environment: Path) -> None:

@@ -1,4 +1,4 @@
-"""Makes the goldens of NASM and QEMU, programs that we did not write; `make goldens`.
+"""Makes the goldens of NASM, QEMU and Bochs, programs that we did not write; `make goldens`.
 
 NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
 
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.goldens import boot, nasm_forms
-from tests.oracle import bare_machine, devices, svm, svm_random
+from tests.oracle import bare_machine, bochs, bochs_goldens, devices, svm, svm_random
 from vizapp.guest.firmware import make_firmware
 from vizapp.guest.library import GUESTS, guest_directory
 
@@ -58,6 +58,8 @@ def main() -> None:
     devices.main()
     make_firmware()
     boot.main()
+    if bochs.available:
+        bochs_goldens.main()
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         svm.GOLDEN.write_text(svm.run(Path(directory)), encoding="ascii")

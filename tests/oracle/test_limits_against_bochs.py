@@ -1,0 +1,90 @@
+"""Segment limits: what Bochs, which checks them all, and this processor do with the same ROM.
+
+``make oracle`` runs every case on both. The ordinary run takes a sample, and where Bochs is absent compares it
+with what Bochs told when ``make goldens`` kept it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.oracle import bochs, limits
+from tests.oracle.bochs_goldens import golden, sample
+from tests.oracle.probe import Case, Outcome, Tables, outcomes, rom, run_here
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.oracle
+
+PARTS = 10
+FULL = os.environ.get("VIZAPP_ORACLE") == "full"
+
+
+def _wraps_flat(case: Case, ours: Outcome, theirs: Outcome) -> bool:
+    """An operand that goes round the end of a segment of 4 GB."""
+    return (
+        ours.vector in (12, 13) and ours.error == 0 and theirs.vector != ours.vector and _near_the_end(case)
+    )
+
+
+def _near_the_end(case: Case) -> bool:
+    return any(value >= 0xFFFF_FFF0 for value in case.registers.values())
+
+
+def _pushed_too_early(case: Case, ours: Outcome, theirs: Outcome) -> bool:
+    """The call faults on both alike, but Bochs has written below the top of the stack already."""
+    return case.name.startswith("call") and ours._replace(watched=()) == theirs._replace(watched=())
+
+
+def _checked_too_late(case: Case, ours: Outcome, theirs: Outcome) -> bool:
+    """An IRETD to beyond the limit faults, but Bochs does it first."""
+    beyond = ours.vector == theirs.vector == 13 and ours.error == theirs.error == 0
+    return case.name.startswith("iretd") and beyond and theirs.eip > 0xFFFF
+
+
+# What differs rightly, or is wrong in Bochs.
+KNOWN = (
+    (
+        _wraps_flat,
+        'SDM Vol. 3, "Limit Checking": with a limit of 4 GB these may fault or not; Bochs does not',
+    ),
+    (_pushed_too_early, "SDM Vol. 2, CALL: the target is checked before the return address is pushed"),
+    (_checked_too_late, "SDM Vol. 2, IRET in virtual-8086 mode: #GP(0) of IRET if EIP is beyond the limit"),
+)
+
+
+def differences(cases: list[Case], here: list[Outcome], there: list[Outcome]) -> list[str]:
+    """What differs and is not known to."""
+    assert len(here) == len(there) == len(cases)
+    return [
+        f"{case.name}:\n  here  {ours}\n  there {theirs}"
+        for case, ours, theirs in zip(cases, here, there, strict=True)
+        if ours != theirs and not any(known(case, ours, theirs) for known, _ in KNOWN)
+    ]
+
+
+def test_a_sample_of_accesses_at_the_limits_is_what_bochs_does() -> None:
+    tables, cases = sample()
+    here = outcomes(run_here(rom(tables, cases)))
+    assert differences(cases, here, outcomes(golden().read_text(encoding="ascii"))) == []
+    assert {outcome.vector for outcome in here} >= {12, 13, 32}
+
+
+@pytest.mark.skipif(not bochs.available, reason="needs bochs")
+def test_bochs_tells_of_the_sample_what_it_told(tmp_path: Path) -> None:
+    tables, cases = sample()
+    assert outcomes(bochs.run(rom(tables, cases), tmp_path)) == outcomes(golden().read_text(encoding="ascii"))
+
+
+@pytest.mark.skipif(not FULL or not bochs.available, reason="needs bochs and make oracle")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_access_at_the_limits_is_what_bochs_does(part: int, tmp_path: Path) -> None:
+    tables = Tables()
+    cases = limits.cases(tables)[part::PARTS]
+    image = rom(tables, cases)
+    assert differences(cases, outcomes(run_here(image)), outcomes(bochs.run(image, tmp_path))) == []
