@@ -1,7 +1,7 @@
 """Runs a ROM on Bochs without a screen, up to its ``xchg bx, bx``: what it wrote to port E9h.
 
-Debian's Bochs has its debugger in it and so obeys a file of commands: it runs to the magic breakpoint and ends.
-The terminal display opens a pseudo-terminal of its own, so none is needed.
+Debian's Bochs has its debugger in it and so obeys a file of commands: it runs to the magic breakpoint and
+ends. The terminal display opens a pseudo-terminal of its own, so none is needed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ def run(image: bytes, directory: Path, seconds: float = 120.0) -> str:
     commands.write_text("c\nq\n", encoding="ascii")
     command = [PROGRAM, "-q", "-f", settings, "-rc", commands]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=seconds,
     )
     return done.stdout.decode("latin-1")

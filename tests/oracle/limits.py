@@ -38,25 +38,36 @@ SEGMENTS = (
 )
 DISTANCES = (-8, -7, -6, -5, -4, -3, -2, -1, 0, 1)
 
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text.split()).split(" | "))
+
+
 # Through DS at {at}, which is [ebx] or [bx].
-ACCESSES = (
-    "mov al, {at}", "mov ax, {at}", "mov eax, {at}", "mov {at}, al", "mov {at}, ax", "mov {at}, eax",
-    "add {at}, al", "add {at}, ax", "add {at}, eax", "cmp {at}, eax", "xchg {at}, eax", "movzx eax, word {at}",
-    "les eax, {at}", "les ax, {at}", "bound ecx, {at}", "bound cx, {at}", "cmpxchg8b {at}", "sgdt {at}",
-    "fxsave {at}", "bt {at}, ecx", "push dword {at}", "pop dword {at}", "pop word {at}",
-    "lar eax, {at}", "call dword far {at}", "jmp word far {at}", "mov ds, {at}", "fnstcw {at}", "xadd {at}, ax",
-    "inc byte {at}", "setc {at}", "imul eax, {at}, 3", "jmp word {at}", "sldt {at}", "smsw {at}",
-)  # fmt: skip
+ACCESSES = _list(
+    """
+    mov al, {at} | mov ax, {at} | mov eax, {at} | mov {at}, al | mov {at}, ax | mov {at}, eax | add
+    {at}, al | add {at}, ax | add {at}, eax | cmp {at}, eax | xchg {at}, eax | movzx eax, word {at} |
+    les eax, {at} | les ax, {at} | bound ecx, {at} | bound cx, {at} | cmpxchg8b {at} | sgdt {at} |
+    fxsave {at} | bt {at}, ecx | push dword {at} | pop dword {at} | pop word {at} | lar eax, {at} | call
+    dword far {at} | jmp word far {at} | mov ds, {at} | fnstcw {at} | xadd {at}, ax | inc byte {at} |
+    setc {at} | imul eax, {at}, 3 | jmp word {at} | sldt {at} | smsw {at}
+    """
+)
 # By the registers that they have themselves.
-STRINGS = (
-    "lodsb", "lodsd", "stosb", "stosw", "stosd", "movsd", "cmpsw", "scasd", "rep stosd", "rep movsw",
-    "repe cmpsb", "xlatb", "rep lodsb",
-)  # fmt: skip
-STACKS = (
-    "push eax", "push ax", "pop eax", "pop ax", "pusha", "pushaw", "popa", "popaw", "pushf", "popf",
-    "enter 8, 0", "enter 8, 2", "enter 0, 1", "leave", "call next", "ret", "ret 4", "retf", "o16 push ds", "pop es", "iretd",
-    "push dword 5", "push word 5", "call {cs}:next", "mov eax, [esp]", "mov [ebp], ax", "a32 mov al, [ebp + 1]",
-)  # fmt: skip
+STRINGS = _list(
+    """
+    lodsb | lodsd | stosb | stosw | stosd | movsd | cmpsw | scasd | rep stosd | rep movsw | repe cmpsb |
+    xlatb | rep lodsb
+    """
+)
+STACKS = _list(
+    """
+    push eax | push ax | pop eax | pop ax | pusha | pushaw | popa | popaw | pushf | popf | enter 8, 0 |
+    enter 8, 2 | enter 0, 1 | leave | call next | ret | ret 4 | retf | o16 push ds | pop es | iretd |
+    push dword 5 | push word 5 | call {cs}:next | mov eax, [esp] | mov [ebp], ax | a32 mov al, [ebp + 1]
+    """
+)
 NEXT = "\nnext:"
 # In virtual-8086 mode any selector is as good as another, so these would lead anywhere.
 LEAVING = frozenset(
@@ -148,8 +159,13 @@ def stacks(tables: Tables) -> Iterator[Case]:
                 )
 
 
-FETCHED = ("nop", "mov al, 1", "mov ax, 0x1234", "mov eax, 0x12345678", "jmp $ + 2", "jmp $ + 0x40", "call $ + 3",
-           "call $ + 0x60", "jnc $ + 0x50", "jc $ + 0x50", "loop $ + 0x50", "jmp ebx", "call ebx", "jmp dword {cs}:0x31000")  # fmt: skip
+FETCHED = _list(
+    """
+    nop | mov al, 1 | mov ax, 0x1234 | mov eax, 0x12345678 | jmp $ + 2 | jmp $ + 0x40 | call $ + 3 |
+    call $ + 0x60 | jnc $ + 0x50 | jc $ + 0x50 | loop $ + 0x50 | jmp ebx | call ebx | jmp dword
+    {cs}:0x31000
+    """
+)
 
 
 def fetches(tables: Tables) -> Iterator[Case]:
@@ -157,16 +173,17 @@ def fetches(tables: Tables) -> Iterator[Case]:
     for ring in (0, 3):
         for bits in (32, 16):
             for limit in (0x3F, 0xFFFF):
+                base = CODE if limit < 0xFFFF else VIRTUAL_CODE
                 access = EXECUTE_READ | (BIG if bits == 32 else 0)
                 segments = _flat(tables, ring, bits)
-                segments["cs"] = _access(tables, CODE, limit, access, ring)
+                segments["cs"] = _access(tables, base, limit, access, ring)
                 for text in FETCHED:
                     for distance in (-8, -5, -4, -3, -2, -1, 0):
                         eip = limit + distance
                         yield Case(
                             f"{text} at {eip:#x} of {limit:#x} ring {ring} {bits}",
                             code(text.format(cs=segments["cs"]), bits),
-                            base=CODE,
+                            base=base,
                             eip=eip,
                             registers={"esp": STACK, "ebx": limit + 1, "ecx": 5},
                             segments=segments,

@@ -47,8 +47,8 @@ flat:   mov     ax, FLAT_DATA
         mov     edi, CASES
         mov     ecx, CASES_BYTES / 4
         rep movsd
-        mov     edi, VIRTUAL_CODE       ; HLT, which such a task must not execute
-        mov     eax, 0xF4F4F4F4
+        mov     edi, VIRTUAL_CODE
+        mov     eax, 0xCCCCCCCC         ; INT3 wherever a jump leads
         mov     ecx, 0x10000 / 4
         rep stosd
         lgdt    [gdt_pointer]

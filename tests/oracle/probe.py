@@ -1,10 +1,11 @@
 """Short pieces of code tried from given states, on any machine that starts from a ROM and has a port E9h.
 
-``rom`` makes the image out of ``probe.asm``, tables and cases; ``outcomes`` reads what it tells. The same image
-runs here (``run_here``) and on Bochs (``bochs.run``).
+``rom`` makes the image out of ``probe.asm``, tables and cases; ``outcomes`` reads what it tells. The same
+image runs here (``run_here``) and on Bochs (``bochs.run``).
 
-    RAM  1000 IDT    2000 GDT    6000 TSS of what is tried, with its map of ports    7000 the handlers' TSSs    9000 stacks
-         C000 page directory and table    F000 variables    2_0000 data    3_0000 code    10_0000 cases
+    RAM  1000 IDT    2000 GDT    6000 TSS of what is tried, and its map of ports
+         7000 TSSs of the handlers    9000 their stacks    C000 page directory and table
+         F000 variables    2_0000 data    3_0000 code    5_0000 code full of INT3    10_0000 cases
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ STEPS_BEFORE, STEPS_A_CASE = 600_000, 2_500  # more: a case has got lost
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of code. ``base`` is that of CS, ``watch`` where 16 bytes are filled before and told after."""
+    """One piece of code; ``base`` is that of CS, ``watch`` where 16 bytes are told."""
 
     name: str
     code: bytes

@@ -1,7 +1,7 @@
 """Random programs on this PC and on unicorn, to the end or to the first fault: all that is left is compared.
 
-Four kinds: kernel and user code, of 16 and of 32 bits. The kernel's 16-bit code is in real mode; the rest is in
-protected mode with paging, whose tables map all 4 GB onto a few frames, so that hardly any address leads
+Four kinds: kernel and user code, of 16 and of 32 bits. The kernel's 16-bit code is in real mode; the rest is
+in protected mode with paging, whose tables map all 4 GB onto a few frames, so that hardly any address leads
 nowhere; some pages are read-only, the supervisor's, or absent.
 
     1000 GDT   2000 page directory   3000 page table of the first 4 MB   4000 of all else   E000 code
@@ -25,6 +25,7 @@ from unicorn import UC_ARCH_X86, UC_HOOK_INSN_INVALID, UC_HOOK_INTR, UC_MODE_16,
 from unicorn import x86_const as x86
 
 from tests.machine.oracle_unicorn import GENERAL_IDS, UNKNOWN_TO_UNICORN
+from tests.machine.recording import Recording
 from tests.machine.window import BOUNDARIES
 from vizapp.isa import descriptors as d
 from vizapp.isa.addresses import M32, HostPhysical, Linear
@@ -35,13 +36,10 @@ from vizapp.isa.registers import CS, EFLAGS_ARITHMETIC, EFLAGS_DF, GENERAL, SEGM
 from vizapp.isa.vectors import GP, PF, SS, UD
 from vizapp.machine import hot_blocks
 from vizapp.machine.cpu_state import CpuState, load_cpu, save_cpu
-from vizapp.machine.faults import Fault
 from vizapp.machine.inputs import NAMES
-from vizapp.machine.pc import Pc
 from vizapp.machine.real_mode import power_on
 from vizapp.machine.segments import SegmentState, TableRegister, paragraph_segment
 from vizapp.machine.semantics import INSTRUCTIONS
-from vizapp.messages import Message
 
 GDT, DIRECTORY, LOW_TABLE, HIGH_TABLE, CODE, DATA = 0x1000, 0x2000, 0x3000, 0x4000, 0xE000, 0x1_0000
 MEMORY = 0x12_0000
@@ -55,7 +53,24 @@ CR0 = 0x8001_0011  # with WP
 FEW = 4  # one program in so many runs in blocks
 
 BY_TEMPLATE = frozenset(
-    ["ret", "jmp_indirect", "call_indirect", "jmp", "call", "loop", "loope", "loopne", "jcxz", "hlt", "enter", "into", "div", "idiv", "aam", "bound"]
+    [
+        "ret",
+        "jmp_indirect",
+        "call_indirect",
+        "jmp",
+        "call",
+        "loop",
+        "loope",
+        "loopne",
+        "jcxz",
+        "hlt",
+        "enter",
+        "into",
+        "div",
+        "idiv",
+        "aam",
+        "bound",
+    ]
 )
 RARE = frozenset(["div", "idiv", "aam", "bound", "into"])  # they end most programs that they are in
 DOUBLE_SHIFTS = frozenset(("shld", "shrd"))
@@ -69,9 +84,9 @@ KNOWN_FAULTS = {
     "F6 /1, F7 /1": "aliases of TEST that every processor has and it refuses",
     "0F 18 - 0F 1E": "hints that it refuses",
     "CMPXCHG8B": "changes more flags than ZF where the instruction before has left them to be computed later",
-    "PUSHA": "writes the lowest register first, so that another one of its pages may be the one that faults",
+    "PUSHA": "writes the lowest register first, so another page may be what faults, with some written",
     "LOOPE, LOOPNE": "the flags are mixed up behind one that does not jump",
-    "RCL, SETcc": "what reads flags and then faults on its operand has mixed up the flags of unicorn by then",
+    "RCL, SETcc, LOCK": "where they fault on their operand the flags are mixed up already",
 }
 
 
@@ -318,19 +333,6 @@ def _is_stack(instruction: Instruction) -> bool:
     return not isinstance(first, Memory) and getattr(first, "index", None) == 4
 
 
-class Recording(Pc):
-    """A PC that stops at a fault instead of delivering it."""
-
-    fault: Fault | None = None
-
-    def _turn(self, last: int, cycle: int, instruction: int) -> None:
-        try:
-            super()._turn(last, cycle, instruction)
-        except Fault as fault:
-            self.fault = fault
-            self.stop("fault", Message("fault"))
-
-
 @dataclass
 class Ours:
     """This PC in one mode."""
@@ -504,10 +506,8 @@ class Comparison:
             if problems:
                 at = f"{self.mode}, seed {self.seed}, program {self.programs}, piece {count}"
                 bits = self.programmer.bits
-                listing = [
-                    f"{decode(piece, Linear(0), bits).mnemonic} {decode(piece, Linear(0), bits).operands} {piece.hex(' ')}"
-                    for piece in beginning.pieces[-2:]
-                ]
+                last = [(decode(piece, Linear(0), bits), piece) for piece in beginning.pieces[-2:]]
+                listing = [f"{which.mnemonic} {which.operands} {piece.hex(' ')}" for which, piece in last]
                 return "\n".join((at, *listing, *problems))
         return f"{self.mode}, seed {self.seed}, program {self.programs}: differs as a whole only"
 
@@ -529,21 +529,27 @@ class Comparison:
             for name, a, b in zip(GENERAL, ours.registers, theirs.registers, strict=True)
             if a != b
         ]
-        if ours.vector == PF and self._at(program, ours.eip).operation == "pusha":
+        if ours.vector == PF and self._at(program, ours.eip).mnemonic == "pusha":
             ours, theirs = ours._replace(cr2=0), theirs._replace(cr2=0)
+            other = memory
         for name in ("eip", "vector", "cr2"):
             if getattr(ours, name) != getattr(theirs, name):
                 problems.append(f"{name}: {getattr(ours, name)}, unicorn {getattr(theirs, name)}")
         different = (ours.eflags ^ theirs.eflags) & (EFLAGS_ARITHMETIC | EFLAGS_DF)
-        if different and not (ours.vector is not None and self._at(program, ours.eip).flags_read):
+        if different and not (ours.vector is not None and self._mixes(self._at(program, ours.eip))):
             problems.append(f"eflags: {ours.eflags:#x}, unicorn {theirs.eflags:#x}")
         if memory != other:
             at = next(i for i in range(len(memory)) if memory[i] != other[i])
             problems.append(f"memory at {at:#x}: {memory[at]:#x}, unicorn {other[at]:#x}")
         return problems
 
-    def _at(self, program: Program, eip: int) -> Opcode:
-        return decode(program.code[eip - CODE :], Linear(0), self.programmer.bits).opcode
+    @staticmethod
+    def _mixes(instruction: Instruction) -> bool:
+        """Whether unicorn has mixed up the flags when this faults on its operand."""
+        return bool(instruction.opcode.flags_read) or instruction.lock
+
+    def _at(self, program: Program, eip: int) -> Instruction:
+        return decode(program.code[eip - CODE :], Linear(0), self.programmer.bits)
 
 
 UNIT = 12_500  # instructions of one mode and seed

@@ -1,8 +1,8 @@
 """Random programs of kernels and users, of 16 and 32 bits, end here as they end on unicorn.
 
-A few in the ordinary run; a million instructions with ``VIZAPP_ORACLE=full``, as ``make oracle`` sets it: some
-15 minutes of processor time, in as many processes as there are cores. What has run can be left out of the next
-run: ``python -m tests.oracle.random_programs FIRST [LAST]`` does some of the seeds.
+A few in the ordinary run; a million instructions with ``VIZAPP_ORACLE=full``, as ``make oracle`` sets it:
+some 15 minutes of processor time, in as many processes as there are cores. What has run can be left out of
+the next run: ``python -m tests.oracle.random_programs FIRST [LAST]`` does some of the seeds.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def enter(size: int, level: int) -> None:
     """Make a stack frame with a display of the frames that enclose it."""
     top = cpu.sp - SIZE & cpu.stack_mask
     store(SS, top, cpu.frame)
-    frame = top
+    frame = cpu.esp & ~cpu.stack_mask | top  # all of ESP, with a 16-bit stack too
     depth = level & 31
     if depth:
         outer = cpu.ebp
