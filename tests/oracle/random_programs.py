@@ -529,7 +529,7 @@ class Comparison:
             for name, a, b in zip(GENERAL, ours.registers, theirs.registers, strict=True)
             if a != b
         ]
-        if ours.vector == PF and self._at(program, ours.eip).mnemonic == "pusha":
+        if (beyond_limit or ours.vector == PF) and self._at(program, ours.eip).mnemonic in ("pusha", "enter"):
             ours, theirs = ours._replace(cr2=0), theirs._replace(cr2=0)
             other = memory
         for name in ("eip", "vector", "cr2"):

@@ -157,13 +157,13 @@ def mov_from_control(cpu: Cpu, instruction: Instruction) -> None:
 
 
 def _debug_index(cpu: Cpu, index: int) -> int:
-    require_ring_0(cpu)
-    debug.check_general_detect(cpu)
-    # DR4 and DR5 are other names of DR6 and DR7 until CR4.DE makes them invalid.
+    # DR4 and DR5 are other names of DR6 and DR7 until CR4.DE makes them invalid, which is found in decoding.
     if index in (4, 5):
         if cpu.cr4 & r.CR4_DE:
             raise Fault(vectors.UD)
-        return index + 2
+        index += 2
+    require_ring_0(cpu)
+    debug.check_general_detect(cpu)
     return index
 
 

@@ -108,27 +108,29 @@ class WatchedSpace:
         self._space = space
         self.cpu: Cpu | None = None
 
-    def _note(self, linear: int, size: int, kinds: tuple[int, ...]) -> None:
+    def _note(self, linear: int, size: int, kinds: tuple[int, ...], user: bool, *, write: bool) -> None:
         cpu = self.cpu
         assert cpu is not None
         if checks_alignment(cpu) and linear & (size if size in (1, 2, 8) else 4) - 1:
+            # The last of an access's faults: a page fault comes first.
+            (self._space.modify if write else self._space.read)(linear, size, user)
             raise Fault(vectors.AC, 0)
         if cpu.debug[7] & ENABLED:
             cpu.traps |= _hits(cpu, kinds, linear, size)
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """As the space does."""
-        self._note(linear, size, (_ON_ACCESS,))
+        self._note(linear, size, (_ON_ACCESS,), user, write=False)
         return self._space.read(linear, size, user)
 
     def modify(self, linear: int, size: int, user: bool) -> int:
         """As the space does."""
-        self._note(linear, size, (_ON_ACCESS,))
+        self._note(linear, size, (_ON_ACCESS,), user, write=True)
         return self._space.modify(linear, size, user)
 
     def write(self, linear: int, size: int, value: int, user: bool) -> None:
         """As the space does."""
-        self._note(linear, size, (_ON_WRITE, _ON_ACCESS))
+        self._note(linear, size, (_ON_WRITE, _ON_ACCESS), user, write=True)
         self._space.write(linear, size, value, user)
 
     def fetch(self, linear: int, count: int, user: bool) -> bytes:

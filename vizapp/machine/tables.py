@@ -61,7 +61,8 @@ def _load_table(cpu: Cpu, instruction: Instruction) -> TableRegister:
 def _store_table(cpu: Cpu, instruction: Instruction, table: TableRegister) -> None:
     seg, offset = _table_operand(cpu, instruction)
     base_at = second_field(instruction, offset, 2)
-    cpu.modify4(seg, base_at)  # before the first store: both must be possible
+    cpu.modify2(seg, offset)  # before the first store: both must be possible
+    cpu.modify4(seg, base_at)
     cpu.store2(seg, offset, table.limit)
     cpu.store4(seg, base_at, table.base if instruction.operand_size == 4 else table.base & _BASE_24)
     cpu.eip = next_eip(cpu, instruction)
@@ -200,7 +201,10 @@ def arpl(cpu: Cpu, instruction: Instruction) -> None:
     """ARPL: raise the first selector's RPL to the second's."""
     require_protected(cpu)
     target, source = instruction.operands
-    selector = read_operand(cpu, instruction, target)
+    if isinstance(target, Memory):  # which must be writable, whatever comes of it
+        selector = cpu.modify2(target.segment, effective_address(cpu, target, instruction.address_size))
+    else:
+        selector = read_operand(cpu, instruction, target)
     rpl = read_operand(cpu, instruction, source) & d.SELECTOR_RPL
     low = selector & d.SELECTOR_RPL < rpl
     if low:
