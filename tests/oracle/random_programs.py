@@ -85,6 +85,7 @@ KNOWN_FAULTS = {
     "0F 18 - 0F 1E": "hints that it refuses",
     "CMPXCHG8B": "changes more flags than ZF where the instruction before has left them to be computed later",
     "PUSHA": "writes the lowest register first, so another page may be what faults, with some written",
+    "LOCK NEG": "has the flags of what was there before",
     "LOOPE, LOOPNE": "the flags are mixed up behind one that does not jump",
     "RCL, SETcc, LOCK": "where they fault on their operand the flags are mixed up already",
 }
@@ -321,6 +322,8 @@ class Programmer:
         if name in DOUBLE_SHIFTS and instruction.operand_size == 2:
             count = operands[-1]
             return not isinstance(count, Immediate) or count.value & 31 > 16
+        if name == "neg" and instruction.lock:
+            return True
         if name == "bswap" and instruction.operand_size == 2:
             return True
         if name == "leave" or (operands and name in ("pop", "mov", "xchg") and _is_stack(instruction)):
