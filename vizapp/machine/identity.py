@@ -179,6 +179,17 @@ def with_large_pages(identity: Identity) -> Identity:
     return identity._replace(cr4_bits=identity.cr4_bits | CR4_PSE | CR4_PAE)
 
 
+def without_large_pages(identity: Identity) -> Identity:
+    """The same processor with neither: what a guest sees that is not to know of them."""
+    both = FEATURE_PSE | FEATURE_PAE
+    leaves = dict(identity.leaves)
+    leaves[1] = leaves[1]._replace(edx=leaves[1].edx & ~both)
+    if identity.vendor == AMD:
+        extended = leaves[EXTENDED_FEATURES]
+        leaves[EXTENDED_FEATURES] = extended._replace(edx=extended.edx & ~both)
+    return identity._replace(leaves=leaves, cr4_bits=identity.cr4_bits & ~(CR4_PSE | CR4_PAE))
+
+
 def with_virtualizable(identity: Identity) -> Identity:
     """The same processor with the bit of CR4 that makes every sensitive instruction privileged."""
     return identity._replace(cr4_bits=identity.cr4_bits | CR4_VIRTUALIZABLE)

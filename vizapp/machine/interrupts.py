@@ -136,7 +136,7 @@ def _through(
                 # An exception that would be part of a double fault is intercepted as itself.
                 _ask(cpu, Delivery(fault.vector, HARDWARE_EXCEPTION, fault.error), fault)
                 first = vector if kind == HARDWARE_EXCEPTION else None
-                vector, error = _escalate(first, fault, faults)
+                vector, error = escalate(first, fault, faults)
                 asks = vector != fault.vector
                 event = Delivery(vector, HARDWARE_EXCEPTION, error)
             else:
@@ -153,7 +153,7 @@ def _ask(cpu: Cpu, event: Delivery, fault: Fault | None) -> None:
         cpu.guest_mode.exception(cpu, event, detail)
 
 
-def _escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[int, int | None]:
+def escalate(first: int | None, second: Fault, faults: list[Fault]) -> tuple[int, int | None]:
     """What to deliver after ``second`` hit the delivery of ``first`` (None: an external interrupt).
 
     SDM Vol. 3, "Interrupt 8 - Double Fault Exception (#DF)", conditions for generating a double fault.

@@ -95,13 +95,16 @@ class Translation(NamedTuple):
         """The entry that maps the page; without tables, what stands for it."""
         return self.entries[-1][1] if self.entries else self.rights
 
-    def mark_used(self, memory: PhysicalMemory, *, write: bool) -> None:
-        """Set A in every entry, and D in the last if ``write``."""
+    def mark_used(self, memory: PhysicalMemory, *, write: bool) -> int:
+        """Set A in every entry, and D in the last if ``write``; how many that changed."""
         final = len(self.entries) - 1
+        changed = 0
         for level, (address, entry) in enumerate(self.entries):
             used = entry | PTE_A | (PTE_D if write and level == final else 0)
             if used != entry:
                 memory.write(address, 4, used & 0xFFFF_FFFF)
+                changed += 1
+        return changed
 
 
 def look_up(memory: PhysicalReader, tables: Tables, linear: int) -> Translation:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
-from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED
+from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
 from vizapp.vmm.base import READABLE
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Auditor:
         self._memory_frames = memory_frames
         self._ownership = declare()
         self._seen: set[tuple[int, int, str, int, bool]] = set()
+        self._entered = -1
         self._refused = array("Q")
         self._refused_vms = array("h")
         self.leaks: list[Leak] = []
@@ -72,7 +73,13 @@ class Auditor:
             if refusal and event.source.is_guest and not event.target.is_guest:
                 self._refused.append(event.position)
                 self._refused_vms.append(max(event.source.vm, 0))
-        elif event.kind == INTERRUPT_DELIVERED and event.target.is_guest:
+        elif event.kind == VM_ENTERED:
+            self._entered = event.position
+        elif (
+            event.kind == INTERRUPT_DELIVERED
+            and event.target.is_guest
+            and event.position != self._entered  # an entry delivers what the monitor injects
+        ):
             lines = self._ownership.lines
             if lines and all(owner == MONITOR for _, owner in lines):
                 vector = int(event.payload.get("vector", 0))

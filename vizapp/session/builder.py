@@ -10,7 +10,7 @@ from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.machine.features import Features
-from vizapp.machine.identity import with_virtualizable
+from vizapp.machine.identity import with_large_pages, with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
@@ -127,8 +127,9 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
 def _identity(scenario: Scenario, processor: Processor) -> Identity:
     """The processor's, with VMX and SVM for a monitor that uses them alone."""
     identity = processor.identity()
-    if not uses_virtualization(scenario.technique):
-        identity = identity.without_virtualization()
+    if uses_virtualization(scenario.technique):
+        return with_large_pages(identity)  # which its guests see if their board is one of a full PC
+    identity = identity.without_virtualization()
     return with_virtualizable(identity) if scenario.virtualizable else identity
 
 

@@ -46,6 +46,51 @@ _PHASES = {
         "The VMM is done: it has looked for interrupts that are due and put the virtual CPU's state into "
         "the trap frame. Its exit code will restore the registers, and IRET will leave ring 0."
     ),
+    "set_up": N_(
+        "The VMM has filled in the control structure: what makes the guest exit, where exits lead, and the "
+        "guest's first registers."
+    ),
+    "read_exit": N_(
+        "The VMM has read why the guest was left, and dispatches on it: the processor has written the reason "
+        "down, so nothing has to be guessed from a frame."
+    ),
+    "hand_back": N_("The VMM will have the exception delivered to the guest, which it belongs to."),
+    "undefined": N_("The virtual CPU has no such instruction: the guest will get #UD."),
+    "flush_translations": N_("The VMM has forgotten what the guest has flushed."),
+    "nested_fault": N_("The VMM has looked up what there is at the guest-physical address."),
+    "map_nested": N_(
+        "The VMM has entered the page in the nested tables; the guest's own tables are as they were."
+    ),
+    "deliver_event": N_(
+        "The VMM has delivered the event on the virtual CPU: the guest's stack or tables are where there is "
+        "no memory."
+    ),
+    "task_switch": N_("The VMM carries the task switch out: the processor leaves those to it."),
+    "inject_fault": N_(
+        "The VMM has noted the fault for the next entry: the processor will deliver it through the guest's "
+        "own IDT."
+    ),
+    "inject_interrupt": N_(
+        "The VMM has acknowledged the virtual interrupt controller and noted the interrupt for the next "
+        "entry."
+    ),
+    "let_interrupt_in": N_(
+        "A physical interrupt has brought the guest out. The VMM opens its own IF for a moment, and its own "
+        "IDT takes it."
+    ),
+    "own_interrupt": N_(
+        "The VMM has acknowledged the physical interrupt. The device is its own; the guest has only "
+        "virtual ones."
+    ),
+    "look_around": N_("The VMM has looked for interrupts that are due, and whose turn it is."),
+    "enter": N_(
+        "The VMM has written back what has changed of the guest's registers. The stub will restore the rest "
+        "and enter the guest."
+    ),
+    "reset": N_("The guest has pulled its reset line."),
+    "shut_down": N_("The virtual CPU has shut down after a triple fault."),
+    "entry_failed": N_("The processor has refused the guest's state."),
+    "refused": N_("The processor has refused to enter the guest."),
     "hypercall": N_("Xen has taken the number of the hypercall from EAX and checked it."),
     "continue": N_("Xen has served the hypercall, and will put its result in EAX."),
     "exception": N_("Xen has found out what to make of the guest's exception."),

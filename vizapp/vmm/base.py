@@ -79,6 +79,8 @@ class Options:
         slice_cycles: how long one of several has the processor; None: ``scheduler.DEFAULT_SLICE_SECONDS``.
         actions: what is done to virtual machines and when.
         nested: paging by the processor's nested tables rather than by shadow tables.
+        intercepts: what makes a guest exit, where it is not to be as the monitor would have it: by name,
+            see the techniques that use VT-x or AMD-V.
     """
 
     memory: int
@@ -91,6 +93,7 @@ class Options:
     slice_cycles: int | None = None
     actions: tuple[Action, ...] = ()
     nested: bool = False
+    intercepts: Mapping[str, bool] = field(default_factory=dict)
 
     def machines(self, image: Image) -> tuple[VmOptions, ...]:
         """Every virtual machine, the first of which is started with ``image``."""

@@ -12,15 +12,17 @@ from typing import Any, NamedTuple, NoReturn
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, GuestPhysical, Linear
-from vizapp.isa.paging import PF_P, PF_U, PF_W, PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
-from vizapp.isa.registers import CR0_PG, CR0_WP
+from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_U, PTE_W
+from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
 from vizapp.machine.faults import Fault
-from vizapp.machine.page_tables import walk
+from vizapp.machine.page_tables import Tables, look_up
 from vizapp.vmm.guest_memory import GuestMemory
+
+_FORMAT = CR4_PAE | CR4_PSE | CR4_PGE
 
 
 class Translation(NamedTuple):
-    """What the guest's tables say of a page that an access may use: its frame and the rights of both levels.
+    """What the guest's tables say of a page that an access may use: its frame and the rights of all levels.
 
     ``dirty``: D is set, so the guest's tables already tell of a write. Without paging every right is given.
     """
@@ -46,14 +48,16 @@ class GuestMmu:
         self._charge = charge
         self._paging = False
         self._write_protect = False
-        self._directory = 0
+        self._mode = 0  # the bits of CR4 that make the format of the tables
+        self._tables = Tables()
 
-    def configure(self, cr0: int, cr3: int) -> None:
-        """Take over the virtual control registers."""
-        paging, write_protect = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP)
-        if (paging, write_protect) != (self._paging, self._write_protect):
+    def configure(self, cr0: int, cr3: int, cr4: int = 0, pointers: tuple[int, ...] = ()) -> None:
+        """Take over the virtual control registers; ``pointers`` are the PDPTEs, with PAE."""
+        now = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT
+        if now != (self._paging, self._write_protect, self._mode):
             self.flush_requested = True
-        self._paging, self._write_protect, self._directory = paging, write_protect, cr3
+        self._paging, self._write_protect, self._mode = now
+        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
 
     def flush(self) -> None:
         """The virtual CPU loaded CR3."""
@@ -67,31 +71,27 @@ class GuestMmu:
         """Walk for an access, setting A and D as the processor does, or raise the guest's page fault."""
         if not self._paging:
             return Translation(linear >> PAGE_SHIFT, True, True, True)
-        found = walk(self.memory, self._directory, linear)
-        pde, pte = found.directory_entry, found.table_entry
-        self._charge("mon_memory_reference", 2 if pde & PTE_P else 1)
+        found = look_up(self.memory, self._tables, linear)
+        self._charge("mon_memory_reference", len(found.entries))
         if not found.present:
             self._refuse(linear, 0, write, user)
-        writable, for_user = bool(pde & pte & PTE_W), bool(pde & pte & PTE_U)
+        if found.reserved:
+            self._refuse(linear, PF_P | PF_RSVD, write, user)
+        writable, for_user = bool(found.rights & PTE_W), bool(found.rights & PTE_U)
         if (user and not for_user) or (write and not writable and (user or self._write_protect)):
             self._refuse(linear, PF_P, write, user)
-        if not pde & PTE_A:
+        for _ in range(found.mark_used(self.memory, write=write)):
             self._charge("mon_pte_write", 1)
-            self.memory.write(found.directory_address, 4, pde | PTE_A)
-        used = pte | PTE_A | (PTE_D if write else 0)
-        if used != pte:
-            self._charge("mon_pte_write", 1)
-            self.memory.write(found.table_address, 4, used)
-        return Translation(pte >> PAGE_SHIFT, writable, for_user, bool(used & PTE_D))
+        return Translation(found.frame, writable, for_user, write or bool(found.last & PTE_D))
 
     def probe(self, linear: int) -> GuestPhysical | None:
         """Where the guest's tables put an address, without side effects or charge; None: nothing present."""
         if not self._paging:
             return GuestPhysical(linear)
-        found = walk(self.memory, self._directory, linear)
-        if not found.present:
+        found = look_up(self.memory, self._tables, linear)
+        if not found.present or found.reserved:
             return None
-        return GuestPhysical(found.table_entry & ~PAGE_MASK & M32 | linear & PAGE_MASK)
+        return GuestPhysical(found.frame << PAGE_SHIFT | linear & PAGE_MASK)
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian."""
@@ -100,7 +100,7 @@ class GuestMmu:
     def write(self, linear: int, size: int, value: int, user: bool) -> None:
         """Store ``size`` bytes; where two pages are touched, neither is written if one of them faults."""
         for shift, address, length in self._pieces(linear, size, write=True, user=user):
-            self.memory.write(address, length, value >> shift)
+            self.memory.write(address, length, value >> shift & (1 << 8 * length) - 1)
 
     def modify(self, linear: int, size: int, user: bool) -> int:
         """As ``read``, by an instruction that will write the same bytes: faults as a write."""
@@ -119,11 +119,16 @@ class GuestMmu:
 
     def save(self) -> Any:
         """The control registers as last told, and what is yet to be carried out, as plain data."""
-        return self._paging, self._write_protect, self._directory, self.flush_requested, self.invalidated
+        return (
+            (self._paging, self._write_protect, self._mode, self._tables),
+            self.flush_requested,
+            self.invalidated,
+        )
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        self._paging, self._write_protect, self._directory, self.flush_requested, self.invalidated = saved
+        (self._paging, self._write_protect, self._mode, self._tables), *rest = saved
+        self.flush_requested, self.invalidated = rest
 
     def _read(self, pieces: list[tuple[int, int, int]]) -> int:
         value = 0

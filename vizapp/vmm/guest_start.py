@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.image import Image
     from vizapp.machine.memory import PhysicalMemory
+    from vizapp.vmm.guest_memory import GuestMemory
 
 MEGABYTE = 1 << 20
 TOP = 1 << 32
@@ -48,6 +49,21 @@ def start_bare(memory: PhysicalMemory, cpu: Cpu, size: int, image: Image) -> Non
     if image.rom:
         memory.load(HostPhysical(MEGABYTE - len(image.rom)), image.rom)
         memory.add_rom(HostPhysical(TOP - len(image.rom)), image.rom)
+    start_cpu(cpu, image)
+
+
+def load_any_image(memory: GuestMemory, image: Image) -> None:
+    """Load any image into a virtual machine's memory; of a ROM, the copy that ends with the first megabyte.
+
+    Raises:
+        ImageError: it does not fit.
+    """
+    _store_segments(memory.load, memory.size, image)
+    memory.load(GuestPhysical(MEGABYTE - len(image.rom)), image.rom)
+
+
+def start_cpu(cpu: Cpu, image: Image) -> None:
+    """Bring a processor, physical or virtual, to where an image starts."""
     if image.bits == 32:
         power_on(cpu, image)
         return

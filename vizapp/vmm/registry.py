@@ -70,6 +70,8 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "TrapAndEmulate",
         Abilities(real_mode=False, large_pages=False),
     ),
+    "vt-x": Registered("native", "vt_x.technique", "VtX"),
+    "amd-v": Registered("native", "amd_v.technique", "AmdV"),
     "paravirtual": Registered(
         "xen",
         "xen.technique",

@@ -9,8 +9,9 @@ rights are held back on purpose: a page is read-only until the guest's own D bit
 write comes here; and while the guest's CR0.WP is clear, a page that its tables write-protect is either
 readable by ring 3 or writable by the kernel, whichever was asked for last.
 
-The directory entry of the monitor's own area is in every directory; whatever linear addresses it covers can
-never be filled for the guest.
+A monitor that lives in the guest's linear space (``monitor_base``, with the directory entry of its area) is
+in every directory; whatever linear addresses its 4 MB cover can never be filled for the guest. One that has
+an address space of its own, in VMX root operation or as an SVM host, has no part in the shadow.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Shadow:
         frames: FrameAllocator,
         charge: Callable[[str, int], None],
         *,
-        monitor_base: Linear,
-        monitor_entry: int,
+        monitor_base: Linear | None = None,
+        monitor_entry: int = 0,
         owner: str = "vmm",
     ) -> None:
         self._memory = memory
@@ -51,7 +52,8 @@ class Shadow:
         self._free: tuple[int, ...] = tuple(range(pool, pool + POOL_PAGES))
         self._filled: tuple[int, ...] = ()  # page numbers, in the order in which they were filled
         self._monitor_base = monitor_base
-        memory.write((self.directory << PAGE_SHIFT) + (monitor_base >> 22) * 4, 4, monitor_entry)
+        if monitor_base is not None:
+            memory.write((self.directory << PAGE_SHIFT) + (monitor_base >> 22) * 4, 4, monitor_entry)
 
     @property
     def filled(self) -> int:
@@ -135,7 +137,7 @@ class Shadow:
         self._free, self._filled = saved
 
     def _is_monitor(self, linear: int) -> bool:
-        return linear >> 22 == self._monitor_base >> 22
+        return self._monitor_base is not None and linear >> 22 == self._monitor_base >> 22
 
     def _table(self, linear: int) -> int | None:
         entry = self._memory.read((self.directory << PAGE_SHIFT) + (linear >> 22) * 4, 4)

@@ -73,7 +73,7 @@ def control(**fields: int) -> dict[str, int]:
         (2011, control(entry_interruption_info=VALID | 3 << 8 | 13)),
         (2011, control(entry_interruption_info=VALID | 1 << 11 | 3 << 8 | 6)),
         (2011, control(entry_interruption_info=VALID | 1 << 12 | 0x20)),
-        (2011, control(entry_interruption_info=VALID | 1 << 11 | 3 << 8 | 13, entry_exception_error=1 << 15)),
+        (2011, control(entry_interruption_info=VALID | 1 << 11 | 3 << 8 | 13, entry_exception_error=1 << 16)),
         (2011, control(entry_interruption_info=VALID | 4 << 8 | 0x80)),
         (2011, control(entry_interruption_info=VALID | 4 << 8 | 0x80, entry_instruction_length=16)),
     ],

@@ -111,3 +111,5 @@ def load_code(cpu: Cpu, block: Block, cpl: int) -> None:
     elif cpu.virtual_8086:
         cpl = 3
     cpu.set_code_segment(state, cpl)
+    if not cpu.watched:  # there is no breakpoint that RF could hold off; see IRET
+        cpu.system_flags &= ~r.EFLAGS_RF

@@ -94,6 +94,8 @@ def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
             cpu.set_segment(index, _segment(values, index))
     stack_rights = values[f.GUEST_RIGHTS[r.SS]]
     cpu.set_code_segment(_segment(values, r.CS), stack_rights >> d.AR_DPL_SHIFT & 3)
+    if not cpu.watched:  # there is no breakpoint that RF could hold off; see IRET
+        cpu.system_flags &= ~r.EFLAGS_RF
 
 
 def _save_segment(saved: dict[int, int], index: int, state: SegmentState, rights: int) -> None:

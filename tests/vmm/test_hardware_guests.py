@@ -1,0 +1,41 @@
+"""Every guest of the library under VT-x and AMD-V, with shadow and nested paging: as on the bare machine."""
+
+import pytest
+
+from vizapp.guest.library import GUESTS, build_guest
+from vizapp.session.scenario import Scenario
+from vizapp.session.session import Session
+
+SETTINGS = {
+    "vt-x-shadow": ("vt-x", "shadow", "pentium-4-672"),
+    "ept": ("vt-x", "nested", "nehalem"),
+    "unrestricted": ("vt-x", "nested", "sandy-bridge"),
+    "amd-v-shadow": ("amd-v", "shadow", "k8-rev-f"),
+    "npt": ("amd-v", "nested", "barcelona"),
+}
+NATIVE = sorted(GUESTS)
+
+
+def scenario(guest: str, setting: str) -> Scenario:
+    technique, paging, processor = SETTINGS[setting]
+    return Scenario(build_guest(guest, "native"), technique, processor, paging)
+
+
+def result_of(session: Session) -> str:
+    lines = bytes(session.machine.monitor.devices.uart.output).decode("ascii").splitlines()
+    return next((line for line in lines if line.startswith("result:")), "")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("guest", NATIVE)
+def test_equivalent_and_contained(guest: str, setting: str) -> None:
+    session = Session(scenario(guest, setting), lockstep=True)
+    session.advance()
+    card = session.scorecard()
+    assert card.first_difference is None
+    assert (card.holds, card.compared) == (True, session.timeline.end_instruction)
+    assert card.let_through == 0
+    _, _, processor = SETTINGS[setting]
+    bare = Session(Scenario(build_guest(guest, "native"), "native", processor))
+    bare.advance()
+    assert result_of(session) == result_of(bare)

@@ -1,0 +1,1 @@
+"""The monitor on AMD-V: one VMCB for each virtual machine."""

@@ -1,0 +1,122 @@
+"""The monitor as the PC and the session know it: runs the phases, answers for the two truths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
+from vizapp.machine.meter import Purpose
+from vizapp.machine.places import Place
+from vizapp.vmm.base import CpuView, Ownership
+from vizapp.vmm.hardware_assisted import views
+from vizapp.vmm.hardware_assisted.phases import PHASES, PURPOSES
+from vizapp.vmm.hardware_assisted.stage import two_ring_systems
+from vizapp.vmm.physical_timer import LINES
+from vizapp.vmm.processor_view import read_linear
+from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.vmm.hardware_assisted.vm import Host, Vm
+    from vizapp.vmm.stage import StageWorld
+
+OWNER: Final = "vmm"
+
+
+class HardwareAssistedMonitor:
+    """A monitor with its virtual machines.
+
+    Attributes:
+        host: what they share.
+        devices: the first machine's.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.devices = self.vms[0].devices.devices
+
+    @property
+    def vms(self) -> tuple[Vm, ...]:
+        """All virtual machines, by number."""
+        return self.host.machines.vms
+
+    @property
+    def current(self) -> int:
+        """The number of the one that has the processor, or had it last."""
+        return self.host.machines.scheduler.current
+
+    def run_phase(self, name: str) -> str | None:
+        """Run one phase and charge its path."""
+        bill = self.host.bill
+        bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
+        bill.path(name)
+        return PHASES[name](self.host.machines.current)
+
+    def save(self) -> Any:
+        """The virtual machines outside machine memory."""
+        host = self.host
+        return host.frames.save(), host.timer.save(), host.machines.save()
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        frames, timer, machines = saved
+        self.host.frames.load(frames)
+        self.host.timer.load(timer)
+        self.host.machines.load(machines)
+
+    def place_of(self, cpu: Cpu) -> Place:
+        """In the guest's world by its own rings, or in the monitor."""
+        if cpu.guest_mode is None:
+            return self.host.place
+        vm = self.host.machines.current
+        return vm.place(vm.structure.ring_of(cpu))
+
+    def stage(self) -> tuple[StageWorld, ...]:
+        """Two ring systems: the monitor's, and the guests'."""
+        host = self.host
+        return two_ring_systems(host.place.world, host.guest_world, [vm.name for vm in self.vms])
+
+    def guest_view(self, vm: int = 0) -> CpuView:
+        """The virtual CPU, wherever its state is."""
+        return views.guest_view(self.vms[vm])
+
+    def processor_view(self, vm: int = 0) -> CpuView:
+        """What the processor holds for the guest."""
+        return views.processor_view(self.vms[vm])
+
+    def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
+        """Through the guest's own tables."""
+        machine = self.vms[vm]
+        if machine.nested is not None:
+            views.follow_paging(machine)
+        return machine.mmu.probe(linear)
+
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
+        """Through the shadow, or through the guest's tables and the nested ones."""
+        machine = self.vms[vm]
+        if machine.shadow is not None:
+            return machine.shadow.translate(linear)
+        guest = self.guest_translate(linear, vm)
+        assert machine.nested is not None
+        return None if guest is None else machine.nested.translate(guest)
+
+    def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
+        """Through the p2m."""
+        return self.vms[vm].memory.host(address)
+
+    def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
+        """Through the guest's tables and the p2m."""
+        machine = self.vms[vm]
+
+        def translate(at: Linear) -> HostPhysical | None:
+            guest = self.guest_translate(at, vm)
+            return None if guest is None else machine.memory.host(guest)
+
+        return read_linear(self.host.pc.memory, translate, linear, count)
+
+    def ownership(self) -> Ownership:
+        """A guest has its memory and nothing else; every port and line of the machine is the monitor's."""
+        lines = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
+        return Ownership(
+            self.host.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in lines)
+        )
