@@ -14,6 +14,10 @@ from vizapp.machine.svm.vmcb import Block, read_field, write_field
 VMCB, HSAVE, IOPM, MSRPM = 0x50000, 0x51000, 0x54000, 0x58000
 GUEST = 0x30000
 GUEST_STACK = 0x3F000
+DIRECTORY = 0x60000  # the guest's own tables
+GUEST_TABLE = 0x61000
+NESTED_DIRECTORY = 0x62000
+NESTED_TABLE = 0x63000
 _PLAIN = (TSC, MSR, SYSENTER, SVM)
 
 REV_F = with_large_pages(make_identity(AMD, "revision F", 0x040FB2, _PLAIN))
@@ -79,3 +83,10 @@ class SvmBench(Bench):
     @property
     def exits(self) -> list[events.Event]:
         return [event for event in self.events if event.kind == events.VM_EXITED]
+
+
+def identity_tables(bench: SvmBench, directory: int, table: int) -> None:
+    """Two levels of tables that lead the first megabyte to itself."""
+    bench.memory.write(directory, 4, table | 7)
+    for page in range(256):
+        bench.memory.write(table + 4 * page, 4, page << 12 | 7)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import pytest
 
 from tests.machine.bench import TABLE
-from tests.machine.svm.bench import BARCELONA, GUEST, REV_F, SvmBench
+from tests.machine.svm.bench import (
+    BARCELONA,
+    DIRECTORY,
+    GUEST,
+    GUEST_TABLE,
+    NESTED_DIRECTORY,
+    NESTED_TABLE,
+    REV_F,
+    SvmBench,
+    identity_tables,
+)
 from vizapp.isa import registers as r
 from vizapp.machine.identity import Identity
 from vizapp.machine.inputs import INDEX
 from vizapp.machine.svm import codes
 
 PAGED = 0x8000_0011
-DIRECTORY = 0x60000  # the guest's own tables
-GUEST_TABLE = 0x61000
-NESTED_DIRECTORY = 0x62000
-NESTED_TABLE = 0x63000
 LOAD = "mov eax, [0x7000]\nvmmcall"
 
 
@@ -27,12 +33,6 @@ def paged(guest: str = LOAD, identity: Identity = REV_F, host: str = "vmrun\nstg
     bench.turn_on_paging(r.CR0_PG | r.CR0_PE)
     bench.cpu.eax = 0x50000
     return bench
-
-
-def identity_tables(bench: SvmBench, directory: int, table: int) -> None:
-    bench.memory.write(directory, 4, table | 7)
-    for page in range(256):
-        bench.memory.write(table + 4 * page, 4, page << 12 | 7)
 
 
 def again(bench: SvmBench) -> int:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.machine.svm.bench import BARCELONA, REV_F, VMCB, SvmBench
+from tests.machine.svm.bench import (
+    BARCELONA,
+    DIRECTORY,
+    GUEST,
+    GUEST_TABLE,
+    NESTED_DIRECTORY,
+    NESTED_TABLE,
+    REV_F,
+    SHANGHAI,
+    VMCB,
+    SvmBench,
+    identity_tables,
+)
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine import events
+from vizapp.machine.inputs import INDEX
 from vizapp.machine.svm.vmcb import BY_NAME, FIELDS
 
 _GUESTS = (
@@ -85,3 +101,51 @@ def test_noise_with_a_few_fields_as_they_should_be(noise, kept, guest):
     bench.step()
     assert bench.events[0].kind == events.VM_ENTERED
     bench.pc.run(max_steps=60)
+
+
+_WORDS = ("intercept_cr", "intercept_dr", "intercept_exceptions", "intercept_misc1", "intercept_misc2")
+_INJECTED = (0x8000_0030, 0x8000_0480, 0x8000_0202, 0x8000_0B0D, 0x8000_030E)
+
+
+def machine(seed: int) -> SvmBench:
+    """A host that enters its guest again and again: random code, intercepts, events and nested tables."""
+    random = Random(seed)
+    identity = random.choice((REV_F, BARCELONA, SHANGHAI))
+    host = "host: vmload\nvmrun\nvmsave\nstgi\nmov eax, 0x50000\njmp host"
+    bench = SvmBench("nop", identity=identity, ring=random.choice((0, 0, 1, 3)), host=host)
+    bench.memory.load(HostPhysical(GUEST), random.randbytes(64))
+    if random.random() < 0.5:
+        identity_tables(bench, DIRECTORY, GUEST_TABLE)
+        bench["cr3"], bench["cr0"] = DIRECTORY, 0x8000_0011
+    if random.random() < 0.5:
+        identity_tables(bench, NESTED_DIRECTORY, NESTED_TABLE)
+        bench["np_enable"], bench["n_cr3"] = 1, NESTED_DIRECTORY
+        bench.memory.write(NESTED_TABLE + 4 * random.randrange(256), 4, random.choice((0, 5)))
+    for name in _WORDS:
+        bench[name] = random.getrandbits(32) & random.getrandbits(32)
+    bench["intercept_misc2"] |= 1
+    if random.random() < 0.3:
+        bench["eventinj"] = random.choice(_INJECTED)
+    if random.random() < 0.3:
+        bench["v_intr"], bench["v_intr_vector"] = random.getrandbits(32), random.getrandbits(8)
+    bench["rflags"] = random.choice((2, random.getrandbits(22)))
+    bench.cpu.nmi_pending = random.random() < 0.1
+    return bench
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_machine_steps_as_it_runs_and_from_any_checkpoint(seed):
+    run, stepped = machine(seed), machine(seed)
+    run.pc.run(max_steps=60)
+    while stepped.pc.position < 60 and stepped.pc.stopped is None:
+        stepped.pc.step()
+        if stepped.pc.position % 7 == 0:
+            stepped.pc.load(stepped.pc.save())
+    one, other = run.pc.save(), stepped.pc.save()
+    assert run.memory.digest() == stepped.memory.digest()
+    assert {name: value for name, value in one.items() if name != "memory"} == {
+        name: value for name, value in other.items() if name != "memory"
+    }
+    assert run.events == stepped.events
+    meter = run.pc.meter
+    assert sum(row.times * meter.prices[INDEX[row.input]] for row in meter.rows()) == meter.cycles
