@@ -76,6 +76,18 @@ def test_a_port_and_an_interrupt_of_the_monitor_are_leaks() -> None:
     assert [leak.kind for leak in audit.leaks] == ["port", "line"]
 
 
+def test_dma_to_what_is_another_s_is_a_leak() -> None:
+    audit = auditor()
+    audit.dma(1, 0, 20, True)
+    audit.dma(1, 1, 90, True)
+    assert audit.leaks == []
+    audit.dma(4, 0, 90, True)
+    audit.dma(5, 0, 90, True)
+    audit.dma(6, 1, 3, False)
+    found = [(leak.position, leak.place.vm, leak.kind, leak.number, leak.owner) for leak in audit.leaks]
+    assert found == [(4, 0, "dma", 90, "vm1"), (6, 1, "dma", 3, "vmm")]
+
+
 def test_what_lies_beyond_memory_is_nobody_s() -> None:
     audit = auditor()
     audit.access(1, KERNEL, 128, True)

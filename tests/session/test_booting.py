@@ -92,3 +92,23 @@ def test_no_monitor_runs_a_disk() -> None:
 def test_a_third_disk_has_no_place() -> None:
     with pytest.raises(ScenarioError, match="3 disks are more than the 2"):
         Session(Scenario(load_guest("hello"), disks=(b"1", b"2", b"3")))
+
+
+def test_the_auditor_is_told_of_dma_while_it_is_recorded(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pc = session.machine.pc
+    assert pc.board.peripherals is not None
+    master = pc.board.peripherals.bus_master
+    owned = session._auditor._declare()
+    monkeypatch.setattr(session._auditor, "_declare", lambda: owned._replace(frames=owned.frames[:0]))
+    session._recorder.begin()
+    master.write(0x5000, b"data")
+    session._recorder.finish()
+    master.write(0x6000, b"data")
+    assert [(leak.kind, leak.number, leak.write) for leak in session.leaks] == []
+    session._auditor._ownership = owned._replace(frames=owned.frames[:0])
+    session._recorder.begin()
+    master.write(0x7000, b"data")
+    session._recorder.finish()
+    assert [(leak.kind, leak.number, leak.write) for leak in session.leaks] == [("dma", 7, True)]

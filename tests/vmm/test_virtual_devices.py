@@ -89,6 +89,17 @@ def test_dma_reaches_the_guests_memory_and_is_asked_about_by_host_frame():
     assert master.read(PAGES * PAGE_SIZE, 4) == b"\xff" * 4  # there is no memory
 
 
+def test_whoever_watches_dma_is_told_the_machines_frames():
+    devices, memory, _ = virtual()
+    assert devices.peripherals is not None
+    told: list[tuple[int, bool]] = []
+    devices.watch_dma(lambda frame, write: told.append((frame, write)))
+    devices.peripherals.bus_master.write(2 * PAGE_SIZE, b"hello")
+    devices.peripherals.bus_master.read(PAGE_SIZE - 2, 4)
+    assert memory.dump(GuestPhysical(2 * PAGE_SIZE), 5) == b"hello"
+    assert told == [(BASE + 2, True), (BASE, False), (BASE + 1, False)]
+
+
 def test_line_20_folds_memory():
     devices, memory, _ = virtual()
     told: list[bool] = []

@@ -84,6 +84,16 @@ class Board:
         self.peripherals = peripherals
         self.waking_events = FULL_WAKING_EVENTS
 
+    def watch_dma(self, tell: Callable[[int, bool], None]) -> None:
+        """Have ``tell`` told (frame of the machine, write) before a device uses memory by itself."""
+
+        def allow(frame: int, write: bool) -> bool:
+            tell(frame, write)
+            return True
+
+        if self.peripherals is not None:
+            self.peripherals.bus_master.on_access = allow
+
     def line(self, number: int) -> Callable[[bool], None]:
         """What drives IRQ ``number``."""
 

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
 from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
+from vizapp.machine.places import DEVICE, Place
 from vizapp.vmm.base import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizapp.machine.events import Event
-    from vizapp.machine.places import Place
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
 
 
 class Leak(NamedTuple):
-    """Something let through: ``kind`` is frame, port or line, ``number`` which one, ``owner`` whose it is.
+    """Something let through: ``kind`` is frame, port, line, or dma of a device to a frame.
 
+    ``number`` tells which one, ``owner`` whose it is.
     ``position`` is that of the step that reached it first.
     """
 
@@ -65,6 +66,11 @@ class Auditor:
         """Code at ``place`` has reached an I/O port of the machine."""
         if place.is_guest:
             self._check(position, place, "port", port, write)
+
+    def dma(self, position: int, vm: int, frame: int, write: bool) -> None:
+        """A device of virtual machine ``vm`` is about to use a page frame itself."""
+        if frame < self._memory_frames:
+            self._check(position, Place(vm=vm, component=DEVICE), "dma", frame, write)
 
     def event(self, event: Event) -> None:
         """Something was delivered: a refusal, or an interrupt that went to somebody."""
@@ -125,7 +131,7 @@ class Auditor:
             self.leaks.append(Leak(position, place, kind, number, write, owner))
 
     def _owner(self, kind: str, number: int) -> str:
-        if kind == "frame":
+        if kind in ("frame", "dma"):
             return next(
                 (part.owner for part in self._ownership.frames if part.first <= number < part.end), ""
             )

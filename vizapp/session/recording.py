@@ -72,6 +72,15 @@ class Recorder:
         pc.on_port = self._port
         self._measure(None)
 
+    def watch_dma(self, vm: int, board: Board) -> None:
+        """Tell the auditor what the devices of a virtual machine do to memory by themselves."""
+
+        def tell(frame: int, write: bool) -> None:
+            if self._attached:
+                self._auditor.dma(self._pc.position, vm, frame, write)
+
+        board.watch_dma(tell)
+
     def catch(self, kinds: frozenset[str] | None) -> None:
         """In the next stretch pause behind an event of one of these kinds (None: of any)."""
         self._catch = kinds

@@ -83,6 +83,9 @@ class Session:
         for guest in monitor.vms[1:]:
             if guest.hardware.board is not None:
                 guest.hardware.board.on_port = self._taps.access
+        for number, guest in enumerate(monitor.vms):
+            if guest.hardware.board is not None:
+                self._recorder.watch_dma(number, guest.hardware.board)
         self.timeline = Timeline(pc, self._recorder, Checkpoints(weigh=pc.weigh))
         native = scenario.yardstick
         self._builder = FrameBuilder(
