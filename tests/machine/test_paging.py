@@ -125,6 +125,13 @@ def test_an_access_across_two_pages_writes_both_or_none():
     assert bench.memory.read(0x30000, 2) == 0x1234
 
 
+def test_a_change_across_two_pages_misses_the_second_at_its_first_byte():
+    bench = paged("inc dword [0x20ffd]", 3)
+    bench.page(0x21000, PTE_P | PTE_U)
+    assert bench.fault() == (v.PF, 7)
+    assert bench.cpu.cr2 == 0x21000
+
+
 def test_an_instruction_across_two_pages():
     bench = paged("nop", 3)
     bench.assemble("mov eax, 0x12345678", 0x10FFE)

@@ -141,7 +141,7 @@ class Mmu(FastMaps):
         """As ``read``, by an instruction that will write the same bytes: faults as a write."""
         self.translate(linear, True, user, self.ring)
         if (linear & PAGE_MASK) + size > PAGE_SIZE:
-            self.translate(linear + size - 1 & M32, True, user, self.ring)
+            self.translate((linear | PAGE_MASK) + 1 & M32, True, user, self.ring)
         return self.read_as(linear, size, user, self.ring)
 
     def fetch(self, linear: int, count: int, user: bool) -> bytes:
