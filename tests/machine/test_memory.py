@@ -180,3 +180,14 @@ def _seconds(call) -> float:
     start = time.process_time()
     call()
     return time.process_time() - start
+
+
+def test_what_is_protected_stays_as_it_was():
+    memory = PhysicalMemory(SIZE)
+    memory.load(HostPhysical(PAGE_SIZE), b"rom" * 100)
+    memory.protect(HostPhysical(PAGE_SIZE), PAGE_SIZE)
+    memory.write(PAGE_SIZE, 4, 0)
+    memory.load(HostPhysical(PAGE_SIZE - 2), b"1234")
+    memory.write(2 * PAGE_SIZE - 2, 4, 0x1234_5678)
+    assert memory.dump(HostPhysical(PAGE_SIZE - 2), 5) == b"12rom"
+    assert memory.read(2 * PAGE_SIZE, 2) == 0x1234

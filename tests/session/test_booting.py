@@ -8,6 +8,7 @@ import pytest
 
 from vizapp.errors import ScenarioError
 from vizapp.guest.loader import load_guest
+from vizapp.isa.addresses import HostPhysical
 from vizapp.session.protocol import RunTo
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
@@ -112,3 +113,12 @@ def test_the_auditor_is_told_of_dma_while_it_is_recorded(
     master.write(0x7000, b"data")
     session._recorder.finish()
     assert [(leak.kind, leak.number, leak.write) for leak in session.leaks] == [("dma", 7, True)]
+
+
+def test_the_bios_cannot_be_written(session: Session) -> None:
+    pc = session.machine.pc
+    before = pc.memory.dump(HostPhysical(0xF_FFF0), 16)
+    for address in (0xF_FFF0, 0xF_FFF8):
+        pc.mmu.write(address, 4, 0x1234_5678, False)
+    assert pc.memory.dump(HostPhysical(0xF_FFF0), 16) == before
+    assert 0xFF not in pc.mmu.writable[0]

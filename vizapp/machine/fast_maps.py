@@ -89,6 +89,8 @@ class FastMaps:
             return
         if not write:
             fast[page] = self.memory.page(frame)
+        elif frame in self.memory.read_only:
+            return
         elif frame in self.memory.code_frames:
             self.guarded[ring][page] = frame
         else:

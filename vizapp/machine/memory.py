@@ -60,6 +60,7 @@ class PhysicalMemory:
 
     - a reference from ``page`` is for reading, and stale once ``on_unshare`` names its frame;
     - a reference from ``page`` or ``writable_page`` is stale once ``generation`` changes;
+    - a frame in ``read_only`` is never written;
     - a frame in ``code_frames`` is written through ``write`` or ``load`` only, which call ``on_code_write``.
 
     Attributes:
@@ -68,6 +69,7 @@ class PhysicalMemory:
         code_frames: frames that hold decoded code.
         on_code_write: called after each write to a frame of ``code_frames``, whoever writes, with the frame,
             the offset in it and the count of bytes.
+        read_only: frames that ``protect`` has made so.
         on_unshare: called with a frame after its page was replaced by a private copy.
     """
 
@@ -93,6 +95,7 @@ class PhysicalMemory:
         )
         self._digests: dict[int, tuple[bytearray, bytes]] = {}
         self._rom: dict[int, bytes] = {}
+        self.read_only: frozenset[int] = frozenset()
 
     def add_rom(self, address: HostPhysical, data: bytes) -> None:
         """Let whole pages beyond the end of memory read as ``data``, for good: no snapshot holds them.
@@ -104,6 +107,10 @@ class PhysicalMemory:
             raise ValueError(f"{len(data):#x} bytes at {address:#x} are no pages beyond {self.size:#x}")
         for start in range(0, len(data), PAGE_SIZE):
             self._rom[address + start >> PAGE_SHIFT] = data[start : start + PAGE_SIZE]
+
+    def protect(self, address: HostPhysical, count: int) -> None:
+        """Let whole pages of memory, as they are now, be read-only: whoever writes there changes nothing."""
+        self.read_only |= frozenset(range(address >> PAGE_SHIFT, address + count >> PAGE_SHIFT))
 
     def page(self, frame: int) -> bytearray:
         """The page in ``frame``, for reading only; ``frame`` is below ``frames``."""
@@ -133,6 +140,8 @@ class PhysicalMemory:
         data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         if offset + size <= PAGE_SIZE and 0 <= address < self.size:
             frame = address >> PAGE_SHIFT
+            if frame in self.read_only:
+                return
             page = self._pages[frame] if frame in self._owned else self.writable_page(frame)
             page[offset : offset + size] = data
             if frame in self.code_frames:
@@ -164,8 +173,8 @@ class PhysicalMemory:
             position = address + done
             offset = position & PAGE_MASK
             part = data[done : done + PAGE_SIZE - offset]
-            if 0 <= position < self.size:
-                frame = position >> PAGE_SHIFT
+            frame = position >> PAGE_SHIFT
+            if 0 <= position < self.size and frame not in self.read_only:
                 self.writable_page(frame)[offset : offset + len(part)] = part
                 if frame in self.code_frames:
                     self._code_written(frame, offset, len(part))

@@ -47,7 +47,9 @@ def start_bare(memory: PhysicalMemory, cpu: Cpu, size: int, image: Image) -> Non
     """Load any image into the bare machine and bring its processor to where the image starts."""
     _store_segments(lambda at, data: memory.load(HostPhysical(at), data), size, image)
     if image.rom:
-        memory.load(HostPhysical(MEGABYTE - len(image.rom)), image.rom)
+        below = HostPhysical(MEGABYTE - len(image.rom))
+        memory.load(below, image.rom)
+        memory.protect(below, len(image.rom))
         memory.add_rom(HostPhysical(TOP - len(image.rom)), image.rom)
     start_cpu(cpu, image)
 
