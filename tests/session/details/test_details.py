@@ -9,7 +9,7 @@ from vizapp.machine.events import VM_ENTERED, VM_EXITED, Event
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.places import GUEST_KERNEL, VMM, VMX_NON_ROOT, VMX_ROOT, Place
 from vizapp.machine.walks import GUEST
-from vizapp.session.details import DETAILS, EXITS, MAPPINGS, WALK, Subject
+from vizapp.session.details import CONTROL_STRUCTURE, DETAILS, EXITS, MAPPINGS, WALK, Subject
 from vizapp.session.details.exits import tabulate
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.walk import references, walk
@@ -144,3 +144,70 @@ def test_looking_changes_nothing(shadowed: Session) -> None:
     assert frame.details[EXITS] == ()
     assert (pc.memory.dump(0, pc.memory.size), pc.meter.cycles, pc.mmu.save()) == before
     shadowed.watch_details(())
+
+
+ASSISTED = [("vt-x", "shadow"), ("vt-x", "nested"), ("amd-v", "shadow"), ("amd-v", "nested")]
+
+
+@pytest.fixture(scope="module", params=ASSISTED, ids="-".join)
+def assisted(request: pytest.FixtureRequest) -> Session:
+    technique, paging = request.param
+    session = Session(make_scenario("minikernel", technique_name=technique, paging=paging))
+    session.run(max_instructions=5_000)
+    return session
+
+
+def test_every_exit_is_in_the_table(assisted: Session) -> None:
+    rows = DETAILS[EXITS](_subject(assisted))
+    counted = assisted.report()["events"]["vm-exit"]
+    assert {row.reason: row.samples for row in rows} == counted
+    assert sum(row.open for row in rows) <= 1
+    assert all(row.shortest <= row.mean <= row.longest for row in rows if row.samples > row.open)
+
+
+def test_both_dimensions_are_walked_under_nested_paging(assisted: Session) -> None:
+    found = walk(_subject(assisted))
+    assert found is not None
+    monitor = assisted.machine.monitor
+    assert found.nested == (assisted.scenario.paging == "nested")
+    assert found.shadowed != found.nested
+    levels = 4 if assisted.scenario.technique == "vt-x" else 2
+    assert references(found.processor) == ((2, 3 * levels) if found.nested else (2, 0))
+    assert found.guest_physical is not None
+    assert found.host_physical == monitor.guest_physical(found.guest_physical)
+
+
+def test_mappings_lead_to_the_guests_own_memory(assisted: Session) -> None:
+    found = mappings(_subject(assisted))
+    assert found.kind == assisted.scenario.paging
+    monitor = assisted.machine.monitor
+    mapped = [row for row in found.rows if row.guest is not None and row.processor is not None]
+    assert mapped
+    for row in mapped:
+        assert row.guest is not None
+        assert row.processor is not None
+        host = monitor.guest_physical(row.guest.frame << 12)
+        assert host is not None
+        assert host >> 12 == row.processor.frame
+
+
+def test_the_structure_tells_what_an_exit_changed(assisted: Session) -> None:
+    assisted.next_event({VM_EXITED})
+    found = DETAILS[CONTROL_STRUCTURE](_subject(assisted))
+    assert found is not None
+    intel = assisted.scenario.technique == "vt-x"
+    assert found.kind == ("VMCS" if intel else "VMCB")
+    by_name = {field.name: field for field in found.fields}
+    assert any(field.by_exit for field in found.fields)
+    assert not any(field.by_monitor for field in found.fields)
+    code = by_name["exit_reason" if intel else "exitcode"]
+    event = assisted.store.preceding(assisted.timeline.cursor, {VM_EXITED})
+    assert event is not None
+    assert code.value == event.payload["reason" if intel else "exitcode"]
+    assisted.next_event({VM_ENTERED})
+    assisted.back()
+    after = DETAILS[CONTROL_STRUCTURE](_subject(assisted))
+    assert after is not None
+    assert {field.name for field in after.fields if field.by_exit} == {
+        field.name for field in found.fields if field.by_exit
+    }

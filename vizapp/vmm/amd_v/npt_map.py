@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical
 from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P, PTE_U, PTE_W
+from vizapp.machine.npt import NestedPageTables
 from vizapp.vmm.hardware_assisted.nested_map import tables_needed
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class NptMap:
         """Where the tables put a guest-physical address; None where they have nothing."""
         entry = self.entry(address >> PAGE_SHIFT)
         return HostPhysical(entry & PTE_FRAME | address & PAGE_MASK) if entry & PTE_P else None
+
+    def as_walked(self) -> NestedPageTables:
+        """The tables as the processor reads them: two levels of 4 KB pages, as the host's own."""
+        return NestedPageTables(self._memory, self.pointer, 0)
 
     def clear(self) -> int:
         """Forget everything; how many pages were mapped."""

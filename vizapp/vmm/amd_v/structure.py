@@ -68,6 +68,7 @@ _VINTR: Final = BITS["vintr"]
 class VmcbStructure(ControlStructure):
     """One VMCB."""
 
+    kind: ClassVar[str] = "VMCB"
     saved_where: ClassVar[Message] = Message(N_("in the VMCB"))
     general_here: ClassVar[tuple[str, ...]] = ("eax",)
 

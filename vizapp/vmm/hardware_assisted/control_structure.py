@@ -105,9 +105,11 @@ class ControlStructure:
         address: of the VMCS region or the VMCB.
         controls: what the monitor wants of it.
         ready: it has been set up.
+        kind: VMCS or VMCB.
         saved_where: for people: where the guest's registers are while it is off the processor.
     """
 
+    kind: ClassVar[str]
     saved_where: ClassVar[Message]
     general_here: ClassVar[tuple[str, ...]] = ()
     """General registers that the structure has, and the monitor's stack has not."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import Place
-from vizapp.vmm.base import CpuView, Ownership
+from vizapp.vmm.base import ControlBlock, CpuView, Ownership
 from vizapp.vmm.hardware_assisted import views
 from vizapp.vmm.hardware_assisted.phases import PHASES, PURPOSES
 from vizapp.vmm.hardware_assisted.stage import two_ring_systems
@@ -17,6 +17,7 @@ from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.nested_paging import NestedTables
     from vizapp.vmm.hardware_assisted.vm import Host, Vm
     from vizapp.vmm.stage import StageWorld
 
@@ -113,6 +114,16 @@ class HardwareAssistedMonitor:
             return None if guest is None else machine.memory.host(guest)
 
         return read_linear(self.host.pc.memory, translate, linear, count)
+
+    def nested_tables(self, vm: int = 0) -> NestedTables | None:
+        """What the processor walks below the guest's tables; None under shadow paging."""
+        machine = self.vms[vm]
+        return None if machine.nested is None else machine.nested.as_walked()
+
+    def control_block(self, vm: int = 0) -> ControlBlock | None:
+        """The guest's VMCS or VMCB."""
+        structure = self.vms[vm].structure
+        return ControlBlock(structure.kind, structure.address)
 
     def ownership(self) -> Ownership:
         """A guest has its memory and nothing else; every port and line of the machine is the monitor's."""

@@ -12,6 +12,7 @@ from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE
 
 if TYPE_CHECKING:
     from vizapp.isa.addresses import GuestPhysical, HostPhysical
+    from vizapp.machine.nested_paging import NestedTables
 
 
 class NestedMap(Protocol):
@@ -33,6 +34,10 @@ class NestedMap(Protocol):
 
     def translate(self, address: GuestPhysical) -> HostPhysical | None:
         """Where the tables put a guest-physical address; None where they have nothing."""
+        ...
+
+    def as_walked(self) -> NestedTables:
+        """The tables as the processor reads them."""
         ...
 
     def clear(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical
-from vizapp.machine.ept import EPT_ALL, EPT_WRITE, MEMORY_TYPE_SHIFT, WRITE_BACK, pointer
+from vizapp.machine.ept import EPT_ALL, EPT_WRITE, MEMORY_TYPE_SHIFT, WRITE_BACK, EptTables, pointer
 from vizapp.vmm.hardware_assisted.nested_map import tables_needed
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class EptMap:
         """Where the tables put a guest-physical address; None where they have nothing."""
         entry = self.entry(address >> PAGE_SHIFT)
         return HostPhysical(entry & _FRAME | address & PAGE_MASK) if entry & EPT_ALL else None
+
+    def as_walked(self) -> EptTables:
+        """The tables as the processor reads them."""
+        return EptTables(self._memory, self.pointer)
 
     def clear(self) -> int:
         """Forget everything; how many pages were mapped."""

@@ -77,6 +77,7 @@ class VmcsStructure(ControlStructure):
         virtual_8086: the guest's real mode is run as a virtual-8086 task.
     """
 
+    kind: ClassVar[str] = "VMCS"
     saved_where: ClassVar[Message] = Message(N_("in the VMCS"))
 
     def __init__(self, pc: Pc, address: HostPhysical, controls: Controls) -> None:
