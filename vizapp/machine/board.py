@@ -141,16 +141,18 @@ class Board:
     def request(self, vector: int) -> bool:
         """Raise the line that has ``vector`` and acknowledge it; False if the controllers do not pass it."""
         apic = None if self.peripherals is None else self.peripherals.apic
-        if apic is not None and not apic.passes_external:
-            apic.accept(vector)
-            return apic.intr and apic.acknowledge() == vector
-        for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
-            line = vector - controller.vector
-            if 0 <= line < 8:
-                self.pic.lower_irq(first + line)
-                self.pic.raise_irq(first + line)
-                return self.pic.intr and self.pic.acknowledge() == vector
-        return False
+        if apic is None or apic.passes_external:
+            for controller, first in ((self.pic.master, 0), (self.pic.slave, 8)):
+                line = vector - controller.vector
+                if 0 <= line < 8:
+                    self.pic.lower_irq(first + line)
+                    self.pic.raise_irq(first + line)
+                    if self.pic.intr:
+                        return self.pic.acknowledge() == vector
+        if apic is None:
+            return False
+        apic.accept(vector)  # one of its own, the timer's for instance
+        return apic.intr and apic.acknowledge() == vector
 
     def save(self) -> dict[str, Any]:
         """All devices, as plain data."""

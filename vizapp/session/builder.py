@@ -63,8 +63,7 @@ def build(scenario: Scenario, processor: Processor | None = None, like: Abilitie
         memory_bytes=technique.host_memory(options),
         hertz=processor.hertz,
         identity=_identity(scenario, processor),
-        # Under a monitor the board of a full PC is the virtual machine's; its own needs no more than a timer.
-        features=options.features if scenario.technique == "native" else None,
+        features=_machine_features(scenario, options),
     )
     monitor = technique.start(pc, scenario.image, options)
     machines = scenario.machines
@@ -79,8 +78,24 @@ def build(scenario: Scenario, processor: Processor | None = None, like: Abilitie
 
 def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
     """The bare machine that a virtual machine's run is compared with: what its monitor hides, hidden too."""
-    alone = replace(scenario.alone(vm), technique="native", virtualizable=False, paging="shadow")
-    return build(alone, processor, registry.maker(scenario.technique).abilities)
+    abilities = registry.maker(scenario.technique).abilities
+    alone = replace(
+        scenario.alone(vm),
+        technique="native",
+        virtualizable=False,
+        paging="shadow",
+        full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
+    )
+    return build(alone, processor, abilities)
+
+
+def _machine_features(scenario: Scenario, options: Options) -> Features | None:
+    """The equipment of the machine itself. Under a monitor the full board is the virtual machine's."""
+    if scenario.technique == "native":
+        return options.features
+    # CPUID that the monitor cannot choose tells of the machine's own APIC.
+    shared = options.features is not None and not registry.maker(scenario.technique).abilities.hides_cpuid
+    return Features(large_pages=False) if shared else None
 
 
 def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -> Options:
@@ -99,10 +114,11 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
             Message(sentence, {"technique": scenario.technique, "count": len(scenario.machines)})
         )
     seconds = scenario.slice_seconds
+    full = scenario.full_pc or (not abilities.hides_cpuid and scenario.needs_full_pc)
     equipped = [
         VmOptions(
             vm.image, vm.memory, vm.name, vm.weight,
-            _features(scenario.technique, vm, abilities, like or abilities),
+            _features(scenario, vm, abilities, like or abilities, full=full),
         )
         for vm in scenario.machines
     ]  # fmt: skip
@@ -133,10 +149,12 @@ def _identity(scenario: Scenario, processor: Processor) -> Identity:
     return with_virtualizable(identity) if scenario.virtualizable else identity
 
 
-def _features(technique: str, vm: VmScenario, abilities: Abilities, like: Abilities) -> Features | None:
+def _features(
+    scenario: Scenario, vm: VmScenario, abilities: Abilities, like: Abilities, *, full: bool
+) -> Features | None:
     """The rest of a PC where the guest is one that expects it; the library's guests do without.
 
-    ``like`` is what another technique gives, whose yardstick this is.
+    ``like`` is what another technique gives, whose yardstick this is; ``full`` gives it in any case.
 
     Raises:
         ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
@@ -147,11 +165,11 @@ def _features(technique: str, vm: VmScenario, abilities: Abilities, like: Abilit
     disks = (*vm.image.disks, *vm.disks)
     if disks and not abilities.full_pc:
         sentence = N_("{technique} has no disk to give to its guest; run it under native")
-        raise ScenarioError(Message(sentence, {"technique": technique}))
+        raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
     if len(disks) > MOST_DISKS:
         sentence = N_("{count} disks are more than the {most} that an IDE channel takes")
         raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
-    if not abilities.full_pc or not (disks or vm.image.needs_pc):
+    if not abilities.full_pc or not (full or disks or vm.image.needs_pc):
         return None
     if vm.image.needs_apic:
         return _WITH_APIC._replace(disks=disks)

@@ -38,7 +38,8 @@ class Scenario:
     several has the processor, ``actions`` what is done to them meanwhile. ``overrides`` re-price single
     inputs, in cycles. ``serial_input`` is what COM1 will receive, available from the start. ``yardstick`` is
     the native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of
-    IDE disks, behind those of the image.
+    IDE disks, behind those of the image. ``full_pc`` gives the first guest a full PC's board, though it may
+    expect none.
     """
 
     image: Image
@@ -59,6 +60,12 @@ class Scenario:
     others: tuple[VmScenario, ...] = ()
     slice_seconds: float | None = None
     actions: tuple[VmAction, ...] = ()
+    full_pc: bool = False
+
+    @property
+    def needs_full_pc(self) -> bool:
+        """Whether a guest expects the board of a full PC, or is to have it all the same."""
+        return self.full_pc or any(vm.disks or vm.image.disks or vm.image.needs_pc for vm in self.machines)
 
     @property
     def machines(self) -> tuple[VmScenario, ...]:
@@ -79,4 +86,5 @@ class Scenario:
             weight=machine.weight,
             others=(),
             actions=(),
+            full_pc=False,
         )

@@ -22,6 +22,9 @@ class Abilities(NamedTuple):
         full_pc: the board of a full PC, see ``machine.features``.
         large_pages: a full PC's processor has 4 MB pages and PAE.
         inputs: what comes from outside while the guest runs reaches its devices.
+        hides_cpuid: what CPUID says is the monitor's to choose. Where it executes directly, as on any
+            processor without VT-x or AMD-V, what one guest's board makes it say the others and the machine
+            have too.
     """
 
     several: bool = True
@@ -29,6 +32,7 @@ class Abilities(NamedTuple):
     full_pc: bool = True
     large_pages: bool = True
     inputs: bool = True
+    hides_cpuid: bool = True
 
 
 class Maker(Protocol):
@@ -68,7 +72,7 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "native",
         "trap_and_emulate.technique",
         "TrapAndEmulate",
-        Abilities(real_mode=False, large_pages=False),
+        Abilities(real_mode=False, large_pages=False, hides_cpuid=False),
     ),
     "vt-x": Registered("native", "vt_x.technique", "VtX"),
     "amd-v": Registered("native", "amd_v.technique", "AmdV"),
@@ -76,7 +80,14 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "xen",
         "xen.technique",
         "Paravirtual",
-        Abilities(several=False, real_mode=False, full_pc=False, large_pages=False, inputs=False),
+        Abilities(
+            several=False,
+            real_mode=False,
+            full_pc=False,
+            large_pages=False,
+            inputs=False,
+            hides_cpuid=False,
+        ),
     ),
 }
 
