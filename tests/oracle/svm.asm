@@ -215,9 +215,6 @@ start:  mov     esp, 0x00090000
         CASE    'de  ', g_de
         TRAP    0
         call    go
-        CASE    'bp  ', g_bp
-        TRAP    3
-        call    go
         CASE    'pf  ', g_pf
         TRAP    14
         call    paging
@@ -762,8 +759,6 @@ g_gp:           mov     ax, 0x7FF8
                 mov     ds, ax
 g_de:           xor     ecx, ecx
                 div     ecx
-g_bp:           int3
-                vmmcall
 g_pf:           mov     [0x00500004], eax
                 vmmcall
 g_sti:          nop

@@ -2,7 +2,7 @@
 
 Left out of the program, as faults of QEMU 7.2:
 
-- INVD leaves the guest as WBINVD, ICEBP as nothing at all;
+- INVD leaves the guest as WBINVD, ICEBP as nothing at all, INT3 and INTO as INT n;
 - VMRUN forgets the interrupt shadow and takes what is in the upper halves of DR6 and DR7;
 - the error code of an exception that an injected interrupt meets has no EXT bit;
 - VMLOAD of a TR whose type is a busy TSS ends QEMU when a guest comes back from ring 3.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machine.bench import GDT, TSS, TSS_INDEX
+from tests.machine.bench import GDT, HANDLERS, TSS, TSS_INDEX
 from tests.machine.svm.bench import GUEST, IOPM, MSRPM, VMCB, SvmBench
 from vizapp.isa import descriptors as d
 from vizapp.isa import registers as r
@@ -203,6 +203,27 @@ def test_a_page_fault_leaves_with_its_address_and_not_in_cr2():
     bench["cr0"], bench["cr3"], bench["cr2"] = 0x8000_0011, 0x5000, 0x99
     assert bench.run() == codes.EXCEPTION + vectors.PF
     assert (bench["exitinfo1"], bench["exitinfo2"], bench["cr2"]) == (2, 0x7000, 0x99)
+
+
+@pytest.mark.parametrize(
+    ("guest", "name", "leaves"),
+    [
+        ("int3", "exception-bp", True), ("int 3", "exception-bp", False), ("int3", "swint", False),
+        ("into", "exception-of", True), ("int1", "exception-db", False),
+    ],
+)  # fmt: skip
+def test_int3_and_into_are_exceptions_and_icebp_is_not(guest, name, leaves):
+    bench = SvmBench(f"{guest}\nvmmcall", name, "vmmcall")
+    bench["rflags"] |= r.EFLAGS_OF
+    for vector in (1, 3, 4):
+        bench.assemble("vmmcall", HANDLERS + 16 * vector)
+    assert codes.name_of(bench.run()) == (name if leaves else "vmmcall")
+    assert bench["rip"] == GUEST or not leaves
+
+
+def test_into_without_overflow_is_nothing():
+    bench = SvmBench("into\nvmmcall", "exception-of", "vmmcall")
+    assert bench.run() == codes.VMMCALL
 
 
 def test_a_debug_exception_leaves_with_its_reason_in_dr6():

@@ -36,7 +36,7 @@ _TASK_CAUSES: Final = {"call": 0, "iret": TASK_BY_IRET, "jmp": TASK_BY_JUMP}
 _CACHED: Final = (
     "intercept_cr", "intercept_dr", "intercept_exceptions", "intercept_misc1", "intercept_misc2",
     "iopm_base_pa", "msrpm_base_pa", "tsc_offset", "guest_asid", "v_intr", "v_intr_vector", "np_enable",
-    "n_cr3", "pause_filter_count",
+    "n_cr3",
 )  # fmt: skip
 
 
@@ -89,12 +89,18 @@ class SvmGuest:
             check(self, cpu, instruction)
 
     def exception(self, cpu: Cpu, event: Delivery, detail: int | None) -> None:
-        """Raise VmExit if the exception is intercepted: CR2 is as it was, DR6 tells already of a #DB."""
-        if event.vector != vectors.NMI and self.controls["intercept_exceptions"] >> event.vector & 1:
-            info = {"exitinfo2": detail} if event.vector == vectors.PF and detail is not None else {}
-            if event.vector == vectors.DB and detail is not None:
+        """Raise VmExit if the exception is intercepted: CR2 is as it was, DR6 tells already of a #DB.
+
+        NMI has an intercept of its own, and so has ICEBP, the one #DB without a reason for DR6.
+        """
+        vector = event.vector
+        if vector == vectors.NMI or (vector == vectors.DB and detail is None):
+            return
+        if self.controls["intercept_exceptions"] >> vector & 1:
+            info = {"exitinfo2": detail} if vector == vectors.PF and detail is not None else {}
+            if vector == vectors.DB and detail is not None:
                 report(cpu, detail)
-            raise VmExit(codes.EXCEPTION + event.vector, event.error or 0, **info)
+            raise VmExit(codes.EXCEPTION + vector, event.error or 0, **info)
 
     def task_switch(self, cpu: Cpu, selector: int, cause: str) -> None:
         """Raise VmExit if task switches are intercepted."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from vizapp.isa import registers as r
+from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK
 from vizapp.isa.instruction import ControlRegister, DebugRegister, Immediate, Register
 from vizapp.machine.debug import DR7_GD
@@ -174,6 +175,13 @@ def msr_is_intercepted(guest: SvmGuest, index: int, *, write: bool) -> bool:
     return True
 
 
+def _breakpoint(guest: SvmGuest, cpu: Cpu, instruction: Instruction) -> None:
+    """INT3 and INTO are exceptions to the intercepts, and RIP is still theirs."""
+    vector = vectors.BP if instruction.opcode.operation == "int3" else vectors.OF
+    if (vector == vectors.BP or cpu.of) and guest.controls["intercept_exceptions"] >> vector & 1:
+        _leave(cpu, instruction, codes.EXCEPTION + vector)
+
+
 def _msr(guest: SvmGuest, cpu: Cpu, instruction: Instruction) -> None:
     write = instruction.opcode.operation == "wrmsr"
     if not cpu.cpl and guest.intercepts("msr") and msr_is_intercepted(guest, cpu.ecx, write=write):
@@ -209,6 +217,8 @@ INSTRUCTIONS: Final[dict[str, Check]] = {
     "mov_to_debug": _write_debug,
     "mov_from_debug": _read_debug,
     "lmsw": _lmsw,
+    "int3": _breakpoint,
+    "into": _breakpoint,
     "in": _port,
     "out": _port,
     "ins": _port,
