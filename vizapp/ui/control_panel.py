@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
 
-_WIDTHS = (112, 196, 64, 150, 116)
+_WIDTHS = (190, 112, 112, 220, 48)
 
 
 class _Filter(QSortFilterProxyModel):
@@ -45,7 +45,7 @@ class _Filter(QSortFilterProxyModel):
         if self.changed_only and not (field.by_exit or field.by_monitor):
             return False
         pattern = self.filterRegularExpression()
-        shown = (model.index(row, column, parent).data() for column in range(3))
+        shown = (model.index(row, column, parent).data() for column in (0, 3, 4, 5))
         return any(pattern.match(str(text)).hasMatch() for text in shown)
 
 
@@ -157,12 +157,12 @@ class ControlPanel(Panel):
     def _columns(self) -> list[Column[ControlField]]:
         say = self.say
         return [
-            Column(say(N_("group")), lambda field: self.translator.render(field.group)),
             Column(say(N_("field")), lambda field: field.name),
-            Column(say(N_("at")), lambda field: field.where),
             Column(say(N_("value")), _value, right=True),
             Column(say(N_("before the exit")), _before, right=True),
             Column(say(N_("meaning")), self._meaning),
+            Column(say(N_("at")), lambda field: field.where),
+            Column(say(N_("group")), lambda field: self.translator.render(field.group)),
         ]
 
     def _meaning(self, field: ControlField) -> str:

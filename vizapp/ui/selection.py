@@ -19,13 +19,14 @@ from vizapp.machine.events import (
     MACHINE_STOPPED,
     SOFTWARE_INTERRUPT_DELIVERED,
     SYSTEM_CALL_REFLECTED,
+    VM_EXITED,
 )
 from vizapp.session.protocol import NextEvent
 from vizapp.vmm.registry import TECHNIQUES
 
-# Passages into ring 0: what "next trap" stops at.
+# Passages into ring 0, or out of the guest's world: what "next trap" stops at.
 TRAP_KINDS = frozenset(
-    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE}
+    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE, VM_EXITED}
 )
 # A ported guest has other instructions, so its progress is counted in marks, which both builds have.
 PORTED = frozenset({"paravirtual"})
