@@ -10,7 +10,7 @@ from tests.session.conftest import image
 from vizapp.errors import ScenarioError, SessionError
 from vizapp.machine.events import MARK_PASSED, VM_SCHEDULED
 from vizapp.session.protocol import SelectVm
-from vizapp.session.scenario import Scenario, VmScenario
+from vizapp.session.scenario import Scenario, VmAction, VmScenario
 from vizapp.session.scoring import result_line
 from vizapp.session.session import Session
 
@@ -141,3 +141,24 @@ def test_what_runs_one_guest_says_so(technique: str) -> None:
     scenario = Scenario(image("hello", build), technique, others=(VmScenario(image("hello", build)),))
     with pytest.raises(ScenarioError, match="runs one guest"):
         Session(scenario)
+
+
+@pytest.mark.parametrize(
+    ("technique", "processor", "paging"),
+    [("vt-x", "pentium-4-672", "shadow"), ("vt-x", "nehalem", "nested"), ("amd-v", "barcelona", "nested")],
+)
+def test_hardware_runs_several_as_well(technique: str, processor: str, paging: str) -> None:
+    guests = ("syscall", "minikernel", "rings", "page-fault")
+    scenario = replace(
+        several(*guests), technique=technique, processor=processor, paging=paging, virtualizable=False
+    )
+    session = Session(
+        replace(scenario, actions=(VmAction(1e-4, "pause", 1), VmAction(2e-4, "resume", 1))), lockstep=True
+    )
+    session.advance()
+    report = session.report()
+    assert report["events"]["vm-switch"] > len(guests)
+    for guest, vm in zip(guests, report["vms"], strict=True):
+        assert vm["scorecard"]["equivalence"]["holds"] is True
+        assert vm["scorecard"]["resource_control"]["let_through"] == 0
+        assert result_line(vm["serial"]) == native_result(guest)

@@ -186,9 +186,6 @@ class VirtualMachines(Generic[V]):
         if vm.blocked:
             self._await(vm, None)
             self.scheduler.block(vm.index, self._pc.meter.cycles)
-        if vm is self.current:
-            # Its processor is the monitor's at first: the way into the guest is that of any other time.
-            self._pc.phase = "wait" if vm.blocked else "resume"
 
     def pause(self, vm: V) -> None:
         """Take the processor from a machine until it is resumed."""

@@ -117,13 +117,16 @@ def refused(vm: Vm) -> str | None:
 def set_up(vm: Vm) -> str:
     """The processor is ready for guests: fill in the first one's control structure."""
     vm.structure.set_up()
-    return "enter"
+    return "enter" if vm.ready else "wait"
 
 
 def look_around(vm: Vm) -> str | None:
     """Back to the guest, unless something is due for it, or the processor for another one."""
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_translations"
+    vm.host.machines.look_after()
+    if not vm.ready:
+        return "wait"  # it was paused or killed
     devices = vm.devices
     devices.advance()
     signal = devices.take_signal()
@@ -156,7 +159,7 @@ def enter(vm: Vm) -> str | None:
     if vm.event is not None:
         structure.inject(vm.event)
         vm.event = None
-    structure.set_tsc_offset(vm.virtual.cpu.tsc_offset)
+    structure.set_tsc_offset(vm.virtual.cpu.tsc_offset + vm.devices.offset)
     vm.virtual.give_back()
     vm.pc.cpu.esp = vm.stack
     vm.host.timer.arm(vm.host.machines.deadline())

@@ -16,10 +16,14 @@ from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.input_log import Input
     from vizapp.machine.nested_paging import NestedTables
     from vizapp.vmm.hardware_assisted.vm import Host, Vm
     from vizapp.vmm.stage import StageWorld
+    from vizapp.vmm.virtual_machines import VirtualMachines
 
 OWNER: Final = "vmm"
 
@@ -35,6 +39,13 @@ class HardwareAssistedMonitor:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.devices = self.vms[0].devices.devices
+        self.on_input: Callable[[int, Input], None] | None = None
+        host.machines.on_input = self._given
+
+    @property
+    def machines(self) -> VirtualMachines[Vm]:
+        """The machines with their scheduler."""
+        return self.host.machines
 
     @property
     def vms(self) -> tuple[Vm, ...]:
@@ -45,6 +56,10 @@ class HardwareAssistedMonitor:
     def current(self) -> int:
         """The number of the one that has the processor, or had it last."""
         return self.host.machines.scheduler.current
+
+    def _given(self, vm: int, entry: Input) -> None:
+        if self.on_input is not None:
+            self.on_input(vm, entry)
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""

@@ -121,7 +121,7 @@ class HardwareAssisted(ABC):
             self._make_vm(host, index, machine, options)
             for index, machine in enumerate(options.machines(image))
         )
-        host.machines = VirtualMachines(pc, vms, host.place, options.slice_cycles)
+        host.machines = VirtualMachines(pc, vms, host.place, options.slice_cycles, options.actions)
         monitor = HardwareAssistedMonitor(host)
         host.timer.initialize()
         pc.monitor = monitor
@@ -175,7 +175,9 @@ class HardwareAssisted(ABC):
         if machine.features is None or not machine.features.large_pages:
             identity = without_large_pages(identity)
         identity = devices.identity(identity)
-        cpu = Cpu(mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles))
+        cpu = Cpu(
+            mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles + devices.offset)
+        )
         cpu.read_physical = memory.read
         cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers)
         controls = Controls(

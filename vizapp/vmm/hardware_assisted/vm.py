@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.registers import CS
+from vizapp.machine.cpu_state import load_cpu
 from vizapp.machine.guest_mode import Delivery
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.vmm.bill import Bill
@@ -208,6 +209,28 @@ class Vm(VirtualMachine):
         """The guest's EIP as a linear address and the bytes there, for sentences."""
         linear = self.linear_eip
         return {"address": f"{linear:#010x}", "bytes": self.bytes_at(linear, 8).hex(" ") or "?"}
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all of it is in the control structure or with the monitor."""
+        return self.host.machines.current is not self or self.pc.cpu.guest_mode is None
+
+    def take_out(self) -> dict[str, Any]:
+        """See ``VirtualMachine``: the virtual CPU too. What is mapped for it is filled anew."""
+        return {
+            **super().take_out(),
+            "cpu": self.virtual.peek(),
+            "mmu": self.mmu.save(),
+            "event": self.event,
+        }
+
+    def put_in(self, state: Mapping[str, Any]) -> None:
+        """Become the machine that ``take_out`` told of."""
+        super().put_in(state)
+        load_cpu(self.virtual.cpu, state["cpu"])
+        self.mmu.load(state["mmu"])
+        self.virtual.held = EVERYTHING
+        self.event = state["event"]
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""

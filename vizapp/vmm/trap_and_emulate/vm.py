@@ -183,6 +183,9 @@ class Vm(VirtualMachine):
         self.virtual.reload = True
         self.held = True
         self.pending = Pending()
+        if self.is_current:
+            # The processor is the monitor's at first: the way into the guest is that of any other time.
+            self.pc.phase = "wait" if self.blocked else "resume"
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
