@@ -15,6 +15,7 @@ TRIED           equ     0x6000          ; the TSS of the code that is tried
 STATE           equ     TRIED + 0x20    ; EIP, EFLAGS, general and segment registers in it
 STACKS          equ     0x9100          ; tops of the handlers' stacks, 100h each
 DIRECTORY       equ     0xC000
+DATA            equ     0x20000
 CODE            equ     0x30000
 VIRTUAL_CODE    equ     0x50000
 WATCH           equ     0xF000
@@ -117,16 +118,26 @@ tell:   pop     esi
         mov     word [VIRTUAL_CODE], 0x20CD
         mov     [NEXT], esi
         mov     [WATCH], edx
-        mov     edi, edx
+        ; What the one before has left near the limits is gone.
         mov     eax, 0x84836241
-        stosd
-        stosd
-        stosd
-        stosd
+        lea     edi, [edx - 0x10]
+        call    fill
+        mov     edi, DATA - 0x20
+        call    fill
+        mov     edi, DATA + 0xE0
+        call    fill
+        mov     edi, DATA + 0xFE0
+        call    fill
+        mov     edi, DATA + 0xFFC0
+        call    fill
         xor     eax, eax
         mov     cr2, eax
         mov     cr4, ebx
         mov     cr0, ebp
+        ret
+
+fill:   mov     ecx, 16
+        rep stosd
         ret
 
 finish: xchg    bx, bx                  ; Bochs stops here
