@@ -171,6 +171,10 @@ class ControlStructure:
     def set_mode(self, way: str) -> None:
         """The guest is to run that way: ``DIRECT`` or ``VIRTUAL_8086``."""
 
+    def own_frame(self, guest_frame: int) -> int | None:
+        """The host frame of a page that the monitor needs in guest-physical memory; None: the guest's own."""
+        return None
+
     def refusal(self) -> str:
         """Why the instruction that enters a guest has failed: for sentences."""
         return ""

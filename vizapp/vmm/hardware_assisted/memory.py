@@ -90,7 +90,8 @@ def nested_fault(vm: Vm) -> str:
     leaving = vm.pending.exit
     write = bool((leaving.error or 0) & PF_W)
     frame = leaving.address >> PAGE_SHIFT
-    host, read_only = vm.memory.host_frame(frame), vm.memory.read_only(frame)
+    own = vm.structure.own_frame(frame)
+    host, read_only = own or vm.memory.host_frame(frame), vm.memory.read_only(frame)
     if host is None or (write and read_only):
         return _carry_out(vm)
     vm.pending = Pending(leaving, nested=(frame, host, not read_only))

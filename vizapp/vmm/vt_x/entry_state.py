@@ -44,8 +44,8 @@ def accepts(cpu: Cpu) -> bool:
 
 def like_8086(state: SegmentState) -> bool:
     """Whether a segment is one of the 8086: 64 KB at 16 times its selector."""
-    big = state.access & (d.AR_DB | d.AR_G)
-    return state.usable and state.base == state.selector << 4 and state.limit == _PLAIN_16_BITS and not big
+    plain = state.usable and not state.big  # G says nothing beyond the limit
+    return plain and state.base == state.selector << 4 and state.limit == _PLAIN_16_BITS
 
 
 def _is_data(state: SegmentState) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vizapp.isa import registers as r
-from vizapp.isa.addresses import M32
+from vizapp.isa.addresses import M32, PAGE_SHIFT
 from vizapp.isa.descriptors import AR_P, TSS_32_BUSY
 from vizapp.machine.segments import SegmentState, paragraph_segment, virtual_segment
 from vizapp.machine.vmx import controls as c
@@ -75,6 +75,7 @@ class VmcsStructure(ControlStructure):
 
     Attributes:
         virtual_8086: the guest's real mode is run as a virtual-8086 task.
+        identity_map: host frame of the identity map; 0 where none is needed.
     """
 
     kind: ClassVar[str] = "VMCS"
@@ -85,6 +86,7 @@ class VmcsStructure(ControlStructure):
         self.capable = capabilities(pc.cpu.identity)
         self.chosen = chosen_controls(self.capable, controls)
         self.virtual_8086 = False
+        self.identity_map = 0
         self._launched = False
         self._real_cr3 = controls.shadow
         self._region = Vmcs(pc.memory, address)
@@ -133,6 +135,10 @@ class VmcsStructure(ControlStructure):
     def refusal(self) -> str:
         """The VM-instruction error."""
         return message(self.get("vm_instruction_error"))
+
+    def own_frame(self, guest_frame: int) -> int | None:
+        """The identity map."""
+        return (self.identity_map or None) if guest_frame == IDENTITY_MAP >> PAGE_SHIFT else None
 
     # Control registers.
 

@@ -15,7 +15,7 @@ from vizapp.vmm.hardware_assisted.vm import Worlds
 from vizapp.vmm.vt_x import ept_map, switch
 from vizapp.vmm.vt_x.ept_map import EptMap
 from vizapp.vmm.vt_x.operations import unit_of
-from vizapp.vmm.vt_x.structure import IDENTITY_MAP, VmcsStructure
+from vizapp.vmm.vt_x.structure import VmcsStructure
 
 if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
@@ -51,7 +51,7 @@ class VtX(HardwareAssisted):
             for index in range(1024):
                 entry = index << 22 | PTE_P | PTE_W | PTE_U | PTE_PS
                 host.pc.memory.write((frame << PAGE_SHIFT) + 4 * index, 4, entry)
-            controls.nested.map(IDENTITY_MAP >> PAGE_SHIFT, frame, writable=True)
+            structure.identity_map = frame
         return structure
 
     def nested_map(self, host: Host, memory: int) -> EptMap:
