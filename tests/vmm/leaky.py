@@ -11,6 +11,7 @@ from vizapp.machine.image import Image
 from vizapp.machine.segments import system_state
 from vizapp.vmm.guest_mmu import Translation
 from vizapp.vmm.host_tables import GDT, TSS, TSS_SELECTOR
+from vizapp.vmm.registry import TECHNIQUES
 from vizapp.vmm.trap_and_emulate.technique import TrapAndEmulate
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ ORIGIN = 0x10_0000
 class PageLeak(TrapAndEmulate):
     """Maps the first page of its own GDT where the guest can write it."""
 
+    abilities = TECHNIQUES["trap-and-emulate"].abilities
+
     def start(self, pc: Pc, image: Image, options: Options) -> TrapAndEmulateMonitor:
         monitor = super().start(pc, image, options)
         frame = monitor.vm.tables.physical(GDT) >> 12
@@ -35,6 +38,8 @@ class PageLeak(TrapAndEmulate):
 
 class PortLeak(TrapAndEmulate):
     """Opens a port of the machine to every ring, in the I/O bitmap of its TSS."""
+
+    abilities = TECHNIQUES["trap-and-emulate"].abilities
 
     def start(self, pc: Pc, image: Image, options: Options) -> TrapAndEmulateMonitor:
         monitor = super().start(pc, image, options)
