@@ -122,6 +122,8 @@ tell:   pop     esi
         mov     eax, 0x84836241
         lea     edi, [edx - 0x10]
         call    fill
+        xor     edi, edi
+        call    fill
         mov     edi, DATA - 0x20
         call    fill
         mov     edi, DATA + 0xE0
