@@ -55,11 +55,8 @@ def _reads_flash(case: Case, ours: Outcome, theirs: Outcome) -> bool:
 def _checked_too_late(case: Case, ours: Outcome, theirs: Outcome) -> bool:
     """An IRETD to beyond the limit faults, but Bochs does it first."""
     refused = ours.vector == 13 and ours.error == 0 and ours.eip == limits.START
-    return (
-        case.name.startswith("iretd")
-        and refused
-        and theirs.selectors[1] != ours.selectors[1]
-        or (case.name.startswith("iretd") and refused and theirs.eip > 0xFFFF)
+    return (case.name.startswith("iretd") and refused and theirs.selectors[1] != ours.selectors[1]) or (
+        case.name.startswith("iretd") and refused and theirs.eip > 0xFFFF
     )
 
 
