@@ -16,7 +16,7 @@ available = shutil.which(PROGRAM) is not None and VGA_ROM.exists()
 
 _SETTINGS = """
 megs: 16
-cpu: model=p4_prescott_celeron_336, count=1, ips=50000000, reset_on_triple_fault=0
+cpu: model={model}, count=1, ips=50000000, reset_on_triple_fault=0
 cpuid: level=6
 romimage: file={rom}, address={address:#x}
 vgaromimage: file={vga}
@@ -32,12 +32,12 @@ info: action=ignore
 """
 
 
-def run(image: bytes, directory: Path, seconds: float = 120.0) -> str:
+def run(image: bytes, directory: Path, seconds: float = 120.0, model: str = "p4_prescott_celeron_336") -> str:
     """What the image, which ends with the address space, tells."""
     rom, settings, commands = directory / "probe.rom", directory / "bochsrc", directory / "commands"
     rom.write_bytes(image)
     address = (1 << 32) - len(image)
-    text = _SETTINGS.format(rom=rom, address=address, vga=VGA_ROM, log=directory / "bochs.log")
+    text = _SETTINGS.format(rom=rom, address=address, model=model, vga=VGA_ROM, log=directory / "bochs.log")
     settings.write_text(text, encoding="ascii")
     commands.write_text("c\nq\n", encoding="ascii")
     command = [PROGRAM, "-q", "-f", settings, "-rc", commands]

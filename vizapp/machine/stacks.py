@@ -8,6 +8,7 @@ from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.machine.faults import Fault
+from vizapp.machine.guest_mode import VmExit
 from vizapp.machine.segments import DescriptorAt, SegmentState, checked_stack, mark_accessed
 
 if TYPE_CHECKING:
@@ -63,7 +64,14 @@ def push_frame(
         whole = 0
         for value in values:
             whole = whole << 8 * size | value & value_mask
-        memory.write(stack.base + top & M32, total, whole, user)
+        try:
+            memory.write(stack.base + top & M32, total, whole, user)
+        except (Fault, VmExit):
+            # What the first push that cannot be done touches is what the processor tells.
+            for count, value in enumerate(values, 1):
+                offset = esp - size * count & mask
+                memory.write(stack.base + offset & M32, size, value & value_mask, user)
+            raise
     else:  # the frame goes round the end of the stack segment, or does not fit
         offsets = [esp - size * count & mask for count in range(1, len(values) + 1)]
         if not all(stack.allows(offset, size, write=True) for offset in offsets):

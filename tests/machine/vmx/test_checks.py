@@ -126,7 +126,6 @@ def test_host_state(fields: dict[str, int]) -> None:
         (0, control(guest_ldtr_access_rights=0x83)),
         (0, control(guest_cs_access_rights=0xC093)),
         (0, control(guest_cs_access_rights=0xC09A)),
-        (0, control(guest_cs_access_rights=0x1C09B)),
         (0, control(guest_cs_access_rights=0xC0FB)),
         (0, control(guest_cs_limit=0xFFFF_FFFE)),
         (0, control(guest_ss_access_rights=0xC09B)),

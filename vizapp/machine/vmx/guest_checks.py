@@ -184,7 +184,7 @@ def _check_code(segments: list[_Segment], *, unrestricted: bool) -> Message | No
         13: code.dpl <= stack.dpl,
         15: code.dpl <= stack.dpl,
     }.get(code.type, False)
-    if not suits or not code.rights & d.AR_S or not code.well_formed or not code.usable:
+    if not suits or not code.rights & d.AR_S or not code.well_formed:
         return _segment(N_("{segment} is no code segment for this privilege level"), code)
     return None
 

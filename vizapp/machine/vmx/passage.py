@@ -247,10 +247,15 @@ def _report(cpu: Cpu, guest: VmxGuest, leaving: VmExit) -> dict[int, int]:
 
 def _saves_rf(leaving: VmExit, report: Values) -> bool:
     """Whether RF would stand in the flags that a handler of this event found."""
-    event = report[f.EXIT_INFO]
     if leaving.reason == NUMBERS["exception-nmi"]:
-        return event >> INFO_TYPE_SHIFT & 7 == HARDWARE_EXCEPTION and event & 0xFF not in _FAULTLESS
-    return leaving.reason in _NESTED and leaving.vectoring is None
+        return _is_fault(report[f.EXIT_INFO])
+    if leaving.reason in _NESTED:
+        return leaving.vectoring is None or _is_fault(report[f.VECTORING_INFO])
+    return leaving.reason == NUMBERS["task-switch"] and _is_fault(report[f.VECTORING_INFO])
+
+
+def _is_fault(event: int) -> bool:
+    return event >> INFO_TYPE_SHIFT & 7 == HARDWARE_EXCEPTION and event & 0xFF not in _FAULTLESS
 
 
 _PAYLOAD: Final = (

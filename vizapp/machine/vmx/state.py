@@ -55,6 +55,8 @@ def _state(selector: int, base: int, limit: int, access: int) -> SegmentState:
 
 def _segment(values: Values, index: int) -> SegmentState:
     rights = values[f.GUEST_RIGHTS[index]]
+    if index == r.CS:
+        rights &= ~UNUSABLE  # there is no such thing as an unusable CS
     return _state(
         values[f.GUEST_SELECTORS[index]],
         values[f.GUEST_BASES[index]],
