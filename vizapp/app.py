@@ -122,6 +122,7 @@ def make_scenario(selection: Selection) -> Scenario:
         technique=selection.technique,
         processor=selection.processor,
         paging=selection.paging,
+        intercepts=dict(selection.intercepts),
         virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
         yardstick=yardstick,
     )

@@ -145,7 +145,8 @@ def structure():
         field("exit_reason", 10, by_exit=True, before_exit=28),
         field("entry_interruption_info", 0x80000020, by_monitor=True),
     )
-    return ControlStructure("VMCS", HostPhysical(0x200000), Message("its guest is saved in it"), fields)
+    saved = Message("its guest is saved in it")
+    return ControlStructure("VMCS", HostPhysical(0x200000), saved, fields, (("hlt", True), ("rdtsc", False)))
 
 
 def test_fields_say_who_changed_them(show, qtbot, qtmodeltester):
@@ -158,6 +159,15 @@ def test_fields_say_who_changed_them(show, qtbot, qtmodeltester):
     qtbot.keyClicks(panel.search, "REASON")
     assert cells(panel, 0) == ["exit_reason"]
     qtmodeltester.check(panel.model)
+
+
+def test_an_intercept_can_be_wished_for(show, qtbot):
+    panel = show(ControlPanel, details={CONTROL_STRUCTURE: structure()})
+    hlt, rdtsc = panel.choices.actions()
+    assert (hlt.isChecked(), rdtsc.isChecked()) == (True, False)
+    with qtbot.waitSignal(panel.intercept_wished) as wished:
+        rdtsc.trigger()
+    assert wished.args == ["rdtsc", True]
 
 
 def test_no_structure_is_told_too(show):

@@ -45,6 +45,14 @@ def override(text: str) -> tuple[str, int]:
     return name, int(value, 0)
 
 
+def intercept(text: str) -> tuple[str, bool]:
+    """NAME=on or NAME=off."""
+    name, _, value = text.partition("=")
+    if not name or value not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=on or NAME=off")
+    return name, value == "on"
+
+
 def port_log(text: str) -> tuple[int, str]:
     """PORT=FILE."""
     port, _, file = text.partition("=")
@@ -100,6 +108,8 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 def _single_technique(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--technique", default=None, metavar="T", help="default: native")
     parser.add_argument("--preset", metavar="NAME", help="a product of the survey")
+    parser.add_argument("--intercept", type=intercept, action="append", default=[], metavar="NAME=on|off",
+                        help="an exit of vt-x or amd-v to be made or not: rdtsc, hlt, cr3 ...")  # fmt: skip
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -59,6 +59,7 @@ def scenario_from(
         technique_name=options.technique,
         preset=options.preset,
         virtualizable=options.virtualizable,
+        intercepts=dict(options.intercept),
         **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vizapp.cost.choice import check_processor, default_processor
+from vizapp.cost.choice import check_processor, default_processor, uses_virtualization
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.presets import preset as find_preset
@@ -43,6 +43,7 @@ def make_scenario(
     exit_port: int | None = None,
     log_ports: tuple[int, ...] = (),
     disks: Sequence[str] = (),
+    intercepts: Mapping[str, bool] | None = None,
 ) -> Scenario:
     """The scenario that these choices mean.
 
@@ -96,6 +97,9 @@ def make_scenario(
     technique = find_technique(technique_name or "native")
     processor = processor or default_processor(technique.name, paging)
     check_processor(load_processor(processor), technique.name, paging)
+    if intercepts and not uses_virtualization(technique.name):
+        sentence = N_("only vt-x and amd-v have intercepts to turn on and off, not {technique}")
+        raise ScenarioError(Message(sentence, {"technique": technique.name}))
     if memory % 4096 or not SMALLEST_MEMORY <= memory <= LARGEST_MEMORY:
         raise ScenarioError(
             Message(
@@ -132,4 +136,5 @@ def make_scenario(
         preset=preset or "",
         yardstick=yardstick,
         disks=tuple(read_disk(file) for file in disks),
+        intercepts=dict(intercepts or {}),
     )

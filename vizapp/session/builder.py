@@ -109,7 +109,9 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
         sentence = N_("under {technique} nobody is there who could pause or kill the guest")
         raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
     if scenario.others and not abilities.several:
-        sentence = N_("{technique} runs one guest, and {count} are asked for; take trap-and-emulate")
+        sentence = N_(
+            "{technique} runs one guest, and {count} are asked for; take trap-and-emulate, vt-x or amd-v"
+        )
         raise ScenarioError(
             Message(sentence, {"technique": scenario.technique, "count": len(scenario.machines)})
         )
@@ -137,6 +139,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
         ),
         slice_cycles=None if seconds is None else slice_of(processor.hertz, seconds),
         nested=scenario.paging == "nested",
+        intercepts=scenario.intercepts,
     )
 
 

@@ -35,11 +35,11 @@ class Scenario:
 
     ``memory`` is the first guest's, in bytes, and so are ``image``, ``serial_input``, ``disks``, ``name`` and
     ``weight`` the first virtual machine's; ``others`` are the rest. ``slice_seconds`` is how long one of
-    several has the processor, ``actions`` what is done to them meanwhile. ``overrides`` re-price single
-    inputs, in cycles. ``serial_input`` is what COM1 will receive, available from the start. ``yardstick`` is
-    the native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of
-    IDE disks, behind those of the image. ``full_pc`` gives the first guest a full PC's board, though it may
-    expect none.
+    several has the processor, ``actions`` what is done to them meanwhile. ``intercepts`` are exits that VT-x
+    or AMD-V shall make, or not, against what their monitor would have. ``overrides`` re-price single inputs,
+    in cycles. ``serial_input`` is what COM1 will receive, available from the start. ``yardstick`` is the
+    native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of IDE
+    disks, behind those of the image.
     """
 
     image: Image
@@ -59,6 +59,7 @@ class Scenario:
     weight: int = DEFAULT_WEIGHT
     others: tuple[VmScenario, ...] = ()
     slice_seconds: float | None = None
+    intercepts: dict[str, bool] = field(default_factory=dict)
     actions: tuple[VmAction, ...] = ()
     full_pc: bool = False
 

@@ -11,7 +11,9 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QTableView,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -20,7 +22,7 @@ from vizapp.messages import N_
 from vizapp.session.details import CONTROL_STRUCTURE
 from vizapp.ui.panel import Panel
 from vizapp.ui.table_model import ROW_ROLE, Column, RowsModel
-from vizapp.ui.widgets import label
+from vizapp.ui.widgets import label, named
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QModelIndex, QPersistentModelIndex
@@ -66,6 +68,10 @@ class ControlPanel(Panel):
         self.search.textChanged.connect(self._search)
         self.changed_only = QCheckBox()
         self.changed_only.toggled.connect(self._only_changed)
+        self.intercepts = named(QToolButton(), "control")
+        self.intercepts.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.choices = QMenu(self)
+        self.intercepts.setMenu(self.choices)
         self.table = QTableView()
         self.table.setModel(self.filter)
         self.table.setShowGrid(False)
@@ -80,6 +86,7 @@ class ControlPanel(Panel):
         line = QHBoxLayout()
         line.addWidget(self.search, 1)
         line.addWidget(self.changed_only)
+        line.addWidget(self.intercepts)
         self.bar = QWidget()
         self.bar.setLayout(line)
         line.setContentsMargins(0, 0, 0, 0)
@@ -105,6 +112,7 @@ class ControlPanel(Panel):
             self.clear()
             return
         self.model.set_rows(found.fields)
+        self._offer(found.intercepts)
         self.filter.invalidate()
         self.set_note(
             self.say(
@@ -129,6 +137,10 @@ class ControlPanel(Panel):
         self.search.setPlaceholderText(self.say(N_("Find a field")))
         self.search.setAccessibleName(self.say(N_("Find a field")))
         self.changed_only.setText(self.say(N_("Changed only")))
+        self.intercepts.setText(self.say(N_("Exits")))
+        self.intercepts.setToolTip(
+            self.say(N_("What shall exit, and what not: the guest is run again and its exits come or go"))
+        )
         self.table.setAccessibleName(self.say(self.title))
         self.legend.setText(
             self.say(N_("● changed by the last exit · ✎ written by the monitor since that exit"))
@@ -137,6 +149,17 @@ class ControlPanel(Panel):
             self.say(N_("Only VT-x and AMD-V keep a guest in a structure that the processor itself reads."))
         )
         super().retranslate()
+
+    def _offer(self, intercepts: tuple[tuple[str, bool], ...]) -> None:
+        """What can be made to exit, or not: choosing one runs the guest again."""
+        if self.choices.isVisible():
+            return
+        self.choices.clear()
+        for name, made in intercepts:
+            action = self.choices.addAction(name)
+            action.setCheckable(True)
+            action.setChecked(made)
+            action.triggered.connect(lambda on, name=name: self.intercept_wished.emit(name, on))
 
     def _show_empty(self) -> None:
         nothing = not self.model.rows

@@ -52,6 +52,7 @@ class Panel(QWidget):
         command_requested: any move of the cursor (a command of the session's protocol).
         feed_requested: something comes into the machine from outside (Feed).
         watch_changed: it can be seen now, or not any more, or wants another address.
+        intercept_wished: an exit shall be made, or not (str, bool).
         catchpoints_changed: running shall stop at these events (frozenset of ``kind`` or ``kind:cause``).
     """
 
@@ -68,6 +69,7 @@ class Panel(QWidget):
     feed_requested = Signal(object)
     watch_changed = Signal()
     catchpoints_changed = Signal(object)
+    intercept_wished = Signal(str, bool)
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(parent)

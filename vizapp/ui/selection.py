@@ -47,7 +47,7 @@ def opening_of(guest: str) -> tuple[NextEvent, ...]:
 class Selection(NamedTuple):
     """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits.
 
-    ``paging`` counts under VT-x and AMD-V only.
+    ``paging`` and ``intercepts``, exits that shall be made or not, count under VT-x and AMD-V only.
     """
 
     guest: str = "minikernel"
@@ -56,6 +56,7 @@ class Selection(NamedTuple):
     virtualizable: bool = True
     build: str | None = None
     paging: str = "shadow"
+    intercepts: tuple[tuple[str, bool], ...] = ()
 
 
 def fitting(selection: Selection) -> Selection:
@@ -79,5 +80,8 @@ def racers(selection: Selection) -> dict[str, Selection]:
         paging = next((kind for kind in wanted if fits(processor, name, kind)), None)
         if paging is not None:
             paging = paging if uses_virtualization(name) else "shadow"
-            found[name] = selection._replace(technique=name, virtualizable=True, build=None, paging=paging)
+            own = selection.intercepts if name == selection.technique else ()
+            found[name] = selection._replace(
+                technique=name, virtualizable=True, build=None, paging=paging, intercepts=own
+            )
     return found

@@ -138,6 +138,7 @@ class Window(QMainWindow):
             panel.open_requested.connect(player.open)
             panel.command_requested.connect(player.move)
             panel.feed_requested.connect(player.feed)
+            panel.intercept_wished.connect(self._intercept)
         self._watching.changed.connect(player.tell)
         player.opened.connect(self._watching.ask_again)
         self.lesson_requested.connect(self.lessons.follow)
@@ -205,7 +206,14 @@ class Window(QMainWindow):
             self._player.toggle_run()
 
     def _choose(self, **chosen: str | bool) -> None:
-        self._player.switch(fitting(self._player.selection._replace(**chosen)))  # type: ignore[arg-type]
+        selection = self._player.selection._replace(intercepts=())
+        self._player.switch(fitting(selection._replace(**chosen)))  # type: ignore[arg-type]
+
+    def _intercept(self, name: str, made: bool) -> None:
+        """Run the same guest again with an exit more or less."""
+        selection = self._player.selection
+        intercepts = dict(selection.intercepts) | {name: made}
+        self._player.switch(selection._replace(intercepts=tuple(intercepts.items())))
 
     def show_selection(self, selection: Selection) -> None:
         """Another guest, technique or processor; its session is about to begin."""

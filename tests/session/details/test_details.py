@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vizapp.errors import ScenarioError
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.machine.events import VM_ENTERED, VM_EXITED, Event
 from vizapp.machine.inputs import NAMES
@@ -211,3 +212,37 @@ def test_the_structure_tells_what_an_exit_changed(assisted: Session) -> None:
     assert {field.name for field in after.fields if field.by_exit} == {
         field.name for field in found.fields if field.by_exit
     }
+
+
+@pytest.mark.parametrize("technique", ["vt-x", "amd-v"])
+def test_an_intercept_makes_its_exits_come_and_go(technique: str) -> None:
+    counts = []
+    for intercepts in ({}, {"rdtsc": True}):
+        scenario = make_scenario("syscall", technique_name=technique, intercepts=intercepts, iterations=3)
+        session = Session(scenario)
+        session.run(max_instructions=3_000)
+        counts.append(session.report()["events"]["vm-exit"].get("rdtsc", 0))
+        found = DETAILS[CONTROL_STRUCTURE](_subject(session))
+        assert found is not None
+        assert dict(found.intercepts)["rdtsc"] == bool(intercepts)
+    assert counts[0] == 0
+    assert counts[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("technique", "intercepts"),
+    [
+        ("vt-x", {"cr3": False}),
+        ("amd-v", {"cr3": False}),
+        ("vt-x", {"bogus": True}),
+        ("amd-v", {"bogus": True}),
+    ],
+)
+def test_an_intercept_that_cannot_be_is_refused(technique: str, intercepts: dict[str, bool]) -> None:
+    with pytest.raises(ScenarioError):
+        Session(make_scenario("hello", technique_name=technique, intercepts=intercepts))
+
+
+def test_only_hardware_has_intercepts() -> None:
+    with pytest.raises(ScenarioError, match="vt-x and amd-v"):
+        make_scenario("hello", technique_name="trap-and-emulate", intercepts={"hlt": True})

@@ -14,9 +14,12 @@ from vizapp.machine.svm import codes, vmcb
 from vizapp.machine.vmx import controls, errors, fields, reasons
 from vizapp.machine.vmx.region import LAUNCH_STATE, LAUNCHED, OFFSETS
 from vizapp.messages import N_, Message
+from vizapp.vmm.amd_v.controls import INTERCEPTS as SVM_INTERCEPTS
+from vizapp.vmm.vt_x.controls import INTERCEPTS as VMX_INTERCEPTS
+from vizapp.vmm.vt_x.controls import PAGE_FAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from vizapp.session.details import Subject
 
@@ -61,12 +64,16 @@ class ControlField(NamedTuple):
 
 
 class ControlStructure(NamedTuple):
-    """A VMCS or VMCB in memory: which (``kind``), where, in what state, and its fields in order."""
+    """A VMCS or VMCB in memory: which (``kind``), where, in what state, and its fields in order.
+
+    ``intercepts`` are the exits that can be asked for otherwise, each with whether it is made now.
+    """
 
     kind: str
     address: HostPhysical
     state: Message
     fields: tuple[ControlField, ...]
+    intercepts: tuple[tuple[str, bool], ...] = ()
 
 
 class _Slot(NamedTuple):
@@ -109,7 +116,28 @@ def control_structure(subject: Subject) -> ControlStructure | None:
                 before_exit=earlier,
             )
         )
-    return ControlStructure(block.kind, block.address, _state(subject, intel, now), tuple(found))
+    held_by_name = {field.name: field.value for field in found}
+    return ControlStructure(
+        block.kind,
+        block.address,
+        _state(subject, intel, now),
+        tuple(found),
+        _vmcs_intercepts(held_by_name) if intel else _vmcb_intercepts(held_by_name),
+    )
+
+
+def _vmcs_intercepts(held: Mapping[str, int]) -> tuple[tuple[str, bool], ...]:
+    primary, exceptions = held["primary_controls"], held["exception_bitmap"]
+    found = [(name, bool(primary & bits)) for name, bits in VMX_INTERCEPTS.items()]
+    return (*found, (PAGE_FAULT, bool(exceptions >> vectors.PF & 1)))
+
+
+def _vmcb_intercepts(held: Mapping[str, int]) -> tuple[tuple[str, bool], ...]:
+    def made(name: str) -> bool:
+        intercept = codes.INTERCEPTS[name]
+        return bool(held[intercept.field] >> intercept.bit & 1)
+
+    return tuple((name, any(map(made, members))) for name, members in SVM_INTERCEPTS.items())
 
 
 def _state(subject: Subject, intel: bool, now: bytes) -> Message:
