@@ -73,4 +73,4 @@ def test_heat_is_the_same_where_each_instruction_is_watched(guest: str) -> None:
     fast, watched = Session(scenario), Session(scenario, lockstep=True)
     for session in (fast, watched):
         session.advance(max_instructions=4000)
-    assert fast._recorder.heat == watched._recorder.heat
+    assert fast._recorder.heats == watched._recorder.heats

@@ -135,6 +135,20 @@ def test_a_mark_is_its_own_guests() -> None:
         assert [event.cause for event in marks if event.payload["vm"] == number] == expected
 
 
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_the_heat_of_code_is_its_own_guest_s(lockstep: bool) -> None:
+    session = Session(several("compute", "syscall"), lockstep=lockstep)
+    session.advance()
+    for number, guest in enumerate(("compute", "syscall")):
+        alone = Session(several(guest), lockstep=lockstep)
+        alone.advance()
+        session.select(number)
+        expected = {line.address: line.heat for line in alone.frame().code}
+        found = {line.address: line.heat for line in session.frame().code}
+        assert found == expected
+        assert any(found.values())
+
+
 @pytest.mark.parametrize("technique", ["native", "paravirtual"])
 def test_what_runs_one_guest_says_so(technique: str) -> None:
     build = "xen" if technique == "paravirtual" else "native"

@@ -6,7 +6,7 @@ While the cursor moves in the recorded past nothing here listens, so nothing is 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
@@ -34,7 +34,7 @@ class Recorder:
     """Attached to a PC for each stretch beyond the end of its recording.
 
     Attributes:
-        heat: how often execution arrived at each guest instruction, by address.
+        heats: how often execution arrived at each guest instruction, by virtual machine and address.
         end: position, guest instruction and cycle of the end of the recording.
         progress: the last point of the overhead graph.
         watcher: told after each guest instruction that the processor retired, while recording.
@@ -50,9 +50,10 @@ class Recorder:
         guest_board: Board | None,
         taps: PortTaps,
     ) -> None:
-        self.heat: Counter[int] = Counter()
-        self._last_arrival = -1  # where a fault comes back to is not counted again
-        self._arrivals: list[int] = []  # in this stretch, if it may be cut
+        self.heats: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        self._vm = 0  # which virtual machine has the processor
+        self._last_arrivals: dict[int, int] = {}  # where a fault comes back to is not counted again
+        self._arrivals: list[tuple[int, int]] = []  # in this stretch, if it may be cut
         self._numbers: list[int] = []  # guest instructions retired at each
         self._pc = pc
         self._technique = technique
@@ -89,7 +90,7 @@ class Recorder:
         """Attach."""
         self._attached = self._taps.recording = True
         if self._lockstep is None:
-            self._pc.heat = self.heat
+            self._pc.heat = self.heats[self._vm]
         if self._lockstep is not None or self.watcher is not None:
             self._pc.on_retired = self._retired
         if self._lockstep is not None:
@@ -107,7 +108,8 @@ class Recorder:
             if difference is not None:
                 del self._arrivals[bisect_right(self._numbers, pc.instructions) :]
                 stopped = Stopped(DIVERGED, difference)
-        self.heat.update(self._arrivals)
+        for vm, address in self._arrivals:
+            self.heats[vm][address] += 1
         self._arrivals.clear()
         self._numbers.clear()
         if stopped is not None and stopped.reason == DIVERGED:
@@ -152,19 +154,25 @@ class Recorder:
 
     def _arrived(self) -> None:
         """Execution has arrived at a guest instruction."""
-        self._last_arrival = self._pc.cpu.eip
+        eip = self._last_arrivals[self._vm] = self._pc.cpu.eip
         if self._lockstep is None:
-            self.heat[self._last_arrival] += 1
+            self.heats[self._vm][eip] += 1
         else:
-            self._arrivals.append(self._last_arrival)
+            self._arrivals.append((self._vm, eip))
             self._numbers.append(self._pc.instructions)
 
     def _event(self, event: Event) -> None:
         if not self._attached:
             return
         if event.source.is_guest and event.kind in _LEAVE:
-            self._last_arrival = int(event.payload["address"]) if event.kind in _DELIVERED else -1
-        if event.target.is_guest and _arrives(event) and self._pc.cpu.eip != self._last_arrival:
+            left = int(event.payload["address"]) if event.kind in _DELIVERED else -1
+            self._last_arrivals[self._vm] = left
+        if event.kind == ev.VM_SCHEDULED:
+            self._vm = int(event.payload["vm"])
+            if self._pc.heat is not None:
+                self._pc.heat = self.heats[self._vm]
+        here = self._pc.cpu.eip
+        if event.target.is_guest and _arrives(event) and here != self._last_arrivals.get(self._vm, -1):
             self._arrived()
         self._store.append(event)
         self._auditor.event(event)

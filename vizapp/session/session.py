@@ -248,7 +248,7 @@ class Session:
             end=self._recorder.end,
             stopped=timeline.stopped if timeline.at_end else None,
             scorecard=self.scorecard(),
-            heat=self._recorder.heat,
+            heat=self._recorder.heats[now.vm],
             breakpoints=self._controls.breakpoints,
             moving=moving,
             details=self._details(),
@@ -338,7 +338,7 @@ class Session:
         stopped = other.timeline.stopped
         if stopped is not None and stopped.reason == DIVERGED:
             self.timeline.seek(other.timeline.end)
-            self._recorder.heat = other._recorder.heat
+            self._recorder.heats = other._recorder.heats
             self._recorder.cut(stopped)
             self.timeline.cut(stopped)
         self._cards.adopt(outcome, other._cards)
