@@ -27,6 +27,8 @@ GUEST = Image(
 class WritableTable(Paravirtual):
     """Maps the machine-to-physical table writable."""
 
+    abilities = registry.TECHNIQUES["paravirtual"].abilities
+
     def start(self, pc: Pc, image: Image, options: Options) -> XenMonitor:
         monitor = super().start(pc, image, options)
         slot = (monitor.xen.domain.page_directory << 12) + (abi.M2P_START >> 22) * 4
