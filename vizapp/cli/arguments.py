@@ -81,7 +81,9 @@ def _common(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
 
 
 def _guest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("guest", metavar="GUEST", help="a library guest, an .asm file or a binary")
+    parser.add_argument(
+        "guest", metavar="GUEST", help="a library guest, an .asm file, a binary or a scenario.yaml"
+    )
     parser.add_argument("--load", type=number, metavar="ADDRESS", help="where a flat binary is loaded")
     parser.add_argument("--entry", type=number, metavar="ADDRESS", help="where a flat binary starts")
     parser.add_argument("--bits", type=int, choices=(16, 32), help="of a flat binary")

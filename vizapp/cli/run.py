@@ -147,7 +147,9 @@ def _check_ports(options: argparse.Namespace) -> None:
 def _architectural(pc: Pc) -> dict[str, int]:
     cpu = pc.cpu
     record = {name: getattr(cpu, name) for name in GENERAL}
-    return {"instruction": pc.instructions, "eip": cpu.eip, "eflags": cpu.eflags, "cpl": cpu.cpl, **record}
+    whose = {"vm": pc.meter.place.vm} if pc.marks_by_vm else {}
+    state = {"instruction": pc.instructions, "eip": cpu.eip, "eflags": cpu.eflags, "cpl": cpu.cpl}
+    return {**whose, **state, **record}
 
 
 def _write_files(options: argparse.Namespace, scenario: Scenario, result: Run) -> None:
