@@ -105,3 +105,35 @@ def test_before_any_event_the_processor_is_where_it_was_seen():
     model.see(KERNEL)
     blocks = model.blocks(0.0, 100.0, 50.0)
     assert [model.lanes[block.lane].ring for block in blocks] == [KERNEL.ring]
+
+
+def test_several_virtual_machines_have_lanes_each():
+    from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, VMX_NON_ROOT, VMX_ROOT, Place
+    from vizapp.messages import Message
+    from vizapp.session.frames import Stage
+    from vizapp.ui.lanes_model import Lane, LanesModel
+    from vizapp.vmm.stage import StageComponent, StageWorld
+
+    def title(name):
+        return Message("{name}: {component}", {"name": name, "component": "kernel"})
+
+    guests = tuple(
+        StageComponent(kind, title(name), ring, vm)
+        for ring, kind in ((0, GUEST_KERNEL), (3, APPLICATION))
+        for vm, name in enumerate(("first", "second"))
+    )
+    below = StageComponent(VMM, Message("monitor"), 0)
+    stage = Stage(
+        (StageWorld(VMX_NON_ROOT, Message("guests"), guests), StageWorld(VMX_ROOT, Message("m"), (below,)))
+    )
+    model = LanesModel(stage)
+    assert model.lanes == [
+        Lane(VMX_NON_ROOT, 3, 0),
+        Lane(VMX_NON_ROOT, 3, 1),
+        Lane(VMX_NON_ROOT, 0, 0),
+        Lane(VMX_NON_ROOT, 0, 1),
+        Lane(VMX_ROOT, 0),
+    ]
+    model.see(Place(world=VMX_NON_ROOT, ring=0, vm=1, component=GUEST_KERNEL))
+    assert model.blocks(0, 10, 10)[0].lane == 3
+    assert stage.vm_names == {0: "first", 1: "second"}

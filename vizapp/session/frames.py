@@ -125,8 +125,17 @@ class Stage(NamedTuple):
     @property
     def several_vms(self) -> bool:
         """Whether there is more than one virtual machine."""
-        numbers = {component.vm for world in self.worlds for component in world.components}
-        return len(numbers - {-1}) > 1
+        return len(self.vm_names) > 1
+
+    @property
+    def vm_names(self) -> dict[int, str]:
+        """The virtual machines by number, as their components are titled."""
+        return {
+            component.vm: str(component.title.parameters.get("name", component.vm))
+            for world in self.worlds
+            for component in world.components
+            if component.vm >= 0
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ _NO_STAGE = Stage(())
 
 
 class Lane(NamedTuple):
-    """One row of the picture."""
+    """One row of the picture; ``vm`` is -1 where it serves all, or there is only one."""
 
     world: str
     ring: int
+    vm: int = -1
 
 
 class Block(NamedTuple):
@@ -46,10 +47,14 @@ class LanesModel:
     """
 
     def __init__(self, stage: Stage = _NO_STAGE) -> None:
+        self._several = stage.several_vms
         self.lanes: list[Lane] = [
-            Lane(world.id, ring)
+            Lane(world.id, ring, vm)
             for world in stage.worlds
-            for ring in sorted({component.ring for component in world.components}, reverse=True)
+            for ring, vm in sorted(
+                {(component.ring, self._vm(component.vm)) for component in world.components},
+                key=lambda row: (-row[0], row[1]),
+            )
         ]
         self.events: list[Event] = []
         self._cycles = np.zeros(1024, dtype=np.int64)
@@ -129,10 +134,13 @@ class LanesModel:
         stop = max(min(end, last), inner[-1] if len(inner) else start)
         return np.concatenate([[start], inner, [stop]]), lanes
 
+    def _vm(self, number: int) -> int:
+        return number if self._several else -1
+
     def _lane(self, place: Place) -> int:
         number = self._known.get(place)
         if number is None:
-            lane = Lane(place.world, place.ring)
+            lane = Lane(place.world, place.ring, self._vm(place.vm))
             if lane not in self.lanes:
                 self.lanes.append(lane)
             number = self._known[place] = self.lanes.index(lane)

@@ -32,6 +32,7 @@ class LanesPanel(Panel):
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
+        self._vms: dict[int, str] = {}
         self.view = LanesView(look)
         self.view.cycle_clicked.connect(self._click)
         self.view.cycle_hovered.connect(self._hover)
@@ -50,6 +51,7 @@ class LanesPanel(Panel):
     def show_opened(self, opened: Opened) -> None:
         """The lanes of the technique."""
         self.view.set_model(LanesModel(opened.stage))
+        self._vms = opened.stage.vm_names
         self._name_lanes()
 
     def show_events(self, batch: EventBatch) -> None:
@@ -96,9 +98,11 @@ class LanesPanel(Panel):
         labels = []
         for lane in lanes:
             label = self.say(N_("ring {ring}"), ring=lane.ring)
-            labels.append(
-                f"{self.say(WORLD_TITLES.get(lane.world, lane.world))} · {label}" if several else label
-            )
+            if lane.vm >= 0:
+                label = f"{self._vms.get(lane.vm, lane.vm)} · {label}"
+            elif several:
+                label = f"{self.say(WORLD_TITLES.get(lane.world, lane.world))} · {label}"
+            labels.append(label)
         self.view.labels = labels
         self.view.refresh()
 

@@ -133,7 +133,13 @@ def render(
     window.resize(QSize(*size))
     window.show()
     window.show_selection(
-        Selection(scenario.image.name, scenario.technique, scenario.processor, scenario.virtualizable)
+        Selection(
+            scenario.image.name,
+            scenario.technique,
+            scenario.processor,
+            scenario.virtualizable,
+            paging=scenario.paging,
+        )
     )
     application.processEvents()
     recording = None
