@@ -211,12 +211,14 @@ def test_without_qt() -> None:
 
 
 def oracle(arguments: list[str]) -> None:
-    """The long comparisons, in full."""
+    """The long comparisons, in full, a line for each that is done; as many at a time as there are cores."""
     python = prepare(development=True)
     packages = missing_programs(ORACLE_PROGRAMS)
     if packages:
         install_packages(packages, "the oracles")
-    call(python, "-m", "pytest", "tests", "-m", "oracle", "--timeout", "0", "--no-xvfb", *arguments,
+    workers = str(os.cpu_count() or 1)
+    call(python, "-m", "pytest", "tests", "-m", "oracle", "--timeout", "0", "--no-xvfb", "-v",
+         "-n", workers, "--dist", "worksteal", *arguments,
          environment={**os.environ, "VIZAPP_ORACLE": "full", "QT_QPA_PLATFORM": "offscreen"})  # fmt: skip
 
 

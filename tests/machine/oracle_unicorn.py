@@ -27,7 +27,7 @@ from tests.machine.window import (
     random_instruction,
     random_state,
 )
-from vizapp.isa.instruction import Immediate, Instruction, Register, Relative
+from vizapp.isa.instruction import Immediate, Instruction, Memory, Register, Relative
 from vizapp.isa.opcodes import Opcode
 from vizapp.isa.registers import (
     ECX,
@@ -80,6 +80,19 @@ def undefined_flags(instruction: Instruction, state: State) -> int:
         if value == 0:
             undefined = 0
     return undefined
+
+
+def _goes_round(bound: Instruction, state: State) -> bool:
+    """Whether the upper bound lies beyond 64 KB of 16-bit addresses.
+
+    It does not go on there with unicorn: SDM Vol. 1, "Effective Address", has 16 bits of it, and on Bochs
+    (as a case of ``tests.oracle.probe``) it is read from the segment's beginning as well.
+    """
+    memory = bound.operands[1]
+    if bound.address_size != 2 or not isinstance(memory, Memory):
+        return False
+    parts = [state.registers[index] for index in (memory.base, memory.index) if index is not None]
+    return (sum(parts) + memory.displacement & 0xFFFF) + bound.operand_size > 0xFFFF
 
 
 @dataclass
@@ -232,6 +245,8 @@ class Comparison:
             return isinstance(operands[0], Immediate) and operands[0].value > 0x7FFF
         if name == "enter":  # it changes all of EBP, where the SDM says BP
             return instruction.operand_size == 2
+        if name == "bound":
+            return _goes_round(instruction, state)
         if operands and isinstance(operands[0], Relative):  # it goes on beyond one instruction
             return -SLOT < operands[0].displacement < SLOT
         return instruction.opcode.encoding in UNKNOWN_TO_UNICORN
