@@ -194,8 +194,13 @@ class ControlPanel(Panel):
 
 def _value(field: ControlField) -> str:
     mark = ("● " if field.by_exit else "") + ("✎ " if field.by_monitor else "")
-    return f"{mark}{field.value:0{2 * field.size}X}"
+    return mark + _digits(field.value, field.size)
 
 
 def _before(field: ControlField) -> str:
-    return f"{field.before_exit:0{2 * field.size}X}" if field.by_exit else ""
+    return _digits(field.before_exit, field.size) if field.by_exit else ""
+
+
+def _digits(value: int, size: int) -> str:
+    """Hexadecimal in the field's width; of 64 bits the upper half only if it says something."""
+    return f"{value:0{2 * min(size, 4)}X}"

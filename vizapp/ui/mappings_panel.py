@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
 
-_WIDTHS = (168, 60, 150, 150, 150)
+_WIDTHS = (164, 52, 128, 128, 150)
 _KINDS = {
     "shared": N_("the processor walks the guest's own tables"),
     "shadow": N_("the processor walks a shadow of the guest's tables"),
@@ -117,8 +117,6 @@ class MappingsPanel(Panel):
         if guest is None:
             return self.say(N_("the monitor's alone"))
         words = []
-        if guest.frame != held.frame:
-            words.append(self.say(N_("another frame")))
         if guest.writable and not held.writable:
             words.append(self.say(N_("writes come to the monitor")))
         if guest.user and not held.user:
