@@ -1,7 +1,7 @@
 """Disks, ROMs and kernels under VT-x and AMD-V: they print what they print on QEMU.
 
-Real mode is the processor's own under AMD-V and with unrestricted guests; otherwise a virtual-8086 task is
-its place where it can be, and the monitor runs the rest.
+Real mode is the processor's own under AMD-V and with unrestricted guests; otherwise a virtual-8086 task
+stands for it where it can, and the monitor runs the rest.
 """
 
 from dataclasses import replace
