@@ -56,6 +56,10 @@ _PHASES = {
     ),
     "hand_back": N_("The VMM will have the exception delivered to the guest, which it belongs to."),
     "undefined": N_("The virtual CPU has no such instruction: the guest will get #UD."),
+    "trace": N_(
+        "The guest is about to change one of its page tables, which the VMM keeps read-only: the shadow "
+        "entries that were made from there are forgotten."
+    ),
     "flush_translations": N_("The VMM has forgotten what the guest has flushed."),
     "nested_fault": N_("The VMM has looked up what there is at the guest-physical address."),
     "map_nested": N_(

@@ -16,6 +16,7 @@ from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
 from vizapp.machine.faults import Fault
 from vizapp.machine.page_tables import Tables, look_up
+from vizapp.machine.page_tables import Translation as PageWalk
 from vizapp.vmm.guest_memory import GuestMemory
 
 _FORMAT = CR4_PAE | CR4_PSE | CR4_PGE
@@ -25,12 +26,15 @@ class Translation(NamedTuple):
     """What the guest's tables say of a page that an access may use: its frame and the rights of all levels.
 
     ``dirty``: D is set, so the guest's tables already tell of a write. Without paging every right is given.
+    ``entries`` are where the entries lie: (guest-physical address, bytes that an entry of that table maps,
+    bytes of an entry).
     """
 
     frame: int
     writable: bool
     user: bool
     dirty: bool
+    entries: tuple[tuple[int, int, int], ...] = ()
 
 
 class GuestMmu:
@@ -82,7 +86,13 @@ class GuestMmu:
             self._refuse(linear, PF_P, write, user)
         for _ in range(found.mark_used(self.memory, write=write)):
             self._charge("mon_pte_write", 1)
-        return Translation(found.frame, writable, for_user, write or bool(found.last & PTE_D))
+        dirty = write or bool(found.last & PTE_D)
+        return Translation(found.frame, writable, for_user, dirty, self._levels(found))
+
+    def _levels(self, found: PageWalk) -> tuple[tuple[int, int, int], ...]:
+        size = 8 if self._tables.pointers else 4
+        spans = (PAGE_SIZE * (PAGE_SIZE // size), PAGE_SIZE)
+        return tuple((address, span, size) for (address, _), span in zip(found.entries, spans, strict=False))
 
     def probe(self, linear: int) -> GuestPhysical | None:
         """Where the guest's tables put an address, without side effects or charge; None: nothing present."""

@@ -106,6 +106,25 @@ class Shadow:
         self._charge("mon_pte_write", 1)
         return True
 
+    def protect(self, frame: int) -> tuple[int, ...]:
+        """Take the right to write from every page that is mapped to a host frame; their linear addresses."""
+        lost: list[int] = []
+        for page in self._filled:
+            linear = page << PAGE_SHIFT
+            entry = self.entry(linear)
+            if entry >> PAGE_SHIFT == frame and entry & PTE_W:
+                table = self._table(linear)
+                assert table is not None
+                self._memory.write(_slot(table, linear), 4, entry & ~(PTE_W | PTE_D))
+                self._charge("mon_pte_write", 1)
+                lost.append(linear)
+        return tuple(lost)
+
+    def filled_between(self, low: int, high: int) -> tuple[int, ...]:
+        """The linear addresses of pages that are mapped, from ``low`` to before ``high``."""
+        first, end = low >> PAGE_SHIFT, high >> PAGE_SHIFT
+        return tuple(page << PAGE_SHIFT for page in self._filled if first <= page < end)
+
     def flush(self) -> int:
         """Forget everything; how many pages were mapped. The caller reloads CR3."""
         directories = sorted({page >> 10 for page in self._filled})

@@ -26,7 +26,6 @@ _SHADOW: Final = (
     "cr3-read", "cr3-write", "cr4-write",
 )  # fmt: skip
 INTERCEPTS: Final[dict[str, tuple[str, ...]]] = {
-    "hlt": ("hlt",),
     "invlpg": ("invlpg",),
     "rdtsc": ("rdtsc",),
     "rdpmc": ("rdpmc",),
@@ -39,7 +38,7 @@ INTERCEPTS: Final[dict[str, tuple[str, ...]]] = {
     "pause": ("pause",),
     "task-switch": ("task-switch",),
 }
-"""Optional intercepts by name."""
+"""Optional intercepts by name. HLT is none: a VMCB does not say that its guest waits."""
 _V_INTR_MASKING: Final = 1 << 24
 
 

@@ -171,6 +171,10 @@ class ControlStructure:
     def set_mode(self, way: str) -> None:
         """The guest is to run that way: ``DIRECT`` or ``VIRTUAL_8086``."""
 
+    def stops_waiting(self) -> bool:
+        """Whether the guest waits in HLT by itself, which it then does no longer."""
+        return False
+
     def own_frame(self, guest_frame: int) -> int | None:
         """The host frame of a page that the monitor needs in guest-physical memory; None: the guest's own."""
         return None

@@ -127,6 +127,8 @@ def look_around(vm: Vm) -> str | None:
     vm.host.machines.look_after()
     if not vm.ready:
         return "wait"  # it was paused or killed
+    if vm.pending.exit.kind == "interrupt" and vm.structure.stops_waiting():
+        return "halt"
     devices = vm.devices
     devices.advance()
     signal = devices.take_signal()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa.addresses import PAGE_SHIFT
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.paging import PF_U, PF_W
 from vizapp.machine import events
 from vizapp.machine.faults import Fault
@@ -32,7 +32,13 @@ def walk(vm: Vm) -> str:
         found = vm.mmu.translate(leaving.address, write, bool(error & PF_U))
     except Fault as fault:
         return vm.reflect(fault)
-    read_only = vm.memory.read_only(found.frame)
+    assert vm.traces is not None
+    traced = vm.traces.covers(found.frame)
+    if traced and write:
+        at = found.frame << PAGE_SHIFT | leaving.address & PAGE_MASK
+        vm.pending = Pending(leaving, traced=at)
+        return "trace"
+    read_only = traced or vm.memory.read_only(found.frame)
     if vm.memory.host_frame(found.frame) is None or (write and read_only):
         return _carry_out(vm)  # a device answers, or there is nothing: ones are read and writes vanish
     if read_only:
@@ -54,6 +60,10 @@ def fill_shadow(vm: Vm) -> str:
     known = shadow.entry(linear)
     # No INVLPG even where there was an entry: the fault itself made the processor forget the page.
     entry = shadow.fill(linear, found, frame, write=write)
+    assert vm.traces is not None
+    tables = {at >> PAGE_SHIFT: vm.memory.host_frame(at >> PAGE_SHIFT) for at, _, _ in found.entries}
+    for page in vm.traces.add(linear, found, tables):
+        vm.structure.forget_translation(page)
     vm.emit(
         events.PAGE_SHADOWED,
         "write" if write else "read",
@@ -66,6 +76,15 @@ def fill_shadow(vm: Vm) -> str:
         },
     )
     return "look_around"
+
+
+def trace(vm: Vm) -> str:
+    """The guest is about to change one of its page tables: forget what was made from there; do it."""
+    assert vm.traces is not None
+    for linear in vm.traces.written(vm.pending.traced):
+        vm.structure.forget_translation(linear)
+        vm.emit(events.SHADOW_FLUSHED, "trace", {"linear": linear, "pages": 1})
+    return _carry_out(vm)
 
 
 def flush_translations(vm: Vm) -> str:
@@ -118,6 +137,8 @@ def _carry_out(vm: Vm) -> str:
 def _empty_shadow(vm: Vm, cause: str) -> None:
     """Drop the shadow, and what the processor remembers of it."""
     assert vm.shadow is not None
+    assert vm.traces is not None
     pages = vm.shadow.flush()
+    vm.traces.clear()
     vm.structure.forget_translations()
     vm.emit(events.SHADOW_FLUSHED, cause, {"pages": pages})

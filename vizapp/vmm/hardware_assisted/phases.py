@@ -21,6 +21,7 @@ PHASES: Final[dict[str, Callable[[Vm], str | None]]] = {
     "refused": exits.refused,
     "walk": memory.walk,
     "fill_shadow": memory.fill_shadow,
+    "trace": memory.trace,
     "flush_translations": memory.flush_translations,
     "nested_fault": memory.nested_fault,
     "map_nested": memory.map_nested,
@@ -42,6 +43,7 @@ PHASES: Final[dict[str, Callable[[Vm], str | None]]] = {
 PURPOSES: Final = {
     "walk": Purpose.MEMORY,
     "fill_shadow": Purpose.MEMORY,
+    "trace": Purpose.MEMORY,
     "flush_translations": Purpose.MEMORY,
     "nested_fault": Purpose.MEMORY,
     "map_nested": Purpose.MEMORY,

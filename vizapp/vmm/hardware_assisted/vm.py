@@ -13,6 +13,7 @@ from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.vmm.bill import Bill
 from vizapp.vmm.guest_start import start_cpu
 from vizapp.vmm.hardware_assisted.control_structure import DIRECT, Exit
+from vizapp.vmm.hardware_assisted.traces import Traces
 from vizapp.vmm.hardware_assisted.virtual_cpu import CONTROL, EVERYTHING, GENERAL, SEGMENTS
 from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.virtual_machine import VirtualMachine
@@ -59,6 +60,7 @@ class Pending(NamedTuple):
         instruction: the bytes of the instruction to carry out; ``fetched`` if they are the guest's own.
         hidden: the page to shadow.
         nested: (guest frame, host frame, writable) of the page to map.
+        traced: the guest-physical address in a page table that is about to be written.
     """
 
     exit: Exit = Exit("")
@@ -67,6 +69,7 @@ class Pending(NamedTuple):
     fetched: bool = False
     hidden: Hidden | None = None
     nested: tuple[int, int, bool] | None = None
+    traced: int = 0
 
 
 class Host:
@@ -106,6 +109,7 @@ class Vm(VirtualMachine):
         mmu: the guest's own page tables.
         virtual: the virtual CPU.
         shadow: the shadow tables; None with nested paging.
+        traces: the guest's tables that the shadow was made from; None with nested paging.
         nested: the nested tables; None with shadow paging.
         pending: what the running chain of phases carries along.
         event: what the next entry is to deliver: one that an exit broke off, a fault, or an interrupt.
@@ -132,6 +136,7 @@ class Vm(VirtualMachine):
         self.mmu = mmu
         self.virtual = virtual
         self.shadow, self.nested = paging
+        self.traces = None if self.shadow is None else Traces(self.shadow)
         self.stack = stack
         self.pending = Pending()
         self.event: Delivery | None = None
@@ -239,6 +244,7 @@ class Vm(VirtualMachine):
             "mmu": self.mmu.save(),
             "virtual": self.virtual.save(),
             "shadow": None if self.shadow is None else self.shadow.save(),
+            "traces": None if self.traces is None else self.traces.save(),
             "nested": None if self.nested is None else self.nested.save(),
             "pending": self.pending,
             "event": self.event,
@@ -250,6 +256,8 @@ class Vm(VirtualMachine):
         super().load(saved)
         if self.shadow is not None:
             self.shadow.load(saved["shadow"])
+        if self.traces is not None:
+            self.traces.load(saved["traces"])
         if self.nested is not None:
             self.nested.load(saved["nested"])
         self.virtual.load(saved["virtual"])

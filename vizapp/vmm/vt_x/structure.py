@@ -136,6 +136,13 @@ class VmcsStructure(ControlStructure):
         """The VM-instruction error."""
         return message(self.get("vm_instruction_error"))
 
+    def stops_waiting(self) -> bool:
+        """The activity state: without HLT exiting the guest has waited in the processor."""
+        if self.chosen.primary & c.HLT_EXITING or not self.read("activity"):
+            return False
+        self.write("activity", 0)
+        return True
+
     def own_frame(self, guest_frame: int) -> int | None:
         """The identity map."""
         return (self.identity_map or None) if guest_frame == IDENTITY_MAP >> PAGE_SHIFT else None
