@@ -22,6 +22,7 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         error: the error code to push, or None where the vector has none.
         address: the linear address for CR2 (page faults only).
         debug: what a #DB leaves in DR6 once it is delivered.
+        length: of INT1, which is left as a trap is, and tells a monitor so.
         trap: True where EIP already points past the instruction (#DB of single stepping, #BP, #OF).
         vectoring: the software interrupt during whose delivery it happened.
     """
@@ -33,6 +34,7 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         address: int | None = None,
         *,
         debug: int = 0,
+        length: int = 0,
         trap: bool = False,
     ) -> None:
         super().__init__(vector, error, address)
@@ -40,6 +42,7 @@ class Fault(Exception):  # noqa: N818 - the manual's word
         self.error = error
         self.address = address
         self.debug = debug
+        self.length = length
         self.trap = trap
         self.vectoring: Delivery | None = None
 

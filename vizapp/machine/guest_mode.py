@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 # How an event came to be delivered: the interruption types that Intel and AMD share.
 EXTERNAL, NMI, HARDWARE_EXCEPTION, SOFTWARE_INTERRUPT, SOFTWARE_EXCEPTION = 0, 2, 3, 4, 6
+PRIVILEGED_SOFTWARE_EXCEPTION = 5
 
 
 class Delivery(NamedTuple):
     """An event on its way through the IDT: vector, interruption type, error code.
 
-    ``length`` is that of the instruction for INT n, INT3 and INTO, otherwise 0.
+    ``length`` is that of the instruction for INT n, INT3, INTO and INT1, otherwise 0.
     """
 
     vector: int

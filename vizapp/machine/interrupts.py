@@ -41,6 +41,7 @@ from vizapp.machine.guest_mode import (
     EXTERNAL,
     HARDWARE_EXCEPTION,
     NMI,
+    PRIVILEGED_SOFTWARE_EXCEPTION,
     SOFTWARE_EXCEPTION,
     SOFTWARE_INTERRUPT,
     Delivery,
@@ -89,6 +90,10 @@ def deliver(
         return
     if fault is None and not external:
         fault = Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)
+    if fault is not None and fault.length:
+        event = Delivery(vector, PRIVILEGED_SOFTWARE_EXCEPTION, None, fault.length)
+        _through(cpu, event, fault, asks=False, return_eip=cpu.eip + fault.length & M32)
+        return
     kind = HARDWARE_EXCEPTION
     if external:
         kind = NMI if vector == vectors.NMI else EXTERNAL
@@ -135,6 +140,8 @@ def _through(
                 faults.append(fault)
                 # An exception that would be part of a double fault is intercepted as itself.
                 _ask(cpu, Delivery(fault.vector, HARDWARE_EXCEPTION, fault.error), fault)
+                if fault.address is not None:
+                    cpu.cr2 = fault.address
                 first = vector if kind == HARDWARE_EXCEPTION else None
                 vector, error = escalate(first, fault, faults)
                 asks = vector != fault.vector

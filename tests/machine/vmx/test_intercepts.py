@@ -182,12 +182,17 @@ def ring_3(source: str, **fields: int) -> GuestBench:
     return bench
 
 
-@pytest.mark.parametrize("source", ["hlt", "invlpg [0]", "mov eax, cr3", "rdmsr", "mov eax, dr0", "invd"])
+@pytest.mark.parametrize("source", ["hlt", "invlpg [0]", "mov eax, cr3", "rdmsr", "invd"])
 def test_privilege_comes_before_an_exit(source: str) -> None:
     every = PRIMARY["hlt"] | PRIMARY["invlpg"] | PRIMARY["cr3-store"] | PRIMARY["mov-dr"]
     bench = ring_3(source, primary_controls__or=every, exception_bitmap=1 << 13)
     bench.run_to_exit()
     assert bench.exit()["event"] == 0x8000_0B0D
+
+
+def test_an_exit_for_a_debug_register_comes_before_privilege() -> None:
+    bench = ring_3("mov eax, dr0", primary_controls__or=PRIMARY["mov-dr"], exception_bitmap=1 << 13)
+    assert bench.run_to_exit() == "dr-access"
 
 
 def test_cpuid_and_vmcall_exit_from_ring_3() -> None:

@@ -14,7 +14,7 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import ControlRegister, DebugRegister, Memory, Register
-from vizapp.machine.guest_mode import SOFTWARE_EXCEPTION, VmExit
+from vizapp.machine.guest_mode import PRIVILEGED_SOFTWARE_EXCEPTION, SOFTWARE_EXCEPTION, VmExit
 from vizapp.machine.operands import effective_address, read_operand
 from vizapp.machine.port_io import may_access
 from vizapp.machine.vmx import controls as c
@@ -44,7 +44,6 @@ _DR_FROM: Final = 1 << 4
 _IO_IN, _IO_STRING, _IO_REP, _IO_IMMEDIATE = 1 << 3, 1 << 4, 1 << 5, 1 << 6
 _IO_PORT_SHIFT: Final = 16
 _LMSW_KEPT: Final = r.CR0_MP | r.CR0_EM | r.CR0_TS
-_PRIVILEGED_SOFTWARE_EXCEPTION: Final = 5
 _HIGH_MSRS: Final = 0xC000_0000
 _MSRS_IN_BITMAP: Final = 0x2000
 
@@ -163,10 +162,9 @@ def _mov_debug(guest: VmxGuest, cpu: Cpu, instruction: Instruction) -> None:
     debug, general = (first, second) if to else (second, first)
     assert isinstance(debug, DebugRegister)
     assert isinstance(general, Register)
-    if not guest.wishes.primary & c.MOV_DR_EXITING or cpu.cpl:
+    # The one instruction whose exit comes even before #GP for the privilege level and #UD of DR4 and DR5.
+    if not guest.wishes.primary & c.MOV_DR_EXITING:
         return
-    if debug.index in (4, 5) and cpu.cr4 & r.CR4_DE:
-        return  # #UD
     direction = 0 if to else _DR_FROM
     raise _exit("dr-access", instruction, debug.index | direction | general.index << _CR_REGISTER_SHIFT)
 
@@ -323,7 +321,7 @@ INTERCEPTS: Final[dict[str, Intercept]] = {
     "str": _tables("ldtr-tr", loads=False, needs_protected=True),
     "int3": _software_exception(vectors.BP, SOFTWARE_EXCEPTION),
     "into": _software_exception(vectors.OF, SOFTWARE_EXCEPTION),
-    "int1": _software_exception(vectors.DB, _PRIVILEGED_SOFTWARE_EXCEPTION),
+    "int1": _software_exception(vectors.DB, PRIVILEGED_SOFTWARE_EXCEPTION),
     "vmcall": _vmx("vmcall"),
     "vmlaunch": _vmx("vmlaunch"),
     "vmresume": _vmx("vmresume"),
