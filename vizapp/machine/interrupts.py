@@ -91,8 +91,10 @@ def deliver(
     if fault is None and not external:
         fault = Fault(vector, error, cpu.cr2 if vector == vectors.PF else None)
     if fault is not None and fault.length:
-        event = Delivery(vector, PRIVILEGED_SOFTWARE_EXCEPTION, None, fault.length)
-        _through(cpu, event, fault, asks=False, return_eip=cpu.eip + fault.length & M32)
+        # Delivered as a trap, but of what goes wrong on the way the instruction is the place.
+        event, after = Delivery(vector, PRIVILEGED_SOFTWARE_EXCEPTION, None, fault.length), cpu.eip
+        cpu.eip = after - fault.length & M32
+        _through(cpu, event, fault, asks=False, return_eip=after)
         return
     kind = HARDWARE_EXCEPTION
     if external:

@@ -40,6 +40,7 @@ def _int3(cpu: Cpu, instruction: Instruction) -> None:
 
 def _int1(cpu: Cpu, instruction: Instruction) -> None:
     # No look at the gate's DPL: SDM calls it a privileged software exception.
+    cpu.eip = next_eip(cpu, instruction)
     raise Fault(vectors.DB, length=instruction.length)
 
 
