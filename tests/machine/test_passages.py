@@ -20,6 +20,7 @@ from tests.machine.test_blocks_random import TIMER
 from vizapp.isa import descriptors as d
 from vizapp.isa.registers import DS, ES, FS, GS
 from vizapp.isa.vectors import GP, NP, PF, TS
+from vizapp.machine import hot_blocks
 
 STEPS = 600
 ACCESS = 5  # offset of the access byte in a descriptor
@@ -61,6 +62,12 @@ CHANGES = {
     "flags of the system": "xor dword [esp + 20], 0x240000",
     "a trap after it": "xor dword [esp + 20], 0x100",
 }
+
+
+@pytest.fixture(autouse=True)
+def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crossings lead from block to block."""
+    monkeypatch.setattr(hot_blocks, "ARRIVALS", 1)
 
 
 def make(change: str, body: str, *, paging: bool, timer: bool, mask: int = 3) -> Bench:
@@ -113,8 +120,9 @@ def test_remembered_is_checked(change: str, mask: int, body: str, paging: bool) 
         assert state(fast) == state(slow)
 
 
-def test_it_is_remembered() -> None:
+def test_it_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = make("", "cli", paging=True, timer=False)
+    monkeypatch.setattr(bench.pc._crossings, "learn", lambda *_: None)
     bench.pc.run(max_steps=STEPS)
     passages = bench.cpu.passages
     assert passages is not None
@@ -130,6 +138,41 @@ def test_it_is_remembered() -> None:
     bench.pc.run(max_steps=100)
     assert len(taken) > 20
     assert None not in taken
+
+
+@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("paging", [False, True])
+def test_crossings_are_taken(listens: bool, paging: bool) -> None:
+    bench = make("", "nop", paging=paging, timer=False)
+    if not listens:
+        bench.pc.listener = None
+    bench.pc.run(max_steps=STEPS)
+    bench.cpu.passages = None
+    events = len(bench.events)
+    deliver = bench.pc.cpu.notify
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the long way was taken")
+
+    bench.pc.cpu.notify = refuse
+    bench.pc.run(max_steps=200)
+    bench.pc.cpu.notify = deliver
+    assert len(bench.events) - events > 20 or not listens
+
+
+@pytest.mark.parametrize("heated", [False, True])
+def test_crossings_keep_to_bounds(heated: bool) -> None:
+    fast, slow = (make(CHANGES["flags of the system"], "nop", paging=True, timer=True) for _ in range(2))
+    heats: list[dict[int, int]] = [{}, {}]
+    if heated:
+        fast.pc.heat, slow.pc.heat = heats
+    for size in range(1, 90):
+        fast.pc.run(until_instruction=fast.pc.instructions + size)
+        while slow.pc.position < fast.pc.position:
+            slow.pc.step()
+        assert state(fast) == state(slow)
+    fast.pc.heat = slow.pc.heat = None
+    assert heats[0] == heats[1]
 
 
 def test_a_data_segment_of_the_inner_ring_is_dropped() -> None:

@@ -39,6 +39,7 @@ PRICED: Final = 2  # its handler has charged it
 REPEATED: Final = 4  # retires only once EIP has moved on
 MARKED: Final = 8  # a progress mark stands at its address
 BRANCH: Final = 16  # what follows it may be a compiled block; nothing to look at
+PASSAGE: Final = 32  # INT n or IRETD: there may be a crossing
 _BRANCHES: Final = frozenset(("branch", "branch_indirect", "call", "call_indirect", "ret"))
 _EVERY_BIT: Final = -1
 _READ: Final = {
@@ -159,6 +160,8 @@ def _charge(instruction: Instruction) -> tuple[int, int]:
     kind = REPEATED if instruction.repeat else BRANCH if opcode.cost in _BRANCHES else 0
     if opcode.operation in HANDLERS:
         kind |= SYSTEM | (PRICED if opcode.operation in SELF_PRICED else 0)
+        if opcode.operation == "int" or (opcode.operation == "iret" and instruction.operand_size == 4):
+            kind |= PASSAGE
     return INDEX[instruction.price_class], kind
 
 

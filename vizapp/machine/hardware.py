@@ -108,6 +108,7 @@ class Hardware:
     @place_of.setter
     def place_of(self, place_of: Callable[[Cpu], Place]) -> None:
         self._place_of = place_of
+        self.code.unlink()
         self._mode_changed()
         self._left = None
 

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.code_cache import CodeCache
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.crossings import Crossing, Ways
     from vizapp.machine.doors import Door
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.meter import Meter
     from vizapp.machine.mmu import Mmu
+    from vizapp.machine.passages import Entry
     from vizapp.machine.places import Place
     from vizapp.machine.segments import SegmentState
 
@@ -102,13 +104,20 @@ class View:
             identity of one of these.
         linked: blocks by EIP; None where it is known that there is none.
         arrivals: how often execution has come to an EIP that has none.
+        crossings: how to do the INT n or IRETD at an EIP.
+        entered, returns: by EIP, what they are made of.
+        ring: the CPL.
         ceiling: the last page that its segments reach; the fast maps of its ring must have none beyond.
     """
 
-    __slots__ = ("arrivals", "ceiling", "code", "facts", "linked", "place", "registers")
+    __slots__ = (
+        "arrivals", "ceiling", "code", "crossings", "entered", "facts", "linked", "place", "registers",
+        "returns", "ring",
+    )  # fmt: skip
 
-    def __init__(self, place: Place, segments: list[SegmentState], stack_mask: int) -> None:
+    def __init__(self, place: Place, segments: list[SegmentState], stack_mask: int, ring: int) -> None:
         self.place = place
+        self.ring = ring
         self.registers = list(segments)
         self.code = segments[CS]
         limits = [_flat_limit(segment) for segment in segments]
@@ -118,6 +127,9 @@ class View:
         self.facts = Facts(self.code.limit, stack_mask, flat, 32 if self.code.big else 16)
         self.linked: dict[int, Link | None] = {}
         self.arrivals: dict[int, int] = {}
+        self.crossings: dict[int, Crossing] = {}
+        self.entered: dict[int, Entry] = {}
+        self.returns: dict[int, Ways] = {}
 
 
 def _flat_limit(segment: SegmentState) -> int:
@@ -164,7 +176,7 @@ class HotBlocks:
                 if len(self._views) >= _VIEWS:
                     self._views.clear()
                     self._recent = [None] * RINGS
-                view = self._views[key] = View(place, segments, cpu.stack_mask)
+                view = self._views[key] = View(place, segments, cpu.stack_mask, cpl)
             self._recent[cpl] = view
         if self._mmu.ceilings[cpl] != view.ceiling:
             self._mmu.set_ceiling(cpl, view.ceiling)
@@ -242,6 +254,9 @@ class HotBlocks:
         """Forget which EIP leads where; nothing but time is lost."""
         for view in self._views.values():
             view.linked.clear()
+            view.crossings.clear()
+            view.entered.clear()
+            view.returns.clear()
 
     def forget(self) -> None:
         """Forget every block: where one may go has changed."""

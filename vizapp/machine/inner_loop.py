@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CS, EFLAGS_TF
+from vizapp.machine.crossings import Crossings
 from vizapp.machine.debug import check_execution
-from vizapp.machine.decoded import BRANCH, MARKED, PRICED, REPEATED, SYSTEM, Decoded
+from vizapp.machine.decoded import BRANCH, MARKED, PASSAGE, PRICED, REPEATED, SYSTEM, Decoded
 from vizapp.machine.doors import Door
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
@@ -45,6 +46,7 @@ class InnerLoop(Hardware):
         self.blocks.doors = self.doors
         self.pause_requested = False
         self.on_retired: Callable[[], None] | None = None
+        self._crossings = Crossings(self)
         self._heat: dict[int, int] | None = None
         self._arrival: HostPhysical | None = None  # the door whose phases run, or have just run
 
@@ -101,6 +103,23 @@ class InnerLoop(Hardware):
                         self.position = position
                         if position >= last or meter.cycles >= due:
                             return
+                        eip = cpu.eip
+                if eip in view.crossings:
+                    after = view.crossings[eip]()
+                    if after is not None:
+                        self.position += 1
+                        if guest:
+                            self.instructions += 1
+                            if heat is not None:
+                                heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
+                        if (
+                            self.position >= last
+                            or meter.cycles >= due
+                            or meter.in_guest is not guest
+                            or self.pause_requested
+                        ):
+                            return
+                        view, hot, counts, at_branch = after, self.code.hot, meter.counts, True
                         continue
             try:
                 run, price, kind, encoded = found or hot[eip]
@@ -124,6 +143,8 @@ class InnerLoop(Hardware):
                     last = self.position
                     if meter.pending:  # what made no event in this step belongs to no later one
                         meter.pending.clear()
+                    if kind & PASSAGE and view is not None and not kind & MARKED and eip in hot:
+                        self._crossings.learn(view, eip, encoded.instruction)
                 if guest and not (kind & REPEATED and cpu.eip == eip):
                     self.instructions += 1
                     if kind & MARKED:

@@ -47,6 +47,7 @@ from vizapp.machine.guest_mode import (
     Delivery,
     VmExit,
 )
+from vizapp.machine.passages import entry_key
 from vizapp.machine.segments import (
     DescriptorAt,
     SegmentState,
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 _INTERRUPT_GATES: Final = (d.INTERRUPT_GATE_32, d.INTERRUPT_GATE_16)
 _GATES: Final = (*_INTERRUPT_GATES, d.TRAP_GATE_32, d.TRAP_GATE_16, d.TASK_GATE)
-_SOFTWARE_CAUSES: Final = tuple(f"int {vector:#04x}" for vector in range(256))
+SOFTWARE_CAUSES: Final = tuple(f"int {vector:#04x}" for vector in range(256))
 _CONTRIBUTORY: Final = frozenset({vectors.DE, vectors.TS, vectors.NP, vectors.SS, vectors.GP})
 # What is reported after the instruction, or is no fault: RF is not set in the EFLAGS that are pushed.
 NOT_FAULTS: Final = frozenset({vectors.DB, vectors.NMI, vectors.BP, vectors.OF, vectors.DF, vectors.MC})
@@ -203,7 +204,7 @@ def enter(
         if not (software or external or vector in NOT_FAULTS):
             flags |= EFLAGS_RF
         frame = [flags, cpu.segments[CS].selector, return_eip]
-        key = vector | cpu.cpl << 8 | software << 10 | (error is not None) << 11
+        key = entry_key(vector, cpu.cpl, software=software, error=error is not None)
         known = None if cpu.passages is None else cpu.passages.push(cpu, key, error, frame)
         if known is None:
             _pass_gate(cpu, vector, error, frame, price, key)
@@ -215,7 +216,7 @@ def enter(
     if error is not None:
         payload["error"] = error
     if software:
-        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, _SOFTWARE_CAUSES[vector], payload)
+        cpu.notify(events.SOFTWARE_INTERRUPT_DELIVERED, SOFTWARE_CAUSES[vector], payload)
     elif external:
         cpu.notify(events.INTERRUPT_DELIVERED, f"interrupt {vector:#04x}", payload)
     else:
@@ -227,7 +228,7 @@ def enter(
 def _pass_gate(cpu: Cpu, vector: int, error: int | None, frame: list[int], price: str, key: int) -> None:
     """Through the gate of ``vector`` with ``frame`` (EFLAGS, CS, EIP) to be pushed.
 
-    The way is remembered by ``key``, see ``Passages.push``.
+    The way is remembered by ``key``, see ``entry_key``.
     """
     software = price == "software_interrupt"
     virtual_8086 = cpu.virtual_8086

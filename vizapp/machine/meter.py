@@ -125,16 +125,16 @@ class Meter:
 
     def pay(self, name: str) -> None:
         """Charge what the processor does; an instruction's own class is no part of what an event cost."""
-        known = self._site.paid.get(name)
-        if known is None:
-            told = name not in INSTRUCTION_CLASSES
-            row = self._row(self.place, NATURE.get(name, self._site.own)) if told else self.counts
-            known = self._site.paid[name] = INDEX[name], row, told
-        index, row, told = known
+        index, row, told = self._site.paid.get(name) or self._paid(self._site, name)
         row[index] += 1
         self.cycles += self.prices[index]
         if told:
             self.pending[name] = self.pending.get(name, 0) + 1
+
+    def account(self, place: Place, name: str) -> tuple[int, list[int]]:
+        """The index of what ``pay`` charges by this name at a place, and its counts until ``load``."""
+        index, row, _ = self._paid(self._sites.get(place) or self._open(place), name)
+        return index, row
 
     def take_charges(self) -> tuple[tuple[str, int], ...]:
         """(input, count) pairs of ``charge`` since this was last asked: what an event carries."""
@@ -200,6 +200,12 @@ class Meter:
         own = Purpose.GUEST if place.is_guest else Purpose.MONITOR
         site = self._sites[place] = _Site(place, own, self._row(place, own))
         return site
+
+    def _paid(self, site: _Site, name: str) -> tuple[int, list[int], bool]:
+        told = name not in INSTRUCTION_CLASSES
+        row = self._row(site.place, NATURE.get(name, site.own)) if told else site.counts
+        site.paid[name] = known = INDEX[name], row, told
+        return known
 
     def _complete(self) -> None:
         for call in self.before_reading:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from vizapp.machine.segments import DescriptorAt, SegmentState, TableRegister
     from vizapp.machine.stacks import InnerStack
 
-_MISS: Final = (KeyError, StructError)
+MISS: Final = (KeyError, StructError)
 _RETURNS: Final = 256
-_load32: Final = Struct("<I").unpack_from
-_load_frame: Final = Struct("<5I").unpack_from
-_store_frame: Final = Struct("<5I").pack_into
+load32: Final = Struct("<I").unpack_from
+load_frame: Final = Struct("<5I").unpack_from
+store_frame: Final = Struct("<5I").pack_into
 _store_frame_and_error: Final = Struct("<6I").pack_into
-_FRAME_BYTES: Final = 20
+FRAME_BYTES: Final = 20
 
 
 class Piece(NamedTuple):
@@ -95,14 +95,24 @@ def _pieces(parts: Mapping[int, bytes]) -> tuple[Piece, ...] | None:
     return tuple(pieces)
 
 
+def entry_key(vector: int, cpl: int, *, software: bool, error: bool) -> int:
+    """Tells apart interrupts whose way depends on more than memory and the tables' registers."""
+    return vector | cpl << 8 | software << 10 | error << 11
+
+
 class Passages:
-    """Those of one processor. ``readable`` and ``writable`` are the fast maps of its implicit accesses."""
+    """Those of one processor. ``readable`` and ``writable`` are the fast maps of its implicit accesses.
+
+    Attributes:
+        entries: by ``entry_key``.
+        returns: by the selector of CS, and that of SS shifted by 16 bits.
+    """
 
     def __init__(self, readable: Mapping[int, bytearray], writable: Mapping[int, bytearray]) -> None:
         self._readable = readable
         self._writable = writable
-        self._entries: dict[int, Entry] = {}
-        self._returns: dict[int, Return] = {}
+        self.entries: dict[int, Entry] = {}
+        self.returns: dict[int, Return] = {}
 
     def remember_entry(
         self,
@@ -115,7 +125,7 @@ class Passages:
         cpl: int,
         kept_flags: int,
     ) -> None:
-        """An interrupt with this key (see ``push``) has found a 32-bit gate to ring ``cpl``, and a stack."""
+        """An interrupt with this ``entry_key`` has found a 32-bit gate to ring ``cpl``, and a stack."""
         esp_page, esp_offset = inner.address >> PAGE_SHIFT, inner.address & PAGE_MASK
         selector = inner.stack.selector.to_bytes(2, "little")
         pieces = _pieces(
@@ -129,7 +139,7 @@ class Passages:
         # A clear bit has to be set anew each time.
         marked = code.accessed and inner.found.accessed
         if pieces is not None and marked and inner.size == 4 and inner.stack.big:
-            self._entries[key] = Entry(
+            self.entries[key] = Entry(
                 cpu.idtr, cpu.gdtr, cpu.ldtr, cpu.tr, pieces, esp_page, esp_offset,
                 inner.stack, state, cpl, gate.gate.offset, kept_flags,
             )  # fmt: skip
@@ -145,17 +155,14 @@ class Passages:
         """An IRETD at the present CPL has found code and stack of an outer ring."""
         pieces = _pieces({code.address: code.raw, stack.address: stack.raw})
         if pieces is not None and code.accessed and stack.accessed and stack_state.big:
-            if len(self._returns) >= _RETURNS:
-                self._returns.clear()
+            if len(self.returns) >= _RETURNS:
+                self.returns.clear()
             key = code_state.selector | stack_state.selector << 16
-            self._returns[key] = Return(cpu.gdtr, cpu.ldtr, cpu.cpl, pieces, stack_state, code_state)
+            self.returns[key] = Return(cpu.gdtr, cpu.ldtr, cpu.cpl, pieces, stack_state, code_state)
 
     def push(self, cpu: Cpu, key: int, error: int | None, frame: list[int]) -> tuple[Entry, int] | None:
-        """Push ``frame`` (EFLAGS, CS, EIP) on the inner stack: the way in, and ESP; None, and nothing done.
-
-        ``key`` tells apart whatever else the way depends on: the vector, the CPL and the kind of interrupt.
-        """
-        entry = self._entries.get(key)
+        """Push ``frame`` (EFLAGS, CS, EIP) on the inner stack: the way in, and ESP; None: nothing done."""
+        entry = self.entries.get(key)
         if (
             entry is None
             or entry.idtr is not cpu.idtr
@@ -172,17 +179,17 @@ class Passages:
             for page, start, end, raw in entry.pieces:
                 if readable[page][start:end] != raw:
                     return None
-            esp: int = _load32(readable[entry.stack_page], entry.stack_offset)[0]
-            top = esp - _FRAME_BYTES if error is None else esp - _FRAME_BYTES - 4
+            esp: int = load32(readable[entry.stack_page], entry.stack_offset)[0]
+            top = esp - FRAME_BYTES if error is None else esp - FRAME_BYTES - 4
             if top < 0 or esp - 1 > stack.writable_to:
                 return None
             linear = stack.base + top & M32
             top_page, offset = self._writable[linear >> PAGE_SHIFT], linear & PAGE_MASK
             if error is None:
-                _store_frame(top_page, offset, eip, selector, flags, old_esp, old_ss)
+                store_frame(top_page, offset, eip, selector, flags, old_esp, old_ss)
             else:
                 _store_frame_and_error(top_page, offset, error, eip, selector, flags, old_esp, old_ss)
-        except _MISS:
+        except MISS:
             return None
         return entry, top
 
@@ -194,16 +201,16 @@ class Passages:
             or not cpu.cr0 & CR0_PE
             or cpu.watched
             or cpu.stack_mask != M32
-            or esp + _FRAME_BYTES - 1 > stack.readable_to
+            or esp + FRAME_BYTES - 1 > stack.readable_to
         ):
             return None
         readable = self._readable
         linear = stack.base + esp & M32
         try:
-            eip, selector, flags, outer_esp, outer_ss = _load_frame(
+            eip, selector, flags, outer_esp, outer_ss = load_frame(
                 cpu.readable[linear >> PAGE_SHIFT], linear & PAGE_MASK
             )
-            entry = self._returns[selector & 0xFFFF | (outer_ss & 0xFFFF) << 16]
+            entry = self.returns[selector & 0xFFFF | (outer_ss & 0xFFFF) << 16]
             if (
                 entry.cpl != cpu.cpl
                 or entry.gdtr is not cpu.gdtr
@@ -215,6 +222,6 @@ class Passages:
             for page, start, end, raw in entry.pieces:
                 if readable[page][start:end] != raw:
                     return None
-        except _MISS:
+        except MISS:
             return None
         return entry, eip, flags, outer_esp
