@@ -5,9 +5,9 @@ NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
     nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
 in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
-``devices.txt`` what that machine's devices answer, in ``svm.txt`` and
-``svm_random.txt`` how guests leave its SVM; where Bochs is, in ``vmx.txt`` how they leave its VMX. With them
-the BIOS that is shipped, and what ``boot`` makes.
+``devices.txt`` what that machine's devices answer, in ``svm.txt`` and ``svm_random.txt`` how guests leave its
+SVM; where Bochs is, in ``vmx.txt`` and ``vmx_random.txt`` how they leave its VMX. With them the BIOS that is
+shipped, and what ``boot`` makes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from tests.goldens import boot, nasm_forms
-from tests.oracle import bare_machine, bochs, bochs_goldens, devices, svm, svm_random, vmx
+from tests.oracle import bare_machine, bochs, bochs_goldens, devices, svm, svm_random, vmx, vmx_random
 from vizapp.guest.firmware import make_firmware
 from vizapp.guest.library import GUESTS, guest_directory
 
@@ -62,6 +62,7 @@ def main() -> None:
     if bochs.available:
         bochs_goldens.main()
         vmx.main()
+        vmx_random.main()
     printed = {}
     with tempfile.TemporaryDirectory() as directory:
         svm.GOLDEN.write_text(svm.run(Path(directory)), encoding="ascii")
