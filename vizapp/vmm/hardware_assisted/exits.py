@@ -163,6 +163,7 @@ def enter(vm: Vm) -> str | None:
         vm.event = None
     structure.set_tsc_offset(vm.virtual.cpu.tsc_offset + vm.devices.offset)
     vm.virtual.give_back()
+    vm.virtual.held = ()
     vm.pc.cpu.esp = vm.stack
     vm.host.timer.arm(vm.host.machines.deadline())
     vm.host.go_to(structure.entry())
