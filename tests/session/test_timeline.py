@@ -18,6 +18,7 @@ class Scrambler:
         self.state = 1
         self.stopped: tuple[str, Message] | None = None
         self.pause_requested = False
+        self.awaits: tuple[str, ...] = ()
         self.steps = 0
         self.seen: list[tuple[int, int]] = []
 

@@ -9,6 +9,7 @@ from vizapp.session.frames import EventBatch, Stopped
 from vizapp.session.protocol import (
     Back,
     Failed,
+    Feed,
     NextEvent,
     Opened,
     Pause,
@@ -210,7 +211,7 @@ def test_the_race_runs_every_technique_unchecked(qtbot, player, links):
     racers = links.made[1:]
     assert [scenario.technique for scenario, _, _ in racers] == list(racing(Selection()))
     assert not any(checked for _, checked, _ in racers)
-    assert all(link.sent == [Run(None)] for _, _, link in racers)
+    assert all(link.sent == [Run(None, attended=False)] for _, _, link in racers)
     with qtbot.wait_signal(player.race_progress) as got:
         racers[1][2].replies.put(make_progress("trap-and-emulate", 0.5, 2.0))
     assert got.args[0].technique == "trap-and-emulate"
@@ -295,3 +296,20 @@ def test_another_technique_leaves_the_race_alone_and_another_guest_ends_it(qtbot
         player.open(player.selection._replace(guest="rings"))
     assert told.args == [()]
     qtbot.wait_until(lambda: links.made[1][2].closed)
+
+
+def test_a_guest_that_waits_keeps_its_run_up(qtbot, player, links):
+    player.open(Selection())
+    say(qtbot, player, links, make_frame())
+    player.run()
+    say(qtbot, player, links, make_frame(waiting=Message("The guest waits for a key.")))
+    assert not player.run_state.running
+    player.feed(Feed("keyboard", ("a", True)))
+    say(qtbot, player, links, make_frame(moving=True))
+    assert player.run_state.running
+    say(qtbot, player, links, make_frame(waiting=Message("The guest waits for a key.")))
+    player.set_speed(5.0)
+    player.back()
+    say(qtbot, player, links, make_frame(moving=True))
+    assert not player.run_state.running
+    assert links.active.sent == [Run(4.0), Feed("keyboard", ("a", True)), Run(5.0), Back(1)]

@@ -11,7 +11,7 @@ from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
-from vizapp.machine.input_log import SERIAL, Input
+from vizapp.machine.input_log import KEYBOARD, SERIAL, Input
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import Place
 from vizapp.machine.ports import PortBus
@@ -137,6 +137,20 @@ class Board:
             key, down = entry.data
             assert isinstance(key, str)
             self.peripherals.keyboard.key(key, bool(down))
+
+    def awaited_inputs(self) -> tuple[str, ...]:
+        """Sources of inputs that would interrupt the processor now, on a full PC: tried, and taken back."""
+        if self.peripherals is None:
+            return ()
+        saved, due = self.save(), self.clock.due
+        found = []
+        for entry in (Input(0, KEYBOARD, ("space", True)), Input(0, SERIAL, (b" ",))):
+            self.take_input(entry)
+            if self.interrupts.intr:
+                found.append(entry.source)
+            self.load(saved)
+            self.clock.due = due
+        return tuple(found)
 
     def request(self, vector: int) -> bool:
         """Raise the line that has ``vector`` and acknowledge it; False if the controllers do not pass it."""

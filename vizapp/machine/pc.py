@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import PAGE_SIZE
@@ -28,14 +28,15 @@ from vizapp.machine.faults import Fault, Shutdown, TripleFault, Unimplemented
 from vizapp.machine.features import Features
 from vizapp.machine.guest_mode import GuestMode, VmExit
 from vizapp.machine.identity import PENTIUM_4, Identity
-from vizapp.machine.inner_loop import InnerLoop
-from vizapp.machine.input_log import Input, InputLog
 from vizapp.machine.memory import MemorySnapshot
+from vizapp.machine.outside import Outside
 from vizapp.machine.peripherals import NMI, Peripherals
 from vizapp.messages import N_, Message
 
+NOTHING_COMES: Final = Message(N_("the processor halted, and no interrupt that could wake it is coming"))
 
-class Pc(InnerLoop):
+
+class Pc(Outside):
     """One machine.
 
     ``prices`` are cycles by input, ``memory_bytes`` whole pages, ``hertz`` cycles a second; ``features`` make
@@ -46,8 +47,6 @@ class Pc(InnerLoop):
             monitor gives to ``stop``.
         monitor: whose phases run behind the doors.
         on_reset: what the reset line of a full PC does; without it, it ends the run (reason shutdown).
-        inputs: what comes from outside and when; not part of what is saved, but of the recording.
-        give_input: hands an input to the guest's devices, the PC's own unless a monitor has others.
     """
 
     def __init__(
@@ -62,8 +61,6 @@ class Pc(InnerLoop):
         self.stopped: tuple[str, Message] | None = None
         self.monitor: PhaseRunner | None = None
         self.on_reset: Callable[[], None] | None = None
-        self.inputs = InputLog()
-        self.give_input: Callable[[Input], None] = self.board.take_input
 
     def step(self) -> None:
         """Do one step; nothing once the machine has stopped."""
@@ -84,7 +81,8 @@ class Pc(InnerLoop):
     ) -> None:
         """Do steps until a bound is reached, the machine stops, or a pause is requested.
 
-        Returns too when the processor waits and ``interrupts_blocked`` forbids what would wake it.
+        Returns too when the processor waits and ``interrupts_blocked`` forbids what would wake it, or for an
+        input.
         """
         last = NEVER if max_steps is None else self.position + max_steps
         cycle = NEVER if until_cycle is None else until_cycle
@@ -97,6 +95,11 @@ class Pc(InnerLoop):
             and self.instructions < instruction
         ):
             if self.cpu.halted and self.board.frozen and self.phase is None:
+                return
+            if self.awaits:
+                if not self.attended:
+                    self._awaits = ()
+                    self._end("halted", NOTHING_COMES)
                 return
             self._left = None
             if self.inputs.due <= self.position:
@@ -119,13 +122,6 @@ class Pc(InnerLoop):
         self._interrupt(vector)
         return True
 
-    def feed(self, source: str, *data: str | bool | bytes, vm: int = 0) -> None:
-        """An input comes from outside, now: a key (name, down) or bytes for the serial port; for ``vm``."""
-        self._take_inputs()
-        entry = Input(self.position, source, data, vm)
-        self.inputs.add(entry)
-        self.give_input(entry)
-
     def save(self) -> dict[str, Any]:
         """The whole machine as data that later runs do not change."""
         return {
@@ -133,6 +129,7 @@ class Pc(InnerLoop):
             "instructions": self.instructions,
             "emulated": self.emulated,
             "stopped": self.stopped,
+            "awaits": self._awaits,
             "inputs": self.inputs.done,
             "phase": self.phase,
             "arrival": self._arrival,
@@ -154,7 +151,7 @@ class Pc(InnerLoop):
     def load(self, saved: Mapping[str, Any]) -> None:
         """Become the machine that ``save`` saw."""
         self.position, self.instructions = saved["position"], saved["instructions"]
-        self.emulated = saved["emulated"]
+        self.emulated, self._awaits = saved["emulated"], saved["awaits"]
         self.stopped, self.phase, self._arrival = saved["stopped"], saved["phase"], saved["arrival"]
         self.inputs.seek(saved["inputs"])
         self.memory.restore(saved["memory"])
@@ -184,10 +181,6 @@ class Pc(InnerLoop):
                 self._triple_fault(interruption)
             case Shutdown():
                 self._end("shutdown", self._where(interruption.message))
-
-    def _take_inputs(self) -> None:
-        for entry in self.inputs.take(self.position):
-            self.give_input(entry)
 
     def _step_plainly(self) -> bool:
         """Do one step if it is a known instruction and nothing comes before it; else do nothing.
@@ -367,7 +360,10 @@ class Pc(InnerLoop):
                     if not in_guest:  # a guest's monitor is asked first
                         self._interrupt(self.board.interrupts.acknowledge())
                     return
-            sentence = Message(N_("the processor halted, and no interrupt that could wake it is coming"))
+            if self._await_input():
+                self.position += 1
+                return
+            sentence = NOTHING_COMES
         else:
             sentence = Message(N_("the processor halted with interrupts disabled"))
         self._end("halted", sentence)

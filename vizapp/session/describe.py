@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.registers import EFLAGS_IF, EFLAGS_IOPL
 from vizapp.machine import events as ev
+from vizapp.machine.input_log import KEYBOARD, SERIAL
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import effect, hexadecimal
 from vizapp.session.describe_events import describe_event, principal
@@ -24,6 +25,17 @@ _AT_RING_0 = N_("It is privileged, and allowed: on the bare machine the kernel r
 _DIRECT = N_("The processor runs it directly at ring {ring}, and the monitor takes no part.")
 _SENSITIVE_HERE = N_("It is sensitive, yet at ring 3 it does the same as on the bare machine.")
 _POPF_AT_RING_0 = N_("At ring 0, POPF really changes IF: it was {before} and is now {after}.")
+
+
+def waiting_for(sources: tuple[str, ...]) -> Message | None:
+    """What a guest waits for that only an input from ``sources`` can wake; None if there are none."""
+    if not sources:
+        return None
+    if sources == (KEYBOARD,):
+        return Message(N_("The guest waits for a key."))
+    if sources == (SERIAL,):
+        return Message(N_("The guest waits for a character on its serial line."))
+    return Message(N_("The guest waits for a key or a character on its serial line."))
 
 
 def describe(step: LastStep | None, now: Moment, stopped: Stopped | None) -> Message:

@@ -149,7 +149,8 @@ class Frame:
     ``devices`` are the sources of ``protocol.Feed`` that the guest's hardware has, ``inputs`` those that take
     something now. ``cells`` is how the characters of ``screen`` look. ``details`` are those that
     ``protocol.Watch`` has asked for. ``vm`` is the number in ``vms`` of the virtual machine that registers,
-    truths, code, serial output and screen are of.
+    truths, code, serial output and screen are of. ``waiting`` says for which input the guest waits where the
+    run goes on with one only.
     """
 
     technique: str
@@ -187,6 +188,7 @@ class Frame:
     details: Mapping[str, Any] = field(default_factory=dict)
     vm: int = 0
     vms: tuple[VmState, ...] = ()
+    waiting: Message | None = None
 
 
 class Progress(NamedTuple):

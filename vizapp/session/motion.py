@@ -167,7 +167,7 @@ class Running:
         limit = None if self._rate is None else int(self._due())
         before = timeline.cursor
         if limit is not None and limit <= before:
-            return timeline.at_end
+            return timeline.at_end or timeline.waits
         held = self._condition()
         reached = timeline.forward(None if limit is None else limit - 1, until=held)
         if limit is not None and timeline.cursor == limit - 1 and not (held and held()):
@@ -178,7 +178,7 @@ class Running:
             timeline.seek(found.position + 1)
             return True
         stands = held is not None and held()
-        return timeline.at_end or (reached and limit is None) or stands
+        return timeline.at_end or timeline.waits or (reached and limit is None) or stands
 
 
 class UntilHeld(_Working):

@@ -76,9 +76,13 @@ class RunTo:
 @dataclass(frozen=True, slots=True)
 class Run:
     """Run from the cursor on, at most ``steps_per_second`` (None: as fast as it goes), until Pause, the
-    end, a breakpoint or a caught event."""
+    end, a breakpoint or a caught event, or until the guest waits for an input; with Feed it then goes on.
+
+    Without ``attended`` nobody will ever give one: such a guest has halted for good.
+    """
 
     steps_per_second: float | None = None
+    attended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,15 @@ class Session:
         self.timeline.seek(self.timeline.end)
         self.machine.pc.feed(source, *data, vm=vm)
 
+    @property
+    def attended(self) -> bool:
+        """Whether somebody is there to ``feed`` a guest that waits for it: it has not halted for good."""
+        return self.machine.pc.attended
+
+    @attended.setter
+    def attended(self, attended: bool) -> None:
+        self.machine.pc.attended = attended
+
     def select(self, vm: int | None) -> None:
         """Show virtual machine ``vm`` in frames from now on; None: whichever has the processor.
 
@@ -247,6 +256,7 @@ class Session:
             before,
             end=self._recorder.end,
             stopped=timeline.stopped if timeline.at_end else None,
+            awaited=self.machine.pc.awaits if timeline.waits else (),
             scorecard=self.scorecard(),
             heat=self._recorder.heats[now.vm],
             breakpoints=self._controls.breakpoints,

@@ -35,6 +35,10 @@ class Machine(Protocol):
     stopped: tuple[str, Message] | None
     pause_requested: bool
 
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        """What it waits for from outside; while it does, no step can be done."""
+
     def step(self) -> None:
         """Do one step: an instruction, a delivery or a phase of a monitor."""
 
@@ -103,6 +107,11 @@ class Timeline:
         """Whether the cursor stands at the end of a run that cannot be extended."""
         return self.stopped is not None and self.cursor >= self.end
 
+    @property
+    def waits(self) -> bool:
+        """Whether the cursor stands where the run goes on only with an input from outside."""
+        return bool(self.machine.awaits) and self.cursor >= self.end
+
     def forward(
         self,
         limit: int | None = None,
@@ -112,11 +121,12 @@ class Timeline:
         """Move on by one stretch, about ``SPACING`` of work.
 
         Stops at position ``limit``, once ``instruction`` guest instructions have retired, where ``until``
-        holds after a step, at a pause, and between past and future. Whether one of the first three held.
+        holds after a step, at a pause, between past and future, and where the machine waits for an input.
+        Whether one of the first three held, or no more can be done.
         """
         machine = self.machine
         start = machine.position
-        if self.at_end or (limit is not None and start >= limit):
+        if self.at_end or self.waits or (limit is not None and start >= limit):
             return True
         replaying = start < self.end
         steps = self._stretch if limit is None else min(self._stretch, limit - start)
@@ -134,7 +144,7 @@ class Timeline:
             self._work = 0.0
         if self._work >= self._spacing:
             self._checkpoint()
-        return held or self.at_end or (limit is not None and machine.position >= limit)
+        return held or self.at_end or self.waits or (limit is not None and machine.position >= limit)
 
     def seek(self, position: int) -> None:
         """Put the cursor at ``position`` of the recorded past (or at its nearer end)."""
@@ -174,7 +184,7 @@ class Timeline:
             machine.run(max_steps=steps, until_instruction=instruction)
             return instruction is not None and machine.instructions >= instruction
         for _ in range(steps):
-            if machine.stopped is not None:
+            if machine.stopped is not None or machine.awaits:
                 break
             machine.step()
             if until() or (instruction is not None and machine.instructions >= instruction):

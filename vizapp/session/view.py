@@ -9,7 +9,7 @@ from vizapp.cost.ledger import Ledger
 from vizapp.machine.devices.vga import default_color
 from vizapp.machine.input_log import KEYBOARD, SERIAL
 from vizapp.machine.inputs import INDEX
-from vizapp.session.describe import describe, lesson
+from vizapp.session.describe import describe, lesson, waiting_for
 from vizapp.session.describe_events import principal
 from vizapp.session.frames import Frame, ScreenCells, Stopped, VmState
 from vizapp.session.moment import LastStep
@@ -109,13 +109,15 @@ class FrameBuilder:
         breakpoints: Collection[int],
         moving: bool,
         details: Mapping[str, Any],
+        awaited: tuple[str, ...] = (),
     ) -> Frame:
         """The frame at the cursor.
 
         ``before`` is the observation one step earlier, None at the start. ``end`` is position, instruction
         and cycle of the end of the recording, ``stopped`` set where the cursor stands at the end of a run
-        that cannot go on.
+        that cannot go on. ``awaited`` are the inputs without one of which the run does not go on there.
         """
+        waiting = waiting_for(awaited)
         pc, moment, shown = self._pc, now.moment, now.shown
         devices, listing = self._guests[now.vm].hardware, self._listings[now.vm]
         read = partial(self._observer.read, vm=now.vm)
@@ -139,7 +141,7 @@ class FrameBuilder:
             place=moment.place,
             phase=moment.phase,
             event=event,
-            sentence=describe(step, moment, stopped),
+            sentence=waiting or describe(step, moment, stopped),
             lesson=lesson(step),
             code_title=listing.title(shown.linear, shown.bits),
             code=listing.lines(shown.linear, shown.bits, read, heat, breakpoints, self._ported),
@@ -165,4 +167,5 @@ class FrameBuilder:
             inputs=input_devices(devices) if self._takes_input else frozenset(),
             vm=now.vm,
             vms=tuple(vm_state(guest, name) for guest, name in zip(self._guests, self._names, strict=True)),
+            waiting=waiting,
         )

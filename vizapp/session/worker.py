@@ -19,6 +19,7 @@ from vizapp.session.protocol import (
     Failed,
     Feed,
     Opened,
+    Run,
     SelectVm,
     SetBreakpoints,
     SetCatchpoints,
@@ -50,6 +51,8 @@ class Worker:
         self._pipe = pipe
         self._session = session
         self._motion: Motion | None = None
+        self._run: Run | None = None  # under way, or kept up by a guest that waits for an input
+        session.attended = True
         self._sent_events = 0
         self._sent_at = self._began = 0.0
 
@@ -84,8 +87,15 @@ class Worker:
             self._pipe.send(Failed(Message(N_("the session could not do that: {error}"), {"error": text})))
 
     def _obey(self, command: Command) -> None:
-        motion = self._session.begin(command)
-        if not isinstance(command, SetBreakpoints | SetCatchpoints | Watch | Feed | SelectVm):
+        session = self._session
+        if isinstance(command, Run):
+            session.attended = command.attended
+        motion = session.begin(command)
+        if isinstance(command, Feed) and self._motion is None and self._run is not None:
+            self._motion = session.begin(self._run)
+            self._began = time.monotonic()
+        elif not isinstance(command, SetBreakpoints | SetCatchpoints | Watch | Feed | SelectVm):
+            self._run = command if isinstance(command, Run) else None
             self._motion = motion
             self._began = time.monotonic()
         if motion is None:
@@ -95,6 +105,8 @@ class Worker:
         motion, self._motion = self._motion, None
         assert motion is not None
         if motion.advance():
+            if not self._session.timeline.waits:
+                self._run = None
             self._publish()
             return
         self._motion = motion  # a motion that failed is not tried again

@@ -289,7 +289,7 @@ class LessonController(QObject):
             scenario = self._player.scenario
             symbols = scenario.image.symbols if scenario is not None else {}
             self._runner = StepRunner(self.lesson.lesson.steps[self._plan[0]], symbols)
-        if isinstance(self._sent, Run) and frame.stopped is None:
+        if isinstance(self._sent, Run) and frame.stopped is None and frame.waiting is None:
             command: Command | None = self._sent  # a breakpoint held it: a step that runs to the end goes on
         else:
             command = self._runner.following(frame)

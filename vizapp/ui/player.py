@@ -90,6 +90,7 @@ class Player(QObject):
         self._awaiting = False
         self._queued: Command | None = None
         self._opening: list[Command] = []
+        self._waiting = False  # a run is kept up by the guest, which waits for an input
         self._raced = False
         self._race = Race(make_bridge, self._end, self)
         self._race.started.connect(self.race_started)
@@ -184,8 +185,7 @@ class Player(QObject):
     def _send_move(self, command: Command) -> None:
         if self._bridge is None:
             return
-        if self.run_state.running:
-            self._set_running(False)
+        self._set_running(False)
         self._opening = []
         if not self._awaiting:
             self._command(command)
@@ -285,7 +285,7 @@ class Player(QObject):
         """Set the speed in steps a second; None is as fast as it goes. Takes hold while running too."""
         self.run_state = replace_speed(self.run_state, speed)
         self.run_changed.emit(self.run_state)
-        if self._bridge is not None and self.run_state.running:
+        if self._bridge is not None and (self.run_state.running or self._waiting):
             self._bridge.send(Run(speed))
 
     def toggle_breakpoint(self, address: int) -> None:
@@ -353,7 +353,9 @@ class Player(QObject):
             queued, self._queued = self._queued, None
             self._command(queued)
         elif self.run_state.running and not answered and not frame.moving:
-            self._set_running(False)
+            self._set_running(False, waiting=frame.waiting is not None)
+        elif self._waiting and frame.moving:
+            self._set_running(True)
         self.frame_changed.emit(self._frame)
         if not self._raced and not self._opening and not frame.moving:
             self._raced = True
@@ -374,7 +376,8 @@ class Player(QObject):
         self._set_running(False)
         self.died.emit(message)
 
-    def _set_running(self, running: bool) -> None:
+    def _set_running(self, running: bool, *, waiting: bool = False) -> None:
+        self._waiting = waiting
         if running != self.run_state.running:
             self.run_state = self.run_state._replace(running=running)
             self.run_changed.emit(self.run_state)

@@ -67,7 +67,7 @@ class Race(QObject):
             ):
                 signal.connect(lambda value, name=technique, onward=onward: onward.emit(name, value))
             bridge.frame.connect(lambda frame, bridge=bridge: self._finish(bridge, frame))
-            bridge.send(Run(None))
+            bridge.send(Run(None, attended=False))
 
     def forget(self) -> None:
         """Nobody races: what was told concerns another guest."""

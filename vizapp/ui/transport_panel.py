@@ -131,7 +131,7 @@ class TransportPanel(Panel):
         at_start = frame.position == 0
         self.buttons["back"].setEnabled(not at_start)
         self.buttons["to_start"].setEnabled(not at_start)
-        ended = frame.stopped is not None and frame.position >= frame.last_position
+        ended = (frame.stopped or frame.waiting) is not None and frame.position >= frame.last_position
         for wish in ("step", "over", "next_trap", "run"):
             self.buttons[wish].setEnabled(not ended)
 
@@ -187,6 +187,8 @@ class TransportPanel(Panel):
         )
         if frame.stopped is not None and frame.position >= frame.last_position:
             reading += " · " + self.say(STOP_TITLES.get(frame.stopped.reason, frame.stopped.reason))
+        elif frame.waiting is not None:
+            reading += " · " + self.say(N_("waiting for an input"))
         return reading
 
     def _enable(self, enabled: bool) -> None:

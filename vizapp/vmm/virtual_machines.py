@@ -147,6 +147,11 @@ class VirtualMachines(Generic[V]):
         self._arrived = (*self._arrived, entry)
         self._pc.board.line(_line_of(entry))(True)
 
+    def awaited_inputs(self) -> tuple[str, ...]:
+        """The sources of inputs that would interrupt one of the machines, whose drivers the monitor has."""
+        waiting = [vm for vm in self.vms if vm.stopped is None and not vm.paused]
+        return tuple(sorted({source for vm in waiting for source in vm.devices.awaited_inputs()}))
+
     def ask_to_pause(self, vm: V) -> None:
         """Somebody at the machine's console wants a virtual machine paused: a line asks for the monitor."""
         self._asked = (*self._asked, vm.index)
@@ -233,7 +238,8 @@ class VirtualMachines(Generic[V]):
             vm.waits += 1
             awaited = vm.devices.next_event()
             self._await(vm, awaited)
-        if awaited is None or vm.waits > vm.devices.waking_events:
+        given_up = awaited is None or vm.waits > vm.devices.waking_events
+        if given_up and not (self._pc.input_may_come and vm.devices.awaited_inputs()):
             self.stop(vm, "halted", NOTHING_COMES)
 
     def _await(self, vm: V, cycle: int | None) -> None:

@@ -127,6 +127,7 @@ class HardwareAssisted(ABC):
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         pc.give_input = host.machines.take_input
+        pc.awaited_inputs = host.machines.awaited_inputs
         self._open_doors(host, code)
         host.machines.start()
         self.begin(host, vms[0])

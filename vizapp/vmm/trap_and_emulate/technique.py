@@ -61,6 +61,7 @@ class TrapAndEmulate:
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         pc.give_input = host.machines.take_input
+        pc.awaited_inputs = host.machines.awaited_inputs
         for vm in vms:
             vm.mmu.flush_requested = False
             ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
