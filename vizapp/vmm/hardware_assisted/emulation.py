@@ -7,6 +7,7 @@ tables and decoded. Either way it then runs on the virtual CPU, by the processor
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
@@ -35,6 +36,16 @@ _NEEDED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+_PORTS: Final = frozenset({"in", "out", "ins", "outs"})
+_MOST_ITERATIONS: Final = 64  # of a repeated instruction, in one phase
+
+
+@lru_cache(4096)
+def _decoded(raw: bytes, bits: int) -> Instruction:
+    """The instruction, wherever it stands: what runs it goes by EIP."""
+    return decode_bytes(raw, Linear(0), bits)
+
+
 def decode(vm: Vm) -> str | None:
     """Fetch and decode the guest's instruction through the guest's own tables."""
     cpu = vm.virtual.hold_everything()
@@ -53,17 +64,20 @@ def emulate(vm: Vm) -> str | None:
     pending = vm.pending
     if pending.fetched:
         cpu = vm.virtual.hold_everything()
-        instruction = decode_bytes(pending.instruction, Linear(cpu.eip), 32 if cpu.segments[CS].big else 16)
+        instruction = _decoded(pending.instruction, 32 if cpu.segments[CS].big else 16)
     else:
         cpu = vm.virtual.take(*_NEEDED.get(pending.exit.kind, (GENERAL,)))
         if pending.exit.kind == "io" and (cpu.cpl > cpu.iopl or cpu.virtual_8086):
             vm.virtual.hold_everything()  # the task's I/O permission bitmap has a say
-        instruction = decode_bytes(pending.instruction, Linear(cpu.eip), 32)
+        instruction = _decoded(pending.instruction, 32)
     cpu.single_step = bool(cpu.eflags & EFLAGS_TF)
     before = vm.linear_eip, cpu.eip, cpu.cpl
-    _bill_device(vm, instruction)
     try:
         _run(vm, cpu, instruction)
+        for _ in range(_MOST_ITERATIONS):
+            if not _goes_on(vm, cpu, instruction, before[1]):
+                break
+            _run(vm, cpu, instruction)
     except Fault as fault:
         return vm.reflect(fault)
     except TripleFault:
@@ -80,16 +94,24 @@ def emulate(vm: Vm) -> str | None:
         return "flush_translations"
     if cpu.halted:
         return "halt"
-    unfinished = instruction.repeat and cpu.eip == before[1]
+    return "emulate" if _goes_on(vm, cpu, instruction, before[1]) else "look_around"
+
+
+def _goes_on(vm: Vm, cpu: Cpu, instruction: Instruction, eip: int) -> bool:
+    """Whether a repeated instruction has iterations left, and no interrupt comes between them."""
+    if not instruction.repeat or cpu.eip != eip or cpu.single_step:
+        return False
     vm.devices.advance()
-    if unfinished and not (vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF):
-        return "emulate"
-    return "look_around"
+    return not (vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF)
 
 
 def _run(vm: Vm, cpu: Cpu, instruction: Instruction) -> None:
-    """The instruction, or what an exit says that stands for it."""
+    """The instruction, one iteration of it, or what an exit says that stands for it."""
     leaving = vm.pending.exit
+    if instruction.mnemonic in _PORTS:
+        vm.bill.purpose = Purpose.IO
+        vm.bill.path("device")
+        vm.bill.purpose = Purpose.MONITOR
     if vm.pending.fetched:
         cpu.execute(instruction)
         return
@@ -100,10 +122,3 @@ def _run(vm: Vm, cpu: Cpu, instruction: Instruction) -> None:
         return
     cpu.execute(instruction)
     cpu.eip = cpu.eip + leaving.length - instruction.length & M32
-
-
-def _bill_device(vm: Vm, instruction: Instruction) -> None:
-    if instruction.mnemonic in ("in", "out", "ins", "outs"):
-        vm.bill.purpose = Purpose.IO
-        vm.bill.path("device")
-        vm.bill.purpose = Purpose.MONITOR
