@@ -8,6 +8,9 @@ code segment); it is disposable, and dropped whenever a page that it rests on ch
     EIP ──CS, TLB──▶ host-physical ──frames──▶ Decoded       fills hot
     EIP ──CS, TLB──▶ host-physical ──bytes──▶ decode         fills frames
 
+Each address space has its own links, by the tag of its translations; those of one that the processor has left
+are kept as long as its translations hold.
+
 An instruction that crosses into another page is fetched anew each time, through the second page's
 translation as it is then.
 """
@@ -33,6 +36,19 @@ if TYPE_CHECKING:
     from vizapp.machine.mmu import Mmu
 
 
+_MOST_SPACES = 64
+
+
+class _Links:
+    """Of one address space: ``hot`` for each way of looking at it, and the pages that they rest on."""
+
+    __slots__ = ("contexts", "linked")
+
+    def __init__(self) -> None:
+        self.contexts: dict[tuple[int, int, int, int], dict[int, Decoded]] = {}
+        self.linked: dict[int, int] = {}
+
+
 class CodeCache:
     """The decoded code of one PC.
 
@@ -41,7 +57,8 @@ class CodeCache:
         covered: of each frame with decoded code, which of its bytes belong to an instruction: 1, else 0.
         linked: the linear pages that ``hot`` rests on, with their frames.
         marks: linear addresses of progress marks.
-        on_unlink: called when ``hot`` was dropped, for every way of looking at memory.
+        on_unlink: called when ``hot`` was dropped, for every way of looking at memory: of the address space
+            with a tag, or of all (None).
     """
 
     def __init__(self, memory: PhysicalMemory, mmu: Mmu) -> None:
@@ -49,14 +66,15 @@ class CodeCache:
         self.marks: Mapping[Linear, str] = {}
         self._memory = memory
         self._mmu = mmu
-        self._contexts: dict[tuple[int, int, int, int], dict[int, Decoded]] = {}
-        self.linked: dict[int, int] = {}
-        self.on_unlink: list[Callable[[], None]] = []
+        self._spaces: dict[int, _Links] = {}
+        self._switched(mmu.tlb.tag)
+        self.on_unlink: list[Callable[[int | None], None]] = []
         self._frames: dict[int, dict[int, Decoded]] = {}
         self.covered: dict[int, bytearray] = {}
         self._crossing: dict[bytes, Decoded] = {}
         memory.on_code_write.append(self._written)
         mmu.on_unmapped.append(self._unmapped)
+        mmu.on_switched.append(self._switched)
 
     def select(self, cpu: Cpu) -> None:
         """The ring or the code segment changed."""
@@ -73,7 +91,10 @@ class CodeCache:
         if cpu.eip > code.limit:
             raise Fault(vectors.GP, 0)
         linear = code.base + cpu.eip & M32
-        frame = self._mmu.translate(linear, False, cpu.cpl == 3, cpu.cpl, fetch=True)
+        page, cpl = linear >> PAGE_SHIFT, cpu.cpl
+        frame = self.linked.get(page)
+        if frame is None or page not in self._mmu.readable[cpl]:  # else code has run there, and this ring may
+            frame = self._mmu.translate(linear, False, cpl == 3, cpl, fetch=True)
         return HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
 
     def instruction_at(self, cpu: Cpu, host: HostPhysical) -> Decoded:
@@ -119,11 +140,10 @@ class CodeCache:
 
     def unlink(self) -> None:
         """Forget which EIP leads where; nothing but time is lost."""
-        for hot in self._contexts.values():
-            hot.clear()
-        self.linked.clear()
+        for links in self._spaces.values():
+            _clear(links)
         for call in self.on_unlink:
-            call()
+            call(None)
 
     def revalidate(self) -> None:
         """Memory was restored: keep what is still there."""
@@ -191,9 +211,29 @@ class CodeCache:
         covered[offset : offset + count] = bytes(count)
         self.unlink()
 
-    def _unmapped(self, page: int | None) -> None:
-        if page is None or page in self.linked:
-            self.unlink()
+    def _unmapped(self, page: int | None, tag: int) -> None:
+        links = self._spaces.get(tag)
+        # Nothing leads anywhere that does not rest on a page.
+        if links is not None and (links.linked if page is None else page in links.linked):
+            _clear(links)
+            for call in self.on_unlink:
+                call(tag)
+
+    def _switched(self, tag: int) -> None:
+        """The processor is in another address space; ``select`` follows."""
+        links = self._spaces.get(tag)
+        if links is None:
+            if len(self._spaces) >= _MOST_SPACES:
+                self.unlink()
+                self._spaces.clear()
+            links = self._spaces[tag] = _Links()
+        self._contexts, self.linked, self.hot = links.contexts, links.linked, {}
+
+
+def _clear(links: _Links) -> None:
+    for hot in links.contexts.values():
+        hot.clear()
+    links.linked.clear()
 
 
 def _decoded(raw: bytes, eip: int, bits: int) -> Instruction:

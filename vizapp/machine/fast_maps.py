@@ -2,6 +2,9 @@
 
 They are a disposable subset of what the address space would answer: an access that finds its page here needs
 no translation, because nothing would come of one but the same page.
+
+While the processor is in another address space (a guest's, or its monitor's), those of this one are parked,
+and lose what the translation lookaside buffer loses of it meanwhile.
 """
 
 from __future__ import annotations
@@ -23,8 +26,35 @@ ALL_LINES: Final = M32 >> PAGE_SHIFT
 NO_RING: Final = RINGS
 
 
+class ParkedMaps:
+    """The maps of an address space that the processor has left.
+
+    Attributes:
+        rules: what they depend on besides the translations; see ``Mmu.switch``.
+        paged: whether a TLB entry stands behind each page.
+        readable, writable, guarded, ceilings: as of ``FastMaps``.
+    """
+
+    __slots__ = ("all", "ceilings", "guarded", "paged", "readable", "rules", "writable")
+
+    def __init__(self, maps: FastMaps, rules: tuple[bool, ...], *, paged: bool) -> None:
+        self.rules = rules
+        self.paged = paged
+        # Who makes implicit accesses keeps hold of his maps: those are copied.
+        self.readable = (*maps.readable[:NO_RING], maps.readable[NO_RING].copy())
+        self.writable = (*maps.writable[:NO_RING], maps.writable[NO_RING].copy())
+        self.guarded = maps.guarded
+        self.ceilings = maps.ceilings
+        self.all: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self.guarded)
+
+    def drop_page(self, page: int) -> None:
+        """Forget one page in every map."""
+        for fast in self.all:
+            fast.pop(page, None)
+
+
 class FastMaps:
-    """The maps of one address space.
+    """The maps of the address space that the processor is in, and those that are parked.
 
     Attributes:
         readable, writable: the fast maps, indexed by ring or ``NO_RING``.
@@ -34,28 +64,31 @@ class FastMaps:
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
         mmio: the frames at which a device answers instead of memory.
+        parked: the maps of other address spaces, by the tag of their TLB entries.
     """
+
+    _maps: tuple[FastMap | dict[int, int], ...]
 
     def __init__(self, memory: PhysicalMemory) -> None:
         self.memory = memory
-        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
-        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
-        self.guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
-        self._maps: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self.guarded)
-        self.ceilings = [ALL_LINES] * (RINGS + 1)
+        self._implicit: tuple[FastMap, FastMap] = ({}, {})  # those of NO_RING, the same for good
+        self._begin()
+        self.parked: dict[int, ParkedMaps] = {}
         self.on_fill: Callable[[int, int, bool], None] | None = None
         self.mmio = MmioSpace()
         memory.on_unshare.append(self._page_replaced)
         memory.on_generation.append(self.drop_maps)
 
-    def pages_of(self, frame: int) -> Iterable[int] | None:
-        """The linear pages that lead to a frame; None: there may be any number of them."""
+    def pages_of(self, frame: int, tag: int | None = None) -> Iterable[int] | None:
+        """The linear pages that lead to a frame, here or in a parked space; None: there may be any number."""
         raise NotImplementedError
 
     def drop_maps(self) -> None:
-        """Forget the fast maps; nothing but time is lost."""
-        for fast in self._maps:
-            fast.clear()
+        """Forget the fast maps, parked ones too; nothing but time is lost."""
+        self._drop_own()
+        for parked in self.parked.values():
+            for fast in parked.all:
+                fast.clear()
 
     def set_ceiling(self, ring: int, page: int) -> None:
         """Keep the fast maps of a ring free of pages above ``page``.
@@ -71,7 +104,9 @@ class FastMaps:
     def protect_code(self, frame: int) -> None:
         """A frame holds decoded code from now on: stores to it must go through the memory's own door."""
         self.memory.code_frames.add(frame)
-        self._drop_frame(self.writable, frame)
+        _drop_frame(self.writable, self.pages_of(frame))
+        for tag, parked in self.parked.items():
+            _drop_frame(parked.writable, self.pages_of(frame, tag))
 
     def drop_page(self, page: int) -> None:
         """Forget one page in every map."""
@@ -96,15 +131,44 @@ class FastMaps:
         else:
             fast[page] = self.memory.writable_page(frame)
 
-    def _page_replaced(self, frame: int) -> None:
-        self._drop_frame(self.readable, frame)
+    def _begin(self) -> None:
+        """Have empty maps."""
+        readable, writable = self._implicit
+        self.readable: tuple[FastMap, ...] = (*({} for _ in range(RINGS)), readable)
+        self.writable: tuple[FastMap, ...] = (*({} for _ in range(RINGS)), writable)
+        self.guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
+        self.ceilings = [ALL_LINES] * (RINGS + 1)
+        readable.clear()
+        writable.clear()
+        self._maps = (*self.readable, *self.writable, *self.guarded)
 
-    def _drop_frame(self, maps: tuple[FastMap, ...], frame: int) -> None:
-        """Take a frame out of maps that do not say which frame they lead to."""
-        pages = self.pages_of(frame)
-        for fast in maps:
-            if pages is None:
+    def _unpark(self, parked: ParkedMaps) -> None:
+        """Have the maps that were parked."""
+        readable, writable = self._implicit
+        for own, other in ((readable, parked.readable), (writable, parked.writable)):
+            own.clear()
+            own.update(other[NO_RING])
+        self.readable = (*parked.readable[:NO_RING], readable)
+        self.writable = (*parked.writable[:NO_RING], writable)
+        self.guarded, self.ceilings = parked.guarded, parked.ceilings
+        self._maps = (*self.readable, *self.writable, *self.guarded)
+
+    def _drop_own(self) -> None:
+        for fast in self._maps:
+            if fast:
                 fast.clear()
-                continue
-            for page in pages:
-                fast.pop(page, None)
+
+    def _page_replaced(self, frame: int) -> None:
+        _drop_frame(self.readable, self.pages_of(frame))
+        for tag, parked in self.parked.items():
+            _drop_frame(parked.readable, self.pages_of(frame, tag))
+
+
+def _drop_frame(maps: tuple[FastMap, ...], pages: Iterable[int] | None) -> None:
+    """Take a frame out of maps that do not say which frame they lead to: ``pages`` do."""
+    for fast in maps:
+        if pages is None:
+            fast.clear()
+            continue
+        for page in pages:
+            fast.pop(page, None)

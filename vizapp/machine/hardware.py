@@ -91,6 +91,7 @@ class Hardware:
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
         self.cpu.ring_changed = self._ring_changed
+        self.mmu.on_switched.append(self._switched)
         self.marks_by_vm: dict[int, Mapping[Linear, str]] = {}
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
@@ -238,6 +239,12 @@ class Hardware:
             self._control = control
             self.mmu.configure(*control)
         self._ring_changed()
+
+    def _switched(self, tag: int) -> None:
+        """The processor is in another address space; its mode follows."""
+        cpu, mmu = self.cpu, self.mmu
+        cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
+        self._code_of = [(None, {})] * RINGS
 
     def _ring_changed(self) -> None:
         cpu, mmu = self.cpu, self.mmu

@@ -48,6 +48,7 @@ _FAILURES: Final = 16
 _CLOSE: Final = 100  # instructions
 _PATIENCE: Final = 1000  # arrivals before another look at an address that had no block
 _VIEWS: Final = 512
+_SPACES: Final = 64
 # Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
 _STRETCH: Final = 1 << 29
 # Instructions after which a loop gives control back.
@@ -147,6 +148,9 @@ class HotBlocks:
         heat: if there, how often execution arrived at each EIP of the guest; see ``Pc.heat``.
     """
 
+    _views: dict[tuple[object, ...], View]  # of the address space that the processor is in
+    _recent: list[View | None]  # by ring
+
     def __init__(self, memory: PhysicalMemory, mmu: Mmu, code: CodeCache, meter: Meter) -> None:
         self.doors: Mapping[HostPhysical, Door] = {}
         self.heat: dict[int, int] | None = None
@@ -154,8 +158,8 @@ class HotBlocks:
         self._mmu = mmu
         self._code = code
         self._meter = meter
-        self._views: dict[tuple[object, ...], View] = {}
-        self._recent: list[View | None] = [None] * RINGS
+        self._spaces: dict[int, dict[tuple[object, ...], View]] = {}
+        self._switched(mmu.tlb.tag)
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
         self._guarded = GuardedMemory(mmu, memory, code.covered)
@@ -163,6 +167,7 @@ class HotBlocks:
         self._unsettled = False
         memory.on_code_write.append(self._written)
         code.on_unlink.append(self.unlink)
+        mmu.on_switched.append(self._switched)
         meter.before_reading.append(self.settle)
 
     def view(self, cpu: Cpu) -> View:
@@ -250,13 +255,14 @@ class HotBlocks:
                 if compiled is not None:
                     self._book(compiled)
 
-    def unlink(self) -> None:
-        """Forget which EIP leads where; nothing but time is lost."""
-        for view in self._views.values():
-            view.linked.clear()
-            view.crossings.clear()
-            view.entered.clear()
-            view.returns.clear()
+    def unlink(self, tag: int | None = None) -> None:
+        """Forget which EIP leads where, in one address space or in all; nothing but time is lost."""
+        for views in self._spaces.values() if tag is None else (self._spaces.get(tag, {}),):
+            for view in views.values():
+                view.linked.clear()
+                view.crossings.clear()
+                view.entered.clear()
+                view.returns.clear()
 
     def forget(self) -> None:
         """Forget every block: where one may go has changed."""
@@ -270,6 +276,13 @@ class HotBlocks:
             page = self._memory.page(frame)
             for key in [key for key, compiled in blocks.items() if not _holds(page, compiled)]:
                 del blocks[key]
+
+    def _switched(self, tag: int) -> None:
+        """The processor is in the address space with this tag."""
+        if len(self._spaces) >= _SPACES and tag not in self._spaces:
+            self._spaces.clear()
+        self._views = self._spaces.setdefault(tag, {})
+        self._recent = [None] * RINGS
 
     def _link(self, view: View, eip: int) -> Link | None:
         page = view.code.base + eip & M32

@@ -20,7 +20,7 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_G, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
-from vizapp.machine.fast_maps import ALL_LINES, FastMaps
+from vizapp.machine.fast_maps import ALL_LINES, FastMaps, ParkedMaps
 from vizapp.machine.faults import Fault
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
@@ -32,6 +32,7 @@ from vizapp.machine.walks import Peek, Walk, describe_walk
 
 _FORMAT: Final = CR4_PAE | CR4_PSE | CR4_PGE
 A20_FRAME: Final = 1 << 20 >> PAGE_SHIFT
+_MOST_PARKED: Final = 16
 
 
 class Mmu(FastMaps):
@@ -39,7 +40,11 @@ class Mmu(FastMaps):
 
     Attributes:
         ring: the CPL, whose maps explicit accesses fill.
-        on_unmapped: called with a page number, or None for all, when translations cease to hold.
+        on_unmapped: called when translations cease to hold: with a page number, or None for all, and the tag
+            of the address space.
+        on_switched: called with the tag of another address space, now that the processor is in it.
+        parks: whether the maps of an address space are parked when it is left, and not dropped: which tells
+            in nothing but time.
         nested: the tables below the guest's own, while a guest runs under nested paging.
     """
 
@@ -47,7 +52,9 @@ class Mmu(FastMaps):
         super().__init__(memory)
         self.tlb = Tlb()
         self.ring = 0
-        self.on_unmapped: list[Callable[[int | None], None]] = []
+        self.on_unmapped: list[Callable[[int | None, int], None]] = []
+        self.on_switched: list[Callable[[int], None]] = []
+        self.parks = True
         self._meter = meter
         self._frame_mask = ALL_LINES
         self._paging = False
@@ -69,6 +76,7 @@ class Mmu(FastMaps):
         if mask != self._frame_mask:
             self._frame_mask = mask
             self._unmap(None)
+            self._forget_parked(None)
 
     def configure(self, cr0: int, cr3: int, cr4: int, pointers: tuple[int, ...] = ()) -> None:
         """Take over the control registers; ``pointers`` are the PDPTEs, with PAE.
@@ -91,24 +99,51 @@ class Mmu(FastMaps):
     ) -> None:
         """Another address space: that of a guest under VMX or SVM, or the host's own (tag 0, not nested).
 
-        ``control`` is what ``configure`` takes. Nothing is flushed by it: translations under other tags stay.
+        ``control`` is what ``configure`` takes. Nothing is flushed by it: translations under other tags stay,
+        and with them the maps that are parked under those tags, if paging, its tables' owner and WP are then
+        as before. They hold nothing that the TLB does not, so what they lead to is what it would answer.
         """
+        left = self.tlb.tag
+        if tag != left:
+            if self.parks:
+                paged = self._paging or self.nested is not None
+                self.parked[left] = ParkedMaps(self, self._rules, paged=paged)
+            else:
+                self._unmap(None)
         self.tlb.tag = tag
         self.nested = nested
         self._physical = self.memory if nested is None else NestedMemory(self.memory, nested)
         self._take(*control)
-        self._unmap(None)
+        if tag == left:
+            self._unmap(None)
+            return
+        parked = self.parked.pop(tag, None)
+        if parked is not None and parked.rules == self._rules:
+            self._unpark(parked)
+        else:
+            self._begin()
+            self._tell(None, tag)
+        for call in self.on_switched:
+            call(tag)
+        if len(self.parked) > _MOST_PARKED:
+            self._forget_parked(next(iter(self.parked)))
 
     def flush_tag(self, tag: int | None) -> None:
         """Forget every translation of a VPID or ASID, or of all, global ones too."""
         self.tlb.flush_tag(tag)
-        self._unmap(None)
+        if tag is None or tag == self.tlb.tag:
+            self._unmap(None)
+        if tag is None or tag in self.parked:
+            self._forget_parked(tag)
 
     def flush_nested(self) -> None:
         """INVEPT: forget what was translated through nested tables, whose guests all have tags."""
         for tag in {entry.tag for entry in self.tlb.entries()} - {0}:
             self.tlb.flush_tag(tag)
         self._unmap(None)
+        for tag in list(self.parked):
+            if tag:
+                self._forget_parked(tag)
 
     def flush(self) -> None:
         """A load of CR3: forget every translation that is not global."""
@@ -125,9 +160,15 @@ class Mmu(FastMaps):
 
     def invalidate_tagged(self, linear: int, tag: int) -> None:
         """INVLPGA: forget the page of a linear address in another address space, or in this one."""
-        own, self.tlb.tag = self.tlb.tag, tag
-        self.invalidate(linear)
+        own = self.tlb.tag
+        if tag == own:
+            self.invalidate(linear)
+            return
+        self.tlb.tag = tag
+        gone = self.tlb.drop(linear >> PAGE_SHIFT)
         self.tlb.tag = own
+        for page in gone:
+            self._unmap_parked(page, tag)
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes at a linear address, little-endian, by the code that runs now."""
@@ -236,14 +277,17 @@ class Mmu(FastMaps):
         """Put back a TLB; ``configure`` comes first."""
         self.tlb.load(saved)
         self._unmap(None)
+        self._forget_parked(None)
 
-    def pages_of(self, frame: int) -> Iterable[int] | None:
-        """The linear pages that lead to a frame; None: there may be any number of them."""
+    def pages_of(self, frame: int, tag: int | None = None) -> Iterable[int] | None:
+        """The linear pages that lead to a frame, here or in a parked space; None: there may be any number."""
         if not self.a20:  # a frame is then at two addresses
             return None
-        if not self._paging and self.nested is None:
+        paged = self._paging or self.nested is not None if tag is None else self.parked[tag].paged
+        if not paged:
             return (frame,)
-        tag = self.tlb.tag
+        if tag is None:
+            tag = self.tlb.tag
         return [entry.page for entry in self.tlb.entries() if entry.frame == frame and entry.tag == tag]
 
     def _take(self, cr0: int, cr3: int, cr4: int, pointers: tuple[int, ...]) -> None:
@@ -302,9 +346,15 @@ class Mmu(FastMaps):
             below = self.nested.final(found.frame << PAGE_SHIFT | linear & PAGE_MASK)
             entry = entry._replace(frame=below.frame, locked=not below.writable, executable=below.executable)
         found.mark_used(self._physical, write=write)
+        old = self.tlb.lookup(entry.page)
+        if old is not None and old._replace(dirty=entry.dirty) != entry:
+            self._unmap(entry.page)  # the tables have changed behind the TLB's back
         gone = self.tlb.insert(entry)
-        if gone is not None and gone.tag == entry.tag:
-            self._unmap(gone.page)
+        if gone is not None:
+            if gone.tag == entry.tag:
+                self._unmap(gone.page)
+            else:
+                self._unmap_parked(gone.page, gone.tag)
         return entry
 
     def _refuse(self, linear: int, cause: int, write: bool, user: bool) -> NoReturn:
@@ -314,15 +364,34 @@ class Mmu(FastMaps):
         error = cause | (PF_W if write else 0) | (PF_U if user else 0)
         raise Fault(vectors.PF, error, linear)
 
+    @property
+    def _rules(self) -> tuple[bool, ...]:
+        """What decides about an access besides the TLB."""
+        return self._paging, self.nested is not None, self._write_protect
+
     def _unmap(self, page: int | None) -> None:
         if page is None:
-            self.drop_maps()
+            self._drop_own()
         else:
             self.drop_page(page)
+        self._tell(page, self.tlb.tag)
+
+    def _unmap_parked(self, page: int, tag: int) -> None:
+        parked = self.parked.get(tag)
+        if parked is not None:
+            parked.drop_page(page)
+            self._tell(page, tag)
+
+    def _forget_parked(self, tag: int | None) -> None:
+        """Forget what is parked under a tag, or all that is."""
+        for gone in list(self.parked) if tag is None else (tag,):
+            del self.parked[gone]
+            self._tell(None, gone)
+
+    def _tell(self, page: int | None, tag: int) -> None:
         for call in self.on_unmapped:
-            call(page)
+            call(page, tag)
 
     def _leave(self) -> None:
         """Make the processor's loop come back after this instruction: see ``MmioSpace.touched``."""
-        for call in self.on_unmapped:
-            call(None)
+        self._tell(None, self.tlb.tag)

@@ -11,7 +11,6 @@ an ASID (AMD). Those of another tag are kept and do not serve.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 ENTRIES: Final = 64
@@ -98,11 +97,20 @@ class Tlb:
 
     def flush(self, *, keep_global: bool) -> None:
         """Forget everything, or everything that is not global."""
-        self._forget(lambda entry: entry.tag == self.tag and not (keep_global and entry.is_global))
+        if not keep_global:
+            self.flush_tag(self.tag)
+            return
+        for slot, entry in enumerate(self._slots):
+            if entry is not None and entry.tag == self.tag and not entry.is_global:
+                self._slots[slot] = None
+                del self._where[entry.page | entry.tag << _TAG_SHIFT]
 
     def flush_tag(self, tag: int | None) -> None:
         """Forget everything, global or not, of a tag, or of all."""
-        self._forget(lambda entry: tag is None or entry.tag == tag)
+        for key, slot in list(self._where.items()):
+            if tag is None or key >> _TAG_SHIFT == tag:
+                self._slots[slot] = None
+                del self._where[key]
 
     def entries(self) -> list[TlbEntry]:
         """What is remembered, of every tag, in the order of the slots."""
@@ -122,9 +130,3 @@ class Tlb:
             if entry is not None
         }
         self._large = any(entry.pages > 1 for entry in self.entries())
-
-    def _forget(self, gone: Callable[[TlbEntry], bool]) -> None:
-        for slot, entry in enumerate(self._slots):
-            if entry is not None and gone(entry):
-                self._slots[slot] = None
-                del self._where[entry.page | entry.tag << _TAG_SHIFT]
