@@ -15,10 +15,11 @@ INSTRUCTIONS = 300
 
 # What virtual-8086 mode does otherwise than real mode, or cannot do, or must do alike; no reading of time.
 CODES = (
-    "90 9c 9d fa fb cc cf ce f4 ec ee 6c 6e e421 e621 cd10 cd20 cd80 0fa2 0f01e0 0f0103 0f010b 0f20c0 0f20d8"
-    " 0f22d8 0f06 0f0b 8cc8 8ed8 8ec0 8ed0 8ee0 1e 1f 06 07 16 17 0e 669c 669d 66cf 60 61 6660 6661 f3aa f3a4"
-    " 31c0 f7f1 b80010 b80020 b80030 bb0000 bc00f0 be0001 bf0002 b90500 ea00000010 9a10000020 cb a30000 a10000"
-    " 66a10000 67668b00 0f00c0 0f00d8 63c0 d6 c5060000 0fb2260000 0f011e0040 6764a10000 2ea10000"
+    "90 9c 9d fa fb cc cf ce f4 ec ee 6c 6e e421 e621 cd10 cd20 cd80 0fa2 0f01e0 0f0103 0f010b 0f20c0"
+    " 0f20d8 0f22d8 0f06 0f0b 8cc8 8ed8 8ec0 8ed0 8ee0 1e 1f 06 07 16 17 0e 669c 669d 66cf 60 61 6660"
+    " 6661 f3aa f3a4 31c0 f7f1 b80010 b80020 b80030 bb0000 bc00f0 be0001 bf0002 b90500 ea00000010"
+    " 9a10000020 cb a30000 a10000 66a10000 67668b00 0f00c0 0f00d8 63c0 d6 c5060000 0fb2260000"
+    " 0f011e0040 6764a10000 2ea10000"
 )
 CHOICES = [bytes.fromhex(code) for code in CODES.split()]
 HANDLERS = [bytes.fromhex(code) for code in ("cf909090", "40cf9090", "fbcf9090", "f4cf9090")]
