@@ -165,6 +165,7 @@ class HotBlocks:
         self._guarded = GuardedMemory(mmu, memory, code.covered)
         self._rewrites: dict[int, int] = {}
         self._unsettled = False
+        self._begun: dict[int, int] = {}  # first blocks of ``run``, by EIP
         memory.on_code_write.append(self._written)
         code.on_unlink.append(self.unlink)
         mmu.on_switched.append(self._switched)
@@ -207,7 +208,7 @@ class HotBlocks:
         room = min(room, _STRETCH)
         end, whole_room = steps, room
         linked = view.linked
-        heat = self.heat if self._meter.in_guest else None
+        first, done = cpu.eip, -1
         self._unsettled = True
         following: Link | None = link
         while following is not None:
@@ -236,12 +237,14 @@ class HotBlocks:
                 passes, rest = divmod(done, size)
                 room -= passes * costs[size] + costs[rest]
                 runs[size] += passes
-                runs[rest] += 1
-                if heat is not None:
-                    head = compiled.block.addresses[0]
-                    heat[head] = heat.get(head, 0) + passes - (not rest)
-            if heat is not None and done:
-                heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
+                if rest:
+                    runs[rest] += 1
+        if self.heat is not None and done >= 0 and self._meter.in_guest:
+            # What leads from block to block is counted by ``_book`` as the beginning of the one. How the
+            # first began has been counted before, and the end of the last one has not.
+            self._begun[first] = self._begun.get(first, 0) + 1
+            if done:
+                self.heat[cpu.eip] = self.heat.get(cpu.eip, 0) + 1
         self._meter.cycles += whole_room - room
         return position + end - steps
 
@@ -254,6 +257,13 @@ class HotBlocks:
             for compiled in blocks.values():
                 if compiled is not None:
                     self._book(compiled)
+        heat = self.heat
+        if heat is not None:
+            for eip, times in self._begun.items():
+                heat[eip] -= times
+                if not heat[eip]:
+                    del heat[eip]
+            self._begun.clear()
 
     def unlink(self, tag: int | None = None) -> None:
         """Forget which EIP leads where, in one address space or in all; nothing but time is lost."""
@@ -377,7 +387,7 @@ class HotBlocks:
                     self._meter.book(place, compiled.prices[:done], times)
                     runs[done] = 0
                     if self.heat is not None and place.is_guest:
-                        for eip in compiled.block.addresses[1:done]:
+                        for eip in compiled.block.addresses[: done or 1]:
                             self.heat[eip] = self.heat.get(eip, 0) + times
 
     def _failed(self, compiled: Compiled, position: int) -> None:

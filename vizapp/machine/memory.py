@@ -8,7 +8,9 @@ last one and shares all others, so it costs time and memory in proportion to wha
     snapshot    pages[f] ──▶ page B (owned)             copy of B ◀── snapshot
 
 What is written once is likely to be written again, so a page stays owned, and may be written without a
-question, until several snapshots have found it unchanged; then it is shared, and ``generation`` changes.
+question, until many snapshots have found it unchanged; then it is shared, and ``generation`` changes. To
+compare a page takes much less time than to own it anew: where most of those that were shared had to be owned
+again, it takes twice as many snapshots from then on.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 
 _DIGEST_BYTES = 16
 _CHUNK: Final = 64  # pages
-_RELEASE_EVERY: Final = 4  # snapshots; a page that none of them has found changed is shared again
+_PATIENCE, _MOST_PATIENCE = 16, 128  # snapshots; a page that none of them has found changed is shared again
 
 Chunk: TypeAlias = tuple[bytearray, ...]
 
@@ -88,6 +90,9 @@ class PhysicalMemory:
         self._pages = [self._zero] * self.frames
         self._owned: dict[int, int] = {}  # with the number of the last snapshot that has found it changed
         self._snapshots = 0
+        self._patience = _PATIENCE
+        self._released: set[int] = set()  # the last time, and not owned again since
+        self._released_count = 0
         # Of the last snapshot, or of what was restored: the pages, and the same in chunks.
         self._last = self._pages.copy()
         self._chunks = tuple(
@@ -123,6 +128,7 @@ class PhysicalMemory:
         page = bytearray(self._pages[frame])
         self._pages[frame] = page
         self._owned[frame] = self._snapshots
+        self._released.discard(frame)
         for call in self.on_unshare:
             call(frame)
         return page
@@ -193,13 +199,16 @@ class PhysicalMemory:
             for chunk in {frame // _CHUNK for frame in changed}:
                 chunks[chunk] = tuple(last[chunk * _CHUNK : (chunk + 1) * _CHUNK])
             self._chunks = tuple(chunks)
-        if not now % _RELEASE_EVERY:
-            self._release(now - _RELEASE_EVERY + 1)
+        if not now % self._patience:
+            self._release(now - self._patience + 1)
         return MemorySnapshot(self._chunks)
 
     def _release(self, since: int) -> None:
         """Share the pages that no snapshot since the one with this number has found changed."""
+        if 2 * len(self._released) < self._released_count:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
         idle = [frame for frame, changed in self._owned.items() if changed <= since]
+        self._released, self._released_count = set(idle), len(idle)
         for frame in idle:
             del self._owned[frame]
             self._pages[frame] = self._last[frame]
@@ -217,6 +226,7 @@ class PhysicalMemory:
             raise ValueError(f"a snapshot of {len(pages)} pages for a memory of {self.frames}")
         self._pages, self._last, self._chunks = pages, pages.copy(), snapshot.chunks
         self._owned.clear()
+        self._released, self._released_count = set(), 0
         self._next_generation()
 
     def digest(self) -> bytes:
@@ -232,13 +242,14 @@ class PhysicalMemory:
         return total.digest()
 
     def _page_digest(self, frame: int, page: bytearray) -> bytes:
-        """Digest of one page, empty for zeros; remembered while the page is shared and so cannot change."""
-        known = self._digests.get(frame)
-        if known is not None and known[0] is page and frame not in self._owned:
+        """Digest of one page, empty for zeros; remembered where the last snapshot has the same bytes."""
+        known, last = self._digests.get(frame), self._last[frame]
+        same = page is last or page == last
+        if known is not None and known[0] is last and same:
             return known[1]
         result = b"" if page == self._zero else blake2b(page, digest_size=_DIGEST_BYTES).digest()
-        if frame not in self._owned:
-            self._digests[frame] = (page, result)
+        if same:
+            self._digests[frame] = (last, result)
         return result
 
     def _next_generation(self) -> None:
