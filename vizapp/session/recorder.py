@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from heapq import merge
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from vizapp.machine.events import Event, Payload
 from vizapp.session.frames import EventBatch
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Charges = tuple[tuple[str, int], ...]
+_SHAPES = 1024  # remembered
+
+
+class _Shape(NamedTuple):
+    """What events of one kind between the same places for the same cause have in common, in numbers.
+
+    The places are here so that no others get their identity.
+    """
+
+    of_kind: array[int]
+    kind: int
+    source: int
+    target: int
+    cause: int
+    places: tuple[Place, Place]
 
 
 class _Pool(Generic[T]):
@@ -101,6 +116,7 @@ class EventStore:
         self._names: _Pool[str] = _Pool()
         self._places: _Pool[Place] = _Pool()
         self._by_kind: dict[str, array[int]] = {}
+        self._shapes: dict[tuple[str, int, int, str], _Shape] = {}
         self.truncated = sys.maxsize
 
     def __len__(self) -> int:
@@ -121,15 +137,32 @@ class EventStore:
 
     def append(self, event: Event) -> None:
         """Record one event; positions never go down."""
-        self._by_kind.setdefault(event.kind, array("I")).append(len(self._positions))
-        self._positions.append(event.position)
-        self._cycles.append(event.cycle)
-        self._kinds.append(self._names.number(event.kind))
-        self._sources.append(self._places.number(event.source))
-        self._targets.append(self._places.number(event.target))
-        self._causes.append(self._names.number(event.cause))
-        self._payloads.append(event.payload)
-        self._charges.append(event.charges)
+        position, cycle, kind, source, target, cause, payload, charges = event
+        shape = self._shapes.get((kind, id(source), id(target), cause)) or self._shape(event)
+        of_kind, kind_number, source_number, target_number, cause_number, _ = shape
+        of_kind.append(len(self._positions))
+        self._positions.append(position)
+        self._cycles.append(cycle)
+        self._kinds.append(kind_number)
+        self._sources.append(source_number)
+        self._targets.append(target_number)
+        self._causes.append(cause_number)
+        self._payloads.append(payload)
+        self._charges.append(charges)
+
+    def _shape(self, event: Event) -> _Shape:
+        if len(self._shapes) >= _SHAPES:
+            self._shapes.clear()
+        places = event.source, event.target
+        shape = self._shapes[event.kind, id(event.source), id(event.target), event.cause] = _Shape(
+            self._by_kind.setdefault(event.kind, array("I")),
+            self._names.number(event.kind),
+            self._places.number(event.source),
+            self._places.number(event.target),
+            self._names.number(event.cause),
+            places,
+        )
+        return shape
 
     def truncate(self, length: int) -> None:
         """Forget the events from index ``length`` on."""
