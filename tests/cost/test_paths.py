@@ -7,6 +7,7 @@ import pytest
 from vizapp.cost.paths import OPERATIONS, load_paths, monitor_names, read_paths
 from vizapp.cost.processors import load_processor
 from vizapp.errors import DataError, UnknownNameError
+from vizapp.vmm.hardware_assisted.phases import PHASES as EXIT_PHASES
 from vizapp.vmm.trap_and_emulate.phases import PHASES
 from vizapp.vmm.xen.hypervisor import PATHS
 
@@ -35,6 +36,11 @@ def test_every_step_is_made_of_monitor_operations(name):
 
 def test_every_phase_of_trap_and_emulate_has_its_step():
     assert set(load_paths("trap-and-emulate").steps) == {*PHASES, "device"}
+
+
+@pytest.mark.parametrize("name", ["vt-x", "amd-v"])
+def test_every_phase_of_the_exit_loop_has_its_step(name):
+    assert set(load_paths(name).steps) == {*EXIT_PHASES, "device"}
 
 
 def test_every_path_of_the_hypervisor_has_its_step():

@@ -6,10 +6,11 @@ only fields that there are and only VMCSs of its own.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.machine.vmx.errors import ERRORS
-from vizapp.machine.vmx.fields import BY_ENCODING, EXIT_INFORMATION, exists
+from vizapp.machine.vmx.fields import BY_ENCODING, EXIT_INFORMATION, FIELDS, exists
 from vizapp.machine.vmx.region import Vmcs
 from vizapp.machine.vmx.unit import VmxUnit
 
@@ -67,12 +68,19 @@ def message(number: int) -> str:
 
 def _current(pc: Pc, encoding: int, write: bool) -> Vmcs:
     unit = unit_of(pc)
-    field = BY_ENCODING[encoding]
-    if unit.current is None or not exists(field, unit.capable.features):
-        raise RuntimeError(f"VMREAD or VMWRITE of {field.name} fails")
-    if write and field.type == EXIT_INFORMATION:
-        raise RuntimeError(f"VMWRITE of {field.name} fails")
+    if unit.current is None or encoding not in _fields(unit.capable.features, write):
+        raise RuntimeError(f"VMREAD or VMWRITE of {BY_ENCODING[encoding].name} fails")
     return unit.current
+
+
+@lru_cache
+def _fields(features: frozenset[str], writable: bool) -> frozenset[int]:
+    """The encodings of the fields of a processor, or of those among them that can be written."""
+    return frozenset(
+        field.encoding
+        for field in FIELDS
+        if exists(field, features) and not (writable and field.type == EXIT_INFORMATION)
+    )
 
 
 NO_LINK: Final = (1 << 64) - 1
