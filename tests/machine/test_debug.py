@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machine.bench import CODE, DATA, HANDLERS, Bench
+from tests.machine.bench import CODE, DATA, GDT, HANDLERS, STACKS, Bench, data_selector
 from vizapp.isa import vectors as v
 from vizapp.isa.registers import CR0_AM, CR4_DE, EFLAGS_AC, EFLAGS_IF, EFLAGS_RF, EFLAGS_TF
 from vizapp.machine.debug import DR6_BD, DR6_BS, DR7_GD
@@ -154,3 +154,53 @@ def test_a_breakpoint_survives_a_checkpoint():
     saved = bench.pc.save()
     bench.pc.load(saved)
     assert bench.fault(2) == (v.DB, None)
+
+
+# As on Bochs, see tests.oracle.breakpoints.
+@pytest.mark.parametrize(
+    ("code", "kind", "at", "hit"),
+    [
+        ("mov ds, ax", ACCESS, 0, True),
+        ("mov ds, ax", ACCESS, 8, False),
+        ("mov ds, ax", WRITE, 4, True),
+        ("lar edx, ax", ACCESS, 4, True),
+        ("lar edx, ax", WRITE, 4, False),
+        ("verr ax", ACCESS, 0, True),
+    ],
+)
+def test_the_processors_own_accesses_meet_breakpoints(code, kind, at, hit):
+    bench = Bench(code + "\nnop")
+    bench.cpu.eax = data_selector(0)
+    watch(bench, kind, GDT + (data_selector(0) & ~7) + at, DOUBLE)
+    assert bench.fault(2) == ((v.DB, None) if hit else None)
+
+
+@pytest.mark.parametrize("ring", [0, 3])
+@pytest.mark.parametrize(("below", "hit"), [(4, True), (12, True), (24, False)])
+def test_a_frame_that_meets_a_breakpoint_is_told_of_at_the_handler(ring, below, hit):
+    bench = Bench("int 0x40", ring)
+    watch(bench, WRITE, STACKS - below, DOUBLE)
+    bench.step()
+    assert bench.cpu.eip == HANDLERS + 16 * 0x40
+    bench.step()
+    assert (bench.cpu.eip == HANDLERS + 16 * v.DB) == hit
+
+
+def test_what_the_processor_pushed_through_a_known_gate_is_met_too():
+    bench = Bench("int 0x40\njmp $-2", 3)
+    bench.assemble("iretd", HANDLERS + 16 * 0x40)
+    bench.step(9)
+    watch(bench, WRITE, STACKS - 4, DOUBLE)
+    for _ in range(4):
+        bench.step()
+        if bench.cpu.eip == HANDLERS + 16 * v.DB:
+            return
+    pytest.fail("it has met nothing")
+
+
+def test_a_load_of_ss_holds_a_breakpoint_back_for_one_instruction():
+    bench = Bench("mov ss, ax\nnop\nnop")
+    bench.cpu.eax = data_selector(0)
+    watch(bench, ACCESS, GDT + (data_selector(0) & ~7), DOUBLE)
+    assert bench.fault(3) == (v.DB, None)
+    assert bench.delivered().eip == CODE + 3

@@ -5,8 +5,10 @@
     DR6   15 BT   14 BS   13 BD   3..0: which breakpoints' conditions were met
 
 While a breakpoint is set, or CPL 3 has its accesses checked for alignment, the processor is *watched*: it
-does one instruction at a time, and its accesses go through ``WatchedSpace`` instead of the fast maps. SDM
-Vol. 3, "Debug Registers", "Debug Exceptions" and "Interrupt 17 - Alignment Check Exception (#AC)".
+does one instruction at a time, and its accesses go through ``WatchedSpace`` instead of the fast maps. Those
+of its own, to descriptors, TSSs and the stacks of inner rings, meet data breakpoints too
+(``WatchedImplicit``); page-table walks do not. SDM Vol. 3, "Debug Registers", "Debug Exceptions" and
+"Interrupt 17 - Alignment Check Exception (#AC)".
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from vizapp.machine.faults import Fault
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
-    from vizapp.machine.segmented_access import AddressSpace
+    from vizapp.machine.segmented_access import AddressSpace, SystemMemory
 
 DR6_BD: Final = 1 << 13
 DR6_BS: Final = 1 << 14
 DR6_BT: Final = 1 << 15
 DR7_GD: Final = 1 << 13
 ENABLED: Final = 0xFF
+HELD: Final = 1 << 16  # in ``Cpu.traps``
 _BREAKPOINTS: Final = 4
 _ON_EXECUTION, _ON_WRITE, _ON_PORT, _ON_ACCESS = range(4)
 _LENGTHS: Final = (1, 2, 8, 4)
@@ -87,6 +90,23 @@ def check_general_detect(cpu: Cpu) -> None:
         raise Fault(vectors.DB, debug=DR6_BD)
 
 
+def hold(cpu: Cpu) -> None:
+    """SS was loaded: what is due waits for the next instruction, which may load ESP.
+
+    SDM Vol. 3, "Masking Exceptions and Interrupts When Switching Stacks".
+    """
+    cpu.single_step = False
+    if cpu.traps:
+        cpu.traps |= HELD
+
+
+def is_held(cpu: Cpu) -> bool:
+    """Whether the next instruction comes before the #DB that is due; the one after it does not."""
+    held = cpu.traps & HELD
+    cpu.traps &= ~HELD
+    return bool(held)
+
+
 def due(cpu: Cpu) -> Fault:
     """The #DB that is due after an instruction; it is forgotten."""
     bits = cpu.traps | (DR6_BS if cpu.single_step else 0)
@@ -144,3 +164,24 @@ class WatchedSpace:
     def invalidate(self, linear: int) -> None:
         """As the space does."""
         self._space.invalidate(linear)
+
+
+class WatchedImplicit:
+    """The processor's own accesses while data breakpoints are set."""
+
+    def __init__(self, memory: SystemMemory) -> None:
+        self._memory = memory
+        self.cpu: Cpu | None = None
+
+    def read(self, linear: int, size: int, user: bool) -> int:
+        """As the memory does."""
+        value = self._memory.read(linear, size, user)
+        assert self.cpu is not None
+        self.cpu.traps |= _hits(self.cpu, (_ON_ACCESS,), linear, size)
+        return value
+
+    def write(self, linear: int, size: int, value: int, user: bool) -> None:
+        """As the memory does."""
+        self._memory.write(linear, size, value, user)
+        assert self.cpu is not None
+        self.cpu.traps |= _hits(self.cpu, (_ON_WRITE, _ON_ACCESS), linear, size)

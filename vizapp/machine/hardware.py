@@ -10,7 +10,7 @@ from vizapp.machine import events
 from vizapp.machine.board import Board
 from vizapp.machine.code_cache import CodeCache
 from vizapp.machine.cpu import Cpu
-from vizapp.machine.debug import ENABLED, WatchedSpace, is_watched
+from vizapp.machine.debug import ENABLED, WatchedImplicit, WatchedSpace, is_watched
 from vizapp.machine.decoded import Decoded
 from vizapp.machine.events import Event, Payload, make_event
 from vizapp.machine.fast_maps import NO_RING, RINGS
@@ -79,12 +79,12 @@ class Hardware:
             identity = self._equip(features, identity)
         self.code = CodeCache(self.memory, self.mmu)
         self.blocks = HotBlocks(self.memory, self.mmu, self.code, self.meter)
-        self.cpu = Cpu(
-            self.mmu, self.board, implicit=ImplicitAccess(self.mmu), identity=identity, tsc=self._tsc
-        )
+        self._implicit = ImplicitAccess(self.mmu)
+        self.cpu = Cpu(self.mmu, self.board, implicit=self._implicit, identity=identity, tsc=self._tsc)
         self.cpu.unit = unit_for(identity, self.memory, self.mmu, self._acknowledge)
         self._watched = WatchedSpace(self.mmu)
-        self._watched.cpu = self.cpu
+        self._watched_implicit = WatchedImplicit(self._implicit)
+        self._watched.cpu = self._watched_implicit.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical
         self.cpu.passages = Passages(self.mmu.readable[NO_RING], self.mmu.writable[NO_RING])
         self.cpu.charge = self.meter.pay
@@ -253,6 +253,7 @@ class Hardware:
         if cpu.watched or cpu.debug[7] & ENABLED or cpu.cr0 & CR0_AM:
             cpu.watched = watched = is_watched(cpu)
             cpu.space = self._watched if watched else mmu
+            cpu.implicit = self._watched_implicit if cpu.debug[7] & ENABLED else self._implicit
             if watched:
                 cpu.readable, cpu.writable = {}, {}
         segment = cpu.segments[CS]

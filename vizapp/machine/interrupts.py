@@ -128,6 +128,7 @@ def _through(
             if fault is not None and fault.debug:
                 report(cpu, fault.debug)
             vectoring = event
+            cpu.traps = 0  # what the delivery itself meets is due at the handler
             try:
                 enter(
                     cpu,
@@ -303,7 +304,6 @@ def _arrive(
     cpu.charge(price)
     cpu.system_flags &= kept_flags
     cpu.halted = cpu.shadow = cpu.single_step = False
-    cpu.traps = 0
     cpu.eip = offset
     cpu.esp = esp
     cpu.change_ring(stack, code, cpl)

@@ -170,6 +170,7 @@ class Passages:
             or entry.tr is not cpu.tr
             or entry.ldtr is not cpu.ldtr
             or cpu.system_flags & EFLAGS_VM
+            or cpu.watched
         ):
             return None
         readable, stack = self._readable, entry.stack

@@ -22,6 +22,7 @@ from vizapp.machine.clock import NEVER
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.debug import due as due_trap
+from vizapp.machine.debug import is_held
 from vizapp.machine.decoded import BRANCH
 from vizapp.machine.doors import PhaseRunner
 from vizapp.machine.faults import Fault, Shutdown, TripleFault, Unimplemented
@@ -234,7 +235,7 @@ class Pc(Outside):
         peripherals = self.board.peripherals
         if peripherals is not None and peripherals.signal is not None:
             self._take_signal(peripherals)
-        elif cpu.single_step or cpu.traps:
+        elif (cpu.single_step or cpu.traps) and not is_held(cpu):
             self._guarded(partial(cpu.take, due_trap(cpu)))
         elif cpu.guest_mode is not None and (vector := self._of_guest(cpu.guest_mode)) is not None:
             self._interrupt(vector)

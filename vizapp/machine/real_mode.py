@@ -76,7 +76,6 @@ def enter(cpu: Cpu, vector: int, return_eip: int, price: str) -> None:
     cpu.charge(price)
     cpu.system_flags &= ~_CLEARED_BY_INTERRUPT
     cpu.halted = cpu.shadow = cpu.single_step = False
-    cpu.traps = 0
     cpu.eip, cpu.esp = offset, esp
     cpu.set_code_segment(code, cpu.cpl)
 

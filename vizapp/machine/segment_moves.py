@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.instruction import Memory, SegmentRegister
 from vizapp.isa.registers import DS, ES, FS, GS, SS
+from vizapp.machine.debug import hold
 from vizapp.machine.operands import effective_address, next_eip, read_operand, second_field, write_operand
 from vizapp.machine.segments import check_segment, load_segment
 
@@ -21,7 +22,7 @@ def _shadow_stack_load(cpu: Cpu, index: int) -> None:
     # Interrupts When Switching Stacks".
     if index == SS:
         cpu.shadow = True
-        cpu.single_step = False
+        hold(cpu)
 
 
 def mov_to_segment(cpu: Cpu, instruction: Instruction) -> None:
