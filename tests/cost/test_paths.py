@@ -7,6 +7,7 @@ import pytest
 from vizapp.cost.paths import OPERATIONS, load_paths, monitor_names, read_paths
 from vizapp.cost.processors import load_processor
 from vizapp.errors import DataError, UnknownNameError
+from vizapp.vmm.binary_translation.phases import PHASES as TRANSLATING
 from vizapp.vmm.hardware_assisted.phases import PHASES as EXIT_PHASES
 from vizapp.vmm.trap_and_emulate.phases import PHASES
 from vizapp.vmm.xen.hypervisor import PATHS
@@ -41,6 +42,10 @@ def test_every_phase_of_trap_and_emulate_has_its_step():
 @pytest.mark.parametrize("name", ["vt-x", "amd-v"])
 def test_every_phase_of_the_exit_loop_has_its_step(name):
     assert set(load_paths(name).steps) == {*EXIT_PHASES, "device"}
+
+
+def test_every_phase_of_binary_translation_has_its_step():
+    assert set(load_paths("binary-translation").steps) == {*TRANSLATING, "device"}
 
 
 def test_every_path_of_the_hypervisor_has_its_step():

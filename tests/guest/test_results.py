@@ -31,7 +31,11 @@ def output_of(machine: Machine) -> str:
     return bytes(machine.monitor.devices.uart.output).decode("ascii")
 
 
-CASES = [(name, technique) for name in GUESTS for technique in techniques_for(name)]
+# What leaks at ring 3 under direct execution is what this guest prints.
+LEAKS = ("red-pill", "binary-translation")
+CASES = [
+    (name, technique) for name in GUESTS for technique in techniques_for(name) if (name, technique) != LEAKS
+]
 
 
 def ending(name: str, technique: str) -> str:
@@ -59,9 +63,10 @@ def test_guest_ends_even_where_its_kernel_is_betrayed(name: str) -> None:
 
 
 def test_red_pill_finds_a_monitor_that_deprivileges_and_nothing_on_the_bare_machine() -> None:
-    found = [output_of(run("red-pill", technique)) for technique in ("native", "trap-and-emulate")]
+    found = [output_of(run("red-pill", technique)) for technique in ("native", "trap-and-emulate", LEAKS[1])]
     assert "nothing stands below this kernel\n" in found[0]
     assert "a monitor stands below this kernel\n" in found[1]
+    assert "a monitor stands below this kernel\n" in found[2]
     assert "IDTR base  loaded 001001C0, read 001001C0\n" in found[0]
     assert "IDTR base  loaded 001001C0, read 001001C0\n" not in found[1]
 

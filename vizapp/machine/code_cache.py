@@ -25,7 +25,7 @@ from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhys
 from vizapp.isa.decode import MAX_LENGTH, DecodeError, decode
 from vizapp.isa.descriptors import AR_DB
 from vizapp.isa.registers import CS
-from vizapp.machine.decoded import MARKED, Decoded, prepare, prepared
+from vizapp.machine.decoded import MARKED, SILENT, Decoded, prepare, prepared
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.messages import N_, Message
 
@@ -57,6 +57,8 @@ class CodeCache:
         covered: of each frame with decoded code, which of its bytes belong to an instruction: 1, else 0.
         linked: the linear pages that ``hot`` rests on, with their frames.
         marks: linear addresses of progress marks.
+        translated: linear addresses of instructions that a monitor has made of a guest's, with the guest
+            instruction that each ends, or None.
         on_unlink: called when ``hot`` was dropped, for every way of looking at memory: of the address space
             with a tag, or of all (None).
     """
@@ -64,6 +66,7 @@ class CodeCache:
     def __init__(self, memory: PhysicalMemory, mmu: Mmu) -> None:
         self.hot: dict[int, Decoded] = {}
         self.marks: Mapping[Linear, str] = {}
+        self.translated: Mapping[Linear, Linear | None] = {}
         self._memory = memory
         self._mmu = mmu
         self._spaces: dict[int, _Links] = {}
@@ -157,8 +160,17 @@ class CodeCache:
                 if page[start : start + len(raw)] != raw:
                     del known[key]
 
+    def marked(self, linear: Linear) -> Linear:
+        """The guest instruction that the one at a linear address ends: itself where nothing is translated."""
+        return self.translated.get(linear) or linear
+
     def _marked(self, cpu: Cpu, found: Decoded) -> Decoded:
-        linear = cpu.segments[CS].base + cpu.eip & M32
+        linear = Linear(cpu.segments[CS].base + cpu.eip & M32)
+        if linear in self.translated:
+            ended = self.translated[linear]
+            if ended is None:
+                return found._replace(kind=found.kind | SILENT)
+            linear = ended
         return found._replace(kind=found.kind | MARKED) if linear in self.marks else found
 
     def _keep(self, frame: int, offset: int, bits: int, found: Decoded) -> None:

@@ -38,6 +38,7 @@ SYSTEM: Final = 1  # may have changed how to go on: interrupts, mode, devices, h
 PRICED: Final = 2  # its handler has charged it
 REPEATED: Final = 4  # retires only once EIP has moved on
 MARKED: Final = 8  # a progress mark stands at its address
+SILENT: Final = 64  # part of a translation of guest code that ends no guest instruction
 BRANCH: Final = 16  # what follows it may be a compiled block; nothing to look at
 PASSAGE: Final = 32  # INT n or IRETD: there may be a crossing
 _BRANCHES: Final = frozenset(("branch", "branch_indirect", "call", "call_indirect", "ret"))

@@ -33,6 +33,11 @@ PAGE_SHADOWED = "PageShadowed"  # a hidden fault filled the shadow table
 SHADOW_FLUSHED = "ShadowFlushed"  # the shadow was dropped: virtual CR3 load or INVLPG
 VIRTUAL_CPU_HALTED = "VirtualCpuHalted"  # the guest has nothing to do until an interrupt
 VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
+# Binary translation.
+UNIT_TRANSLATED = "UnitTranslated"  # guest code put into the cache; payload: address, instructions, by kind
+CHAIN_PATCHED = "ChainPatched"  # a jump of the cache leads to a unit now, not to the monitor
+UNITS_DROPPED = "UnitsDropped"  # the guest wrote to code, or mapped another page there; payload: units
+CACHE_FLUSHED = "CacheFlushed"  # the cache was full; payload: units
 # Paravirtual.
 HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
 EVENT_SENT = "EventSent"  # an event channel became pending
@@ -67,6 +72,10 @@ CLI_NAMES = {
     SHADOW_FLUSHED: "shadow-flush",
     VIRTUAL_CPU_HALTED: "vm-halt",
     VM_STOPPED: "vm-stop",
+    UNIT_TRANSLATED: "unit-translated",
+    CHAIN_PATCHED: "chain-patched",
+    UNITS_DROPPED: "units-dropped",
+    CACHE_FLUSHED: "cache-flushed",
     HYPERCALL_MADE: "hypercall",
     EVENT_SENT: "event-send",
     REQUEST_REFUSED: "refuse",

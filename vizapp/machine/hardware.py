@@ -49,6 +49,9 @@ class Hardware:
         emulated: those of them that a monitor has done in the guest's stead.
         listener: told of each event.
         marks_by_vm: whose the ``marks`` are, by virtual machine, if there are several.
+        guest_address: the guest EIP that an EIP of the processor stands for, where translations run.
+        guest_next: the linear address of the guest instruction whose translation begins here, if one does.
+        guest_state: EIP and general registers of the guest whose translation the processor runs, if it does.
         read_time: (source, value) -> the value that guest code gets instead; sources are ``tsc`` and the
             timer's.
     """
@@ -67,6 +70,9 @@ class Hardware:
         self.emulated = 0
         self.listener: Callable[[Event], None] | None = None
         self.read_time: Callable[[str, int], int] | None = None
+        self.guest_address: Callable[[int], int] | None = None
+        self.guest_next: Callable[[], int | None] | None = None
+        self.guest_state: Callable[[], tuple[int, ...] | None] | None = None
         self.meter = Meter(prices)
         self.memory = PhysicalMemory(memory_bytes)
         self.mmu = Mmu(self.memory, self.meter)

@@ -346,6 +346,10 @@ class HotBlocks:
             offset = linear & PAGE_MASK
             if linear >> PAGE_SHIFT != page & ALL_LINES or linear in self._code.marks:
                 return None
+            if linear in self._code.translated:
+                ended = self._code.translated[linear]
+                if ended is None or ended in self._code.marks:
+                    return None
             if HostPhysical(frame << PAGE_SHIFT | offset) in self.doors:
                 return None
             found = self._code.peek(frame, offset, view.facts.bits, eip)

@@ -12,7 +12,7 @@ from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CS, EFLAGS_TF
 from vizapp.machine.crossings import Crossings
 from vizapp.machine.debug import check_execution
-from vizapp.machine.decoded import BRANCH, MARKED, PASSAGE, PRICED, REPEATED, SYSTEM, Decoded
+from vizapp.machine.decoded import BRANCH, MARKED, PASSAGE, PRICED, REPEATED, SILENT, SYSTEM, Decoded
 from vizapp.machine.doors import Door
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
@@ -60,8 +60,18 @@ class InnerLoop(Hardware):
 
     @heat.setter
     def heat(self, heat: dict[int, int] | None) -> None:
-        self.blocks.settle()
+        self.settle_heat()
         self._heat = self.blocks.heat = heat
+
+    def settle_heat(self) -> None:
+        """Enter all heat there is, that of translations by the guest's own addresses."""
+        self.blocks.settle()
+        if self._heat is None or self.guest_address is None:
+            return
+        for eip in [eip for eip in self._heat if eip in self.code.translated]:
+            count, guest = self._heat.pop(eip), self.guest_address(eip)
+            if guest >= 0:
+                self._heat[guest] = self._heat.get(guest, 0) + count
 
     def _execute(self, last: int, due: int, until_instruction: int) -> None:
         """Run instructions until a bound is reached or one changes how to go on."""
@@ -143,19 +153,23 @@ class InnerLoop(Hardware):
                     last = self.position
                     if meter.pending:  # what made no event in this step belongs to no later one
                         meter.pending.clear()
-                    if kind & PASSAGE and view is not None and not kind & MARKED and eip in hot:
+                    if kind & PASSAGE and view is not None and not kind & (MARKED | SILENT) and eip in hot:
                         self._crossings.learn(view, eip, encoded.instruction)
-                if guest and not (kind & REPEATED and cpu.eip == eip):
+                if guest and not kind & SILENT and not (kind & REPEATED and cpu.eip == eip):
                     self.instructions += 1
                     if kind & MARKED:
                         last = self.position
-                        self.pass_mark(Linear(cpu.segments[CS].base + eip & M32))
+                        self.pass_mark(self.code.marked(Linear(cpu.segments[CS].base + eip & M32)))
             else:
                 counts[price] += 1
                 meter.cycles += prices[price]
                 if guest:
                     self.instructions += 1
-            if (heat is not None or retired is not None) and not (kind & REPEATED and cpu.eip == eip):
+            if (
+                (heat is not None or retired is not None)
+                and not kind & SILENT
+                and not (kind & REPEATED and cpu.eip == eip)
+            ):
                 if heat is not None:
                     heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
                 if retired is not None:

@@ -16,6 +16,7 @@ SVM_GUEST = "svm-guest"
 GUEST_KERNEL = "guest-kernel"
 APPLICATION = "application"
 VMM = "vmm"
+TRANSLATION_CACHE = "translation-cache"
 DEVICE = "device"
 
 
@@ -30,5 +31,5 @@ class Place(NamedTuple):
 
     @property
     def is_guest(self) -> bool:
-        """Whether the code that runs here is the guest's own."""
-        return self.component in (GUEST_KERNEL, APPLICATION)
+        """Whether the code that runs here is the guest's own, or does its work as a translation of it."""
+        return self.component in (GUEST_KERNEL, APPLICATION, TRANSLATION_CACHE)

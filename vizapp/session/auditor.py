@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
 from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
-from vizapp.machine.places import DEVICE, Place
-from vizapp.vmm.base import READABLE
+from vizapp.machine.places import DEVICE, TRANSLATION_CACHE, Place
+from vizapp.vmm.base import READABLE, cache_owner, segment_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
+
+
+def _is_translators(place: Place, owner: str, write: bool) -> bool:
+    """Whether a frame of the monitor's is one that translated code works with."""
+    if place.component != TRANSLATION_CACHE:
+        return False
+    return owner == segment_owner(place.vm) or (owner == cache_owner(place.vm) and not write)
 
 
 class Leak(NamedTuple):
@@ -119,7 +126,7 @@ class Auditor:
         if self._owner(kind, number) != own:
             self._ownership = self._declare()
         owner = self._owner(kind, number)
-        if owner == own or (owner == READABLE and not write):
+        if owner == own or (owner == READABLE and not write) or _is_translators(place, owner, write):
             self._seen.add((place.vm, place.ring, kind, number, write))
         else:
             self._note(position, place, kind, number, write, owner)

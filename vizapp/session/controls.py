@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vizapp.errors import SessionError
 from vizapp.isa.addresses import M32
 from vizapp.isa.registers import CS
+from vizapp.machine.places import TRANSLATION_CACHE
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.motion import Running, ToInstruction, ToNextEvent, ToPosition, UntilHeld
@@ -112,5 +113,9 @@ class Controls:
 
     def _next(self) -> int:
         """The linear address of the next instruction, as the listing shows it."""
-        cpu = self._pc.cpu
+        pc = self._pc
+        if pc.guest_next is not None and pc.meter.place.component == TRANSLATION_CACHE:
+            found = pc.guest_next()
+            return -1 if found is None else found
+        cpu = pc.cpu
         return cpu.segments[CS].base + cpu.eip & M32

@@ -259,6 +259,27 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "due for it."
         )
     ),
+    ev.UNIT_TRANSLATED: _cause(
+        N_(
+            "The VMM has translated the guest kernel's code at {cause}: up to twelve instructions, most of "
+            "them copied as they are. From now on the copy runs, at ring 1, in the translation cache."
+        )
+    ),
+    ev.CHAIN_PATCHED: _cause(
+        N_(
+            "The VMM has patched the jump that brought it in: it leads to the translation of {cause} now, "
+            "and the next time the processor stays in the cache."
+        )
+    ),
+    ev.UNITS_DROPPED: _cause(
+        N_(
+            "The guest's code is not what was translated any more. The VMM forgets those units; they will be "
+            "translated again when they are reached."
+        )
+    ),
+    ev.CACHE_FLUSHED: _cause(
+        N_("The translation cache is full. The VMM empties it, and it fills again with what is still used.")
+    ),
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
     ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
     ev.VM_EXITED: describe_exit,

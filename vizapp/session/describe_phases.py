@@ -37,6 +37,15 @@ _PHASES = {
     "inject": N_("The VMM has interrupted the virtual CPU, through the guest's own IDT."),
     "halt": N_("The VMM has noted that the virtual CPU has nothing to run."),
     "wait": N_("The VMM has looked for the next moment at which a virtual device will act."),
+    "callout": N_(
+        "The translation has called the VMM for an instruction that it cannot do by itself. The VMM has "
+        "found out which one."
+    ),
+    "find": N_("The VMM has looked whether the guest's next instruction has a translation."),
+    "translate": N_("The VMM has translated the guest's code from the next instruction on."),
+    "chain": N_("The VMM has made sure that the cache finds this unit by itself the next time."),
+    "drop_units": N_("The VMM has looked which translations the guest has made untrue by what it wrote."),
+    "flush_cache": N_("The VMM has emptied the translation cache."),
     "schedule": N_(
         "The VMM has given the processor to the virtual machine that is furthest behind its share, and "
         "changed to the address space that belongs to it."

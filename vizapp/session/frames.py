@@ -150,7 +150,8 @@ class Frame:
     something now. ``cells`` is how the characters of ``screen`` look. ``details`` are those that
     ``protocol.Watch`` has asked for. ``vm`` is the number in ``vms`` of the virtual machine that registers,
     truths, code, serial output and screen are of. ``waiting`` says for which input the guest waits where the
-    run goes on with one only.
+    run goes on with one only. ``translated`` are instructions in the
+    translation caches, by what became of them.
     """
 
     technique: str
@@ -189,6 +190,7 @@ class Frame:
     vm: int = 0
     vms: tuple[VmState, ...] = ()
     waiting: Message | None = None
+    translated: Mapping[str, int] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizapp.machine.places import TRANSLATION_CACHE
+
 if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
     from vizapp.session.observe import Observer
@@ -44,4 +46,7 @@ class Over:
             return False
         if self._behind is None:
             return True
-        return pc.cpu.eip == self._behind and pc.cpu.esp >= self._esp
+        here: int | None = pc.cpu.eip
+        if pc.guest_next is not None and place.component == TRANSLATION_CACHE:
+            here = pc.guest_next()
+        return here == self._behind and pc.cpu.esp >= self._esp

@@ -154,25 +154,33 @@ class Recorder:
 
     def _arrived(self) -> None:
         """Execution has arrived at a guest instruction."""
-        eip = self._last_arrivals[self._vm] = self._pc.cpu.eip
+        eip = self._last_arrivals[self._vm] = self._guest_eip(self._pc.cpu.eip)
         if self._lockstep is None:
             self.heats[self._vm][eip] += 1
         else:
             self._arrivals.append((self._vm, eip))
             self._numbers.append(self._pc.instructions)
 
+    def _guest_eip(self, eip: int) -> int:
+        """Where the guest is, whose translation may be what the processor runs."""
+        return eip if self._pc.guest_address is None else self._pc.guest_address(eip)
+
     def _event(self, event: Event) -> None:
         if not self._attached:
             return
         if event.source.is_guest and event.kind in _LEAVE:
-            left = int(event.payload["address"]) if event.kind in _DELIVERED else -1
+            left = self._guest_eip(int(event.payload["address"])) if event.kind in _DELIVERED else -1
             self._last_arrivals[self._vm] = left
         if event.kind == ev.VM_SCHEDULED:
             self._vm = int(event.payload["vm"])
             if self._pc.heat is not None:
                 self._pc.heat = self.heats[self._vm]
-        here = self._pc.cpu.eip
-        if event.target.is_guest and _arrives(event) and here != self._last_arrivals.get(self._vm, -1):
+        if event.target.is_guest and _arrives(event):
+            here = self._guest_eip(self._pc.cpu.eip)
+            arrived = here != self._last_arrivals.get(self._vm, -1)
+        else:
+            arrived = False
+        if arrived:
             self._arrived()
         self._store.append(event)
         self._auditor.event(event)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vizapp.session.scenario import Scenario
     from vizapp.vmm.base import Guest
 
+_TRANSLATED = ("ident", "in-cache", "callout", "chained", "lookup")
 # Kinds of which the JSON tells the counts by cause.
 _BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED})
 
@@ -92,6 +93,7 @@ def vm_report(
         instruction=guest.instructions,
         charges=tuple(charge for charge in frame.charges if charge[0].vm == guest.index),
         scorecard=card,
+        translated=guest.translated,
         stopped=None if guest.stopped is None else Stopped(*guest.stopped),
     )
     cycles = {purpose.value: count for purpose, count in guest.cycles().items()}
@@ -120,7 +122,7 @@ def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool)
             "detail": "" if stopped is None else stopped.detail.in_english(),
         },
         "instructions": instruction_counts(frame),
-        "translated": {"ident": 0, "in-cache": 0, "callout": 0, "chained": 0, "lookup": 0},
+        "translated": {kind: frame.translated.get(kind, 0) for kind in _TRANSLATED},
         "cycles": {"total": frame.cycle, "by_purpose": dict(frame.purposes)},
         "events": event_counts(store, frame.position),
         "registers": dict(frame.guest_registers),

@@ -51,11 +51,12 @@ class Scorecards:
     def whole(self) -> Scorecard:
         """Of the run."""
         position, pc = self._timeline.cursor, self._machine.pc
+        cached = sum(guest.cached for guest in self._machine.monitor.vms)
         return replace(
             self._known_equivalence(),
             refused=self._auditor.refused(position),
             let_through=self._auditor.let_through(position),
-            efficiency=Efficiency(pc.instructions - pc.emulated, 0, pc.emulated),
+            efficiency=Efficiency(pc.instructions - pc.emulated - cached, cached, pc.emulated),
         )
 
     def of(self, vm: int) -> Scorecard:
@@ -73,7 +74,9 @@ class Scorecards:
             card,
             refused=self._auditor.refused(position, vm),
             let_through=self._auditor.let_through(position, vm),
-            efficiency=Efficiency(guest.instructions - guest.emulated, 0, guest.emulated),
+            efficiency=Efficiency(
+                guest.instructions - guest.emulated - guest.cached, guest.cached, guest.emulated
+            ),
         )
 
     def _known_equivalence(self) -> Scorecard:

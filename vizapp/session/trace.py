@@ -22,8 +22,12 @@ _M64 = 0xFFFF_FFFF_FFFF_FFFF
 def digest(pc: Pc) -> int:
     """The digest of the guest's state now, while its own code has the processor; never ``UNSEEN``."""
     cpu = pc.cpu
-    state = (
+    translated = None if pc.guest_state is None else pc.guest_state()
+    registers = translated or (
         cpu.eip, cpu.eax, cpu.ecx, cpu.edx, cpu.ebx, cpu.esp, cpu.ebp, cpu.esi, cpu.edi,
+    )  # fmt: skip
+    state = (
+        *registers,
         cpu.eflags & EFLAGS_ARITHMETIC,
         3 if pc.meter.place.component == APPLICATION else 0,
     )  # fmt: skip

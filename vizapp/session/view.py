@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +167,7 @@ class FrameBuilder:
             details=details,
             inputs=input_devices(devices) if self._takes_input else frozenset(),
             vm=now.vm,
+            translated=sum((Counter(guest.translated) for guest in self._guests), Counter()),
             vms=tuple(vm_state(guest, name) for guest, name in zip(self._guests, self._names, strict=True)),
             waiting=waiting,
         )

@@ -22,6 +22,10 @@ EVENT_TITLES = {
     events.SHADOW_FLUSHED: N_("shadow flushed"),
     events.VIRTUAL_CPU_HALTED: N_("virtual CPU halted"),
     events.VM_STOPPED: N_("guest stopped"),
+    events.UNIT_TRANSLATED: N_("unit translated"),
+    events.CHAIN_PATCHED: N_("chain patched"),
+    events.UNITS_DROPPED: N_("units dropped"),
+    events.CACHE_FLUSHED: N_("cache flushed"),
     events.HYPERCALL_MADE: N_("hypercall"),
     events.REQUEST_REFUSED: N_("request refused"),
     events.EVENT_SENT: N_("event sent"),
@@ -65,6 +69,7 @@ WORLD_TITLES = {
 COMPONENT_TITLES = {
     "application": N_("application"),
     "guest-kernel": N_("guest kernel"),
+    "translation-cache": N_("translation cache"),
     "vmm": N_("monitor"),
     "hypervisor": N_("hypervisor"),
     "device": N_("device"),

@@ -44,6 +44,16 @@ READABLE: Final = "readable"
 """The owner of frames that are the monitor's and that every guest may read."""
 
 
+def cache_owner(vm: int) -> str:
+    """The owner of frames with the translations of a guest's code: run, and read, by nothing else."""
+    return f"vm{vm}-cache"
+
+
+def segment_owner(vm: int) -> str:
+    """The owner of the monitor's frame that the translations of a guest's code may write."""
+    return f"vm{vm}-segment"
+
+
 class Action(NamedTuple):
     """What is done to virtual machine ``vm`` once the counter has reached ``cycle`` and the monitor is in.
 
@@ -176,6 +186,16 @@ class Guest(Protocol):
     @property
     def emulated(self) -> int:
         """Those of them that the monitor has done in the guest's stead."""
+        ...
+
+    @property
+    def cached(self) -> int:
+        """Those of them that a translation cache has done."""
+        ...
+
+    @property
+    def translated(self) -> Mapping[str, int]:
+        """Instructions put into a translation cache so far, by what became of them; empty without one."""
         ...
 
     @property

@@ -74,6 +74,12 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "TrapAndEmulate",
         Abilities(real_mode=False, large_pages=False, hides_cpuid=False),
     ),
+    "binary-translation": Registered(
+        "native",
+        "binary_translation.technique",
+        "BinaryTranslation",
+        Abilities(real_mode=False, large_pages=False),
+    ),
     "vt-x": Registered("native", "vt_x.technique", "VtX"),
     "amd-v": Registered("native", "amd_v.technique", "AmdV"),
     "paravirtual": Registered(

@@ -142,6 +142,13 @@ class Shadow:
         self._charge("mon_pte_write", count + len(directories))
         return count
 
+    def mappings(self, frame: int) -> tuple[Linear, ...]:
+        """The linear addresses of the pages that are mapped to a host frame and may be written."""
+        entries = ((page << PAGE_SHIFT, self.entry(page << PAGE_SHIFT)) for page in self._filled)
+        return tuple(
+            Linear(linear) for linear, entry in entries if entry >> PAGE_SHIFT == frame and entry & PTE_W
+        )
+
     def translate(self, linear: int) -> HostPhysical | None:
         """Where the shadow puts an address now; None where it has nothing."""
         entry = self.entry(linear)

@@ -37,6 +37,16 @@ class SoleGuest:
         return self._pc.emulated
 
     @property
+    def cached(self) -> int:
+        """Those that a translation cache has done: without one, none."""
+        return 0
+
+    @property
+    def translated(self) -> Mapping[str, int]:
+        """Nothing is."""
+        return {}
+
+    @property
     def stopped(self) -> tuple[str, Message] | None:
         """Why the machine stopped."""
         return self._pc.stopped

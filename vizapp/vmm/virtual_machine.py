@@ -99,6 +99,16 @@ class VirtualMachine:
         return self.stopped is None and not self.blocked and not self.paused
 
     @property
+    def cached(self) -> int:
+        """Those that a translation cache has done: without one, none."""
+        return 0
+
+    @property
+    def translated(self) -> Mapping[str, int]:
+        """Nothing is."""
+        return {}
+
+    @property
     def state(self) -> str:
         """See ``base.Guest``."""
         if self.stopped is not None:

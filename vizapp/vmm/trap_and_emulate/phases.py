@@ -47,10 +47,15 @@ _TO_EMULATE: Final = frozenset({vectors.GP, vectors.SS, vectors.NP, vectors.TS})
 
 def arrive(vm: Vm) -> str:
     """A trap out of the guest: take the virtual CPU off the processor and see what it was."""
-    frame = vm.tables.frame
-    vm.virtual.capture(frame)
+    vm.virtual.capture(vm.tables.frame)
     vm.held = True
     vm.pending = Pending()
+    return judge(vm)
+
+
+def judge(vm: Vm) -> str:
+    """What a trap was, by its vector."""
+    frame = vm.tables.frame
     vector = frame.entry_vector
     if vector in VECTORS:
         return "interrupt"
@@ -212,8 +217,12 @@ def inject(vm: Vm) -> str | None:
     return "resume"
 
 
-def resume(vm: Vm) -> str | None:
-    """Back to the guest, unless an interrupt is due for it first or it is where the processor cannot go."""
+ENTER: Final = "enter"
+"""What ``due`` says when nothing is."""
+
+
+def due(vm: Vm) -> str | None:
+    """What comes before the guest: another machine, or an interrupt for it."""
     cpu = vm.virtual.cpu
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
@@ -229,19 +238,37 @@ def resume(vm: Vm) -> str | None:
     if vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF:
         # Behind STI or a load of SS the guest runs one more instruction first; the monitor runs it for it.
         return "decode" if cpu.shadow else "inject"
+    return ENTER
+
+
+def resume(vm: Vm) -> str | None:
+    """Back to the guest, unless an interrupt is due for it first or it is where the processor cannot go."""
+    following = due(vm)
+    if following != ENTER:
+        return following
     if not vm.virtual.reachable:
         return "decode"
-    vm.timer.arm(machines.deadline())
+    prepare(vm)
+    leave(vm, vm.virtual.commit(vm.tables.frame))
+    return None
+
+
+def prepare(vm: Vm) -> None:
+    """The timer and CR4 as the guest needs them."""
+    cpu = vm.virtual.cpu
+    vm.timer.arm(vm.host.machines.deadline())
     # RDTSC of ring 3 has to trap while the guest's CR4 says so; in ring 1 it then does too, and is emulated.
     # So it has to where the guest's counter is not the machine's, because it came from another one.
     trapped = CR4_TSD if vm.devices.offset else cpu.cr4 & CR4_TSD
     cr4 = vm.pc.cpu.cr4 & ~CR4_TSD | trapped
     if cr4 != vm.pc.cpu.cr4:
         ring0.load_cr4(vm.pc, cr4)
-    exit_stub = vm.virtual.commit(vm.tables.frame)
+
+
+def leave(vm: Vm, exit_stub: int) -> None:
+    """Go to one of the exits, with the guest's state in the frame."""
     vm.held = False
     ring0.jump(vm.pc, vm.tables, exit_stub)
-    return None
 
 
 def _signalled(vm: Vm, signal: str) -> str | None:

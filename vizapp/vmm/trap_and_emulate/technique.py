@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.addresses import PAGE_SHIFT, Linear
 from vizapp.isa.registers import CR4_VIRTUALIZABLE
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.devices.uart import COM1_PORTS
+from vizapp.machine.memory import PhysicalMemory
+from vizapp.machine.places import Place
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
 from vizapp.vmm.base import Options, VmOptions
@@ -27,7 +30,6 @@ from vizapp.vmm.virtual_machines import VirtualMachines
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
     from vizapp.machine.pc import Pc
-    from vizapp.machine.places import Place
 
 BASE: Final = Linear(0xFFC0_0000)  # the monitor's 4 MB, at the top of every address space
 FIRST_FRAME: Final = 0x100  # the first megabyte stays with the PC's own devices and firmware
@@ -74,7 +76,19 @@ class TrapAndEmulate:
         return monitor
 
 
-def make_vm(host: Host, index: int, options: VmOptions) -> Vm:
+class Kinds(NamedTuple):
+    """What a virtual machine is made of; another monitor's have parts of their own in these places."""
+
+    memory: Callable[[PhysicalMemory, tuple[int, ...]], GuestMemory] = GuestMemory
+    virtual: type[VirtualCpu] = VirtualCpu
+    vm: type[Vm] = Vm
+    places: Callable[[int], tuple[Place, ...]] = places_of
+
+
+CLASSICAL: Final = Kinds()
+
+
+def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL) -> Vm:
     """Virtual machine number ``index``, in the host memory that is free, with its guest ready to start."""
     pc, frames, bill = host.pc, host.frames, host.bill
     tables = HostTables(pc.memory, frames, BASE, OWNER)
@@ -84,9 +98,9 @@ def make_vm(host: Host, index: int, options: VmOptions) -> Vm:
     pages = options.memory >> PAGE_SHIFT
     # Adjacent host frames, but not those that the guest believes it has.
     first = frames.allocate(owner_of(index), pages)
-    memory = GuestMemory(pc.memory, tuple(range(first, first + pages)))
+    memory = kinds.memory(pc.memory, tuple(range(first, first + pages)))
     mmu = GuestMmu(memory, bill.charge)
-    places = places_of(index)
+    places = kinds.places(index)
 
     def guest_time(source: str, value: int) -> int:
         return value if pc.read_time is None else pc.read_time(source, value)
@@ -106,8 +120,8 @@ def make_vm(host: Host, index: int, options: VmOptions) -> Vm:
         mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles + devices.offset)
     )
     cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3)
-    virtual = VirtualCpu(cpu, mmu, pc.memory, tables, bill.charge)
-    vm = Vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
+    virtual = kinds.virtual(cpu, mmu, pc.memory, tables, bill.charge)
+    vm = kinds.vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
     devices.on_a20 = mmu.flush
     load_image(memory.load, options.memory, options.image)
     power_on(cpu, options.image)

@@ -197,6 +197,15 @@ class VirtualCpu:
         low, high = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
         return state_of(selector, unpack(low, high))
 
+    def shadowed(self, selector: int) -> bytes | None:
+        """The shadow of the guest's descriptor at a selector; None where its table has none."""
+        table = self.ldt if selector & SELECTOR_LDT else self.gdt
+        return None if is_null(selector) else table.entry(selector >> 3)
+
+    def held_descriptor(self, state: SegmentState) -> bytes:
+        """The eight bytes with which the processor holds the hidden part of a segment register."""
+        return _deprivileged(state, self._tables.base).raw
+
     def _place(self, index: int, state: SegmentState) -> tuple[int, bytes]:
         """(selector, descriptor) with which the processor holds a segment register of the guest."""
         if not state.usable:
@@ -205,8 +214,7 @@ class VirtualCpu:
         selector = state.selector
         if index in (CS, SS):
             selector = deprivilege.selector(selector, self.cpu.cpl)
-        table = self.ldt if selector & SELECTOR_LDT else self.gdt
-        if not is_null(selector) and table.entry(selector >> 3) == wanted:
+        if self.shadowed(selector) == wanted:
             return selector, wanted
         slot = FIRST_SLOT + index
         if wanted != self._descriptors[index]:

@@ -1,0 +1,1 @@
+"""VMware's full virtualization: guest kernel code translated on demand, applications by direct execution."""

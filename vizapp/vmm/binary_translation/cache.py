@@ -1,0 +1,300 @@
+"""The translation cache: real x86 bytes in the machine's memory, and the monitor's books of them.
+
+    0        units and landings, upward ──▶              ◀── stubs, downward        end
+    | miss | unit | unit | landing | unit |       free       | stub | stub | stub |
+
+A unit ends with jumps. One whose target is not translated leads to a stub, a continuation: it calls the
+monitor, which translates and patches the jump (chaining). The jump that brings the newest unit to its
+successor is overwritten if the successor is placed next. A unit that is dropped keeps its place until the
+cache is flushed; its first bytes become a jump to a continuation, so that whatever led to it still does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vizapp.isa.addresses import M32, PAGE_SHIFT, HostPhysical, Linear
+from vizapp.vmm.binary_translation import sequences
+from vizapp.vmm.binary_translation.layout import LOOKUP_ENTRIES, LOOKUP_TABLE
+from vizapp.vmm.binary_translation.sequences import DOOR, JUMP, JUMP_BYTES, dword
+from vizapp.vmm.binary_translation.spots import CONTINUATION, Piece, Spot
+from vizapp.vmm.binary_translation.translator import CHAINED
+
+if TYPE_CHECKING:
+    from vizapp.machine.memory import PhysicalMemory
+    from vizapp.vmm.binary_translation.translator import Source
+
+_NOP: Final = b"\x90"
+
+
+class Key(NamedTuple):
+    """What a translation is of: an EIP in a code segment."""
+
+    eip: int
+    base: int
+    limit: int
+
+    def at(self, eip: int) -> Key:
+        """Another EIP of the same segment."""
+        return self._replace(eip=eip)
+
+
+class Unit(NamedTuple):
+    """A translation unit.
+
+    Attributes:
+        start, end: offsets in the cache.
+        starts: for each guest instruction (EIP, offset), and for the address behind them.
+        code: the guest's bytes as (guest-physical address, count).
+        pages: the linear pages that they were read from, with the guest frames that these were.
+        counts: instructions by kind, in the order of ``translator.KINDS``.
+        lines: of each guest instruction (EIP, kind, offset, end), for who wants to see it.
+    """
+
+    number: int
+    key: Key
+    start: int
+    end: int
+    starts: tuple[tuple[int, int], ...]
+    code: tuple[tuple[int, int], ...]
+    pages: tuple[tuple[int, int], ...]
+    elided: bool
+    lines: tuple[tuple[int, str, int, int], ...]
+
+
+class TranslationCache:
+    """``size`` bytes of cache from host frame ``frame`` on, at linear address ``base``.
+
+    ``segment`` is the host-physical address of the monitor segment, whose lookup table is the cache's.
+
+    Attributes:
+        spots: by offset in the cache.
+        ends: by linear address, which guest instruction (linear) an instruction of the cache ends, or None;
+            the machine counts by it.
+        units: by number.
+    """
+
+    def __init__(
+        self, memory: PhysicalMemory, frame: int, size: int, base: Linear, segment: HostPhysical
+    ) -> None:
+        self.base = base
+        self.size = size
+        self._memory = memory
+        self._at = frame << PAGE_SHIFT
+        self._segment = segment
+        self.spots: dict[int, Spot] = {}
+        self.ends: dict[Linear, Linear | None] = {}
+        self.units: dict[int, Unit] = {}
+        self._by_key: dict[Key, int] = {}
+        self._jumps: dict[int, int] = {}  # of jumps that can be patched, the offset of the distance: the stub
+        self._landings: dict[int, int] = {}
+        self._tail: tuple[int, Key] | None = None
+        self._next = 0
+        self._top = self._bottom = 0
+        self._saved: Any = None
+        self.clear()
+
+    @property
+    def used(self) -> int:
+        """Bytes in use."""
+        return self._top + self.size - self._bottom
+
+    def clear(self) -> int:
+        """Forget everything; how many units there were."""
+        count = len(self.units)
+        for table in (self.spots, self.ends, self.units, self._by_key, self._jumps, self._landings):
+            table.clear()
+        self._memory.load(HostPhysical(self._at), b"\xcc" * self.size)
+        self._top, self._bottom, self._tail = 0, self.size, None
+        self._put_pieces(0, sequences.missed(), -1, 0, 0)
+        self._top = len(DOOR)
+        for index in range(LOOKUP_ENTRIES):
+            self._set_lookup(index, 0)
+        self._saved = None
+        return count
+
+    def find(self, key: Key) -> Unit | None:
+        """The unit that begins at a guest address."""
+        number = self._by_key.get(key)
+        return None if number is None else self.units[number]
+
+    def within(self, number: int, key: Key) -> int | None:
+        """Where a unit has a guest instruction, as an offset; None too if the unit is gone."""
+        unit = self.units.get(number)
+        if unit is None or unit.key.at(key.eip) != key:
+            return None
+        return next((offset for eip, offset in unit.starts if eip == key.eip), None)
+
+    def add(
+        self, source: Source, key: Key, code: tuple[tuple[int, int], ...], pages: tuple[tuple[int, int], ...]
+    ) -> Unit | None:
+        """Place a unit; None if there is no room for it: then the cache has to be cleared first."""
+        start = self._top
+        elided = self._tail is not None and self._tail[1] == key
+        if elided and self._tail is not None:
+            start = self._tail[0]
+        room = sum(len(piece.raw) for item in source.instructions for piece in item.pieces)
+        room += 6 * len(source.instructions) + 3 * JUMP_BYTES
+        if start + room > self._bottom - 3 * len(DOOR):
+            return None
+        if elided:
+            self._jumps.pop(start + 1, None)
+            self._forget(start, JUMP_BYTES)
+        number, self._next = self._next, self._next + 1
+        self._by_key[key] = number
+        unit = Unit(number, key, start, start, (), code, pages, elided, ())
+        self.units[number] = unit
+        unit = self.units[number] = self._write(unit, source)
+        self._saved = None
+        return unit
+
+    def chain(self, site: int, unit: Unit) -> bool:
+        """Patch the jump whose distance is at ``site``; False if it is not there any more, or was already."""
+        if site not in self._jumps:
+            return False
+        del self._jumps[site]
+        self._store(site, dword(unit.start - site - 4))
+        self._saved = None
+        return True
+
+    def land(self, unit: Unit) -> bool:
+        """Let indirect transfers find a unit; False if there is no room."""
+        eip = unit.key.eip
+        at = self._landings.get(unit.number)
+        if at is None:
+            pieces = sequences.landing(eip)
+            if self._top + sum(len(piece.raw) for piece in pieces) + JUMP_BYTES > self._bottom:
+                return False
+            at = self._landings[unit.number] = self._top
+            end = self._put_pieces(at, pieces, -1, eip, eip)
+            self._spot(end, Spot(-1, eip, target=True))
+            self._store(end, bytes((JUMP,)) + dword(unit.start - end - JUMP_BYTES))
+            self._top, self._tail = end + JUMP_BYTES, None
+        self._set_lookup(eip & LOOKUP_ENTRIES - 1, at)
+        self._saved = None
+        return True
+
+    def drop(self, unit: Unit) -> bool:
+        """Forget a unit: what leads to it leads to a continuation. False if there is no room for that."""
+        if self._top + len(DOOR) > self._bottom:
+            return False
+        del self.units[unit.number], self._by_key[unit.key]
+        self._landings.pop(unit.number, None)
+        if self._tail is not None and unit.start <= self._tail[0] < unit.end:
+            self._tail = None
+        self._spot(unit.start, Spot(-1, unit.key.eip))
+        self._put_jump(unit.start, bytes((JUMP,)), unit.key)
+        self._saved = None
+        return True
+
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """What is in the cache."""
+        return self._memory.dump(HostPhysical(self._at + offset), count)
+
+    def save(self) -> Any:
+        """The books as plain data, the same object while nothing changes; the bytes are machine memory."""
+        if self._saved is None:
+            self._saved = (
+                dict(self.spots), dict(self.ends), dict(self.units), dict(self._by_key), dict(self._jumps),
+                dict(self._landings), self._tail, self._next, self._top, self._bottom,
+            )  # fmt: skip
+        return self._saved
+
+    def load(self, saved: Any) -> None:
+        """Take up a saved state."""
+        tables = (self.spots, self.ends, self.units, self._by_key, self._jumps, self._landings)
+        for table, kept in zip(tables, saved, strict=False):
+            table.clear()  # type: ignore[attr-defined]
+            table.update(kept)  # type: ignore[attr-defined]
+        self._tail, self._next, self._top, self._bottom = saved[6:]
+        self._saved = saved
+
+    def _write(self, unit: Unit, source: Source) -> Unit:
+        """The bytes and spots of a unit that is in the books already, so that it can jump to itself."""
+        at, key = unit.start, unit.key
+        starts: list[tuple[int, int]] = []
+        lines: list[tuple[int, str, int, int]] = []
+        shadow = False
+        item = source.instructions[0]
+        for item in source.instructions:
+            eip = item.instruction.address
+            after = eip + item.instruction.length & M32
+            starts.append((eip, at))
+            begin = at
+            if item.pieces:
+                at = self._put_pieces(at, item.pieces, unit.number, eip, after, key.base, shadow)
+            if item.jump_ends:
+                linear = key.base + eip & M32
+                self._spot(at, Spot(unit.number, eip, ends=True, ended=linear, shadow=shadow))
+                at = self._put_jump(at, item.jump, key.at(item.target))
+            shadow = item.instruction.mnemonic == "sti"
+            lines.append((eip, item.kind, begin, at))
+        following = source.following
+        if item.kind == CHAINED and not item.jump:  # LOOP and its like
+            assert following is not None
+            self._spot(at, Spot(unit.number, following))
+            at = self._put_jump(at, bytes((JUMP,)), key.at(following))
+            following = item.target
+        self._tail = None
+        if following is not None:
+            if all(eip != following for eip, _ in starts):
+                starts.append((following, at))
+            self._spot(at, Spot(unit.number, following, shadow=shadow))
+            if at - unit.start >= JUMP_BYTES and not shadow:
+                self._tail = (at, key.at(following))
+            at = self._put_jump(at, bytes((JUMP,)), key.at(following))
+        while at - unit.start < JUMP_BYTES:
+            self._store(at, _NOP)
+            at += 1
+        self._top = at
+        return unit._replace(end=at, starts=tuple(starts), lines=tuple(lines))
+
+    def _put_pieces(
+        self,
+        at: int,
+        pieces: tuple[Piece, ...],
+        unit: int,
+        eip: int,
+        after: int,
+        base: int = 0,
+        shadow: bool = False,
+    ) -> int:
+        """Write instructions; the offset behind them."""
+        for index, piece in enumerate(pieces):
+            spot = Spot(
+                unit, after if piece.after else eip, piece.kind, piece.ends, base + eip & M32,
+                piece.ecx, piece.edx, piece.esp, piece.target, piece.flag, shadow and not index,
+            )  # fmt: skip
+            self._spot(at, spot)
+            self._store(at, piece.raw)
+            at += len(piece.raw)
+        return at
+
+    def _put_jump(self, at: int, opcode: bytes, target: Key) -> int:
+        """A jump to a guest address: to its unit if there is one, or else to a continuation."""
+        site = at + len(opcode)
+        unit = self.find(target)
+        if unit is None:
+            self._bottom -= len(DOOR)
+            self._spot(self._bottom, Spot(-1, target.eip, CONTINUATION, site=site))
+            self._store(self._bottom, DOOR)
+            self._jumps[site] = self._bottom
+        to = self._bottom if unit is None else unit.start
+        self._store(at, opcode + dword(to - site - 4))
+        return site + 4
+
+    def _spot(self, offset: int, spot: Spot) -> None:
+        self.spots[offset] = spot
+        self.ends[Linear(self.base + offset)] = Linear(spot.ended) if spot.ends else None
+
+    def _forget(self, offset: int, count: int) -> None:
+        for at in range(offset, offset + count):
+            self.spots.pop(at, None)
+            self.ends.pop(Linear(self.base + at), None)
+
+    def _store(self, offset: int, data: bytes) -> None:
+        self._memory.load(HostPhysical(self._at + offset), data)
+
+    def _set_lookup(self, index: int, offset: int) -> None:
+        at = self._segment + LOOKUP_TABLE + 4 * index
+        self._memory.write(at, 4, self.base + offset)

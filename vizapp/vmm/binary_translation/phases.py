@@ -1,0 +1,233 @@
+"""The phases of a translating monitor; those that it shares with the classical one are that one's.
+
+door of the cache ─▶ arrive ─┬▶ find ─┬▶ translate ─┬▶ chain ─▶ resume ─▶ (the cache, or direct execution)
+                             │        └─────────────┘
+                             └▶ callout ─▶ emulate ─▶ resume
+fault, interrupt ─▶ arrive ─▶ as under trap-and-emulate, with the state that the cache's spot tells
+resume ─┬▶ translate              the next instruction has no translation yet
+        └▶ drop_units             the guest has written to code that was translated
+translate, chain, drop_units ─▶ flush_cache ─▶ resume
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from vizapp.isa.addresses import PAGE_SHIFT, Linear
+from vizapp.machine import events
+from vizapp.machine.faults import Fault, Unimplemented
+from vizapp.machine.meter import Purpose
+from vizapp.vmm.binary_translation.layout import DOOR_VECTOR
+from vizapp.vmm.binary_translation.spots import CALLOUT, LOOKUP
+from vizapp.vmm.binary_translation.translator import KINDS, translate
+from vizapp.vmm.binary_translation.virtual_cpu import INTERPRETED, TRANSLATED
+from vizapp.vmm.binary_translation.vm import NO_LINK
+from vizapp.vmm.trap_and_emulate import idle
+from vizapp.vmm.trap_and_emulate import phases as classical
+from vizapp.vmm.trap_and_emulate.vm import Pending
+
+if TYPE_CHECKING:
+    from vizapp.vmm.binary_translation.cache import Unit
+    from vizapp.vmm.binary_translation.vm import TranslatedVm
+
+
+def arrive(vm: TranslatedVm) -> str:
+    """A trap out of the guest, or a call out of the cache."""
+    vm.virtual.capture(vm.tables.frame)
+    vm.leave_cache()
+    vm.held = True
+    vm.pending = Pending()
+    vm.link = NO_LINK
+    spot = vm.virtual.spot
+    if spot is None or vm.tables.frame.entry_vector != DOOR_VECTOR:
+        return classical.judge(vm)
+    if spot.kind == CALLOUT:
+        return "callout"
+    vm.link = (spot.site, spot.kind == LOOKUP)
+    return "find"
+
+
+def find(vm: TranslatedVm) -> str:
+    """The cache needs the translation of the next guest instruction."""
+    return "translate" if vm.cache.find(vm.virtual.key) is None else "chain"
+
+
+def translate_unit(vm: TranslatedVm) -> str | None:
+    """Translate a unit from the guest's next instruction on."""
+    cpu, key = vm.virtual.cpu, vm.virtual.key
+    try:
+        source = translate(cpu)
+    except Fault as fault:
+        vm.link = NO_LINK
+        return vm.reflect(fault)
+    except Unimplemented as limit:
+        return vm.stop("crashed", limit.message)
+    unit = vm.cache.add(source, key, *vm.origin(source))
+    if unit is None:
+        return "flush_cache"
+    vm.trace(unit)
+    vm.bill.charge("mon_decode", len(source.instructions))
+    vm.bill.charge("mon_memory_reference", (unit.end - unit.start + 3) // 4)
+    counts = source.counts
+    vm.count(units=1)
+    vm.kinds = tuple(before + counts[kind] for before, kind in zip(vm.kinds, KINDS, strict=True))
+    payload: dict[str, int | str] = {
+        "address": key.eip,
+        "instructions": len(source.instructions),
+        "offset": unit.start,
+        "bytes": unit.end - unit.start,
+        "elided": int(unit.elided),
+    }
+    payload.update({kind.replace("-", "_"): counts[kind] for kind in KINDS})
+    vm.emit(events.UNIT_TRANSLATED, f"{key.eip:#010x}", payload)
+    return "resume" if vm.link == NO_LINK else "chain"
+
+
+def chain(vm: TranslatedVm) -> str:
+    """Let what called for a unit lead to it by itself from now on."""
+    site, by_lookup = vm.link
+    vm.link = NO_LINK
+    unit = vm.cache.find(vm.virtual.key)
+    if unit is None:
+        return "resume"
+    if by_lookup:
+        vm.bill.charge("mon_memory_reference", 8)
+        if not vm.cache.land(unit):
+            return "flush_cache"
+    elif vm.cache.chain(site, unit):
+        vm.bill.charge("mon_memory_reference", 1)
+        vm.count(chained=1)
+        payload = {"address": unit.key.eip, "site": site, "offset": unit.start}
+        vm.emit(events.CHAIN_PATCHED, f"{unit.key.eip:#010x}", payload)
+    return "resume"
+
+
+def drop_units(vm: TranslatedVm) -> str:
+    """The guest's memory has changed where code of it was translated: forget the units of those pages."""
+    touched, vm.memory.touched = vm.memory.touched, ()
+    frames = {
+        frame
+        for unit in vm.cache.units.values()
+        for start, count in unit.code
+        for at, size in touched
+        if start < at + size and at < start + count
+        for frame in (start >> PAGE_SHIFT,)
+    }
+    stale = [unit for unit in vm.cache.units.values() if any(frame in frames for _, frame in unit.pages)]
+    return "resume" if vm.drop(stale, "write") else "flush_cache"
+
+
+def flush_cache(vm: TranslatedVm) -> str:
+    """The cache is full: begin anew."""
+    vm.link = NO_LINK
+    vm.pc.settle_heat()
+    units = vm.cache.clear()
+    vm.bill.charge("mon_memory_reference", 256)
+    vm.memory.traced = frozenset()
+    vm.memory.touched = ()
+    vm.count(flushed=1)
+    vm.emit(events.CACHE_FLUSHED, "full", {"units": units})
+    return "resume"
+
+
+def walk(vm: TranslatedVm) -> str:
+    """A page fault; a write to a traced page that the guest's tables grant the monitor carries out."""
+    following = classical.walk(vm)
+    hidden = vm.pending.hidden
+    if following != "fill_shadow" or hidden is None:
+        return following
+    if hidden.translation.frame in vm.memory.traced:
+        if hidden.write:
+            vm.pending = Pending()
+            return "decode"
+        # As long as its D bit seems clear the shadow is read-only.
+        translation = hidden.translation._replace(dirty=False)
+        vm.pending = Pending(hidden=hidden._replace(translation=translation))
+    return following
+
+
+def flush_shadow(vm: TranslatedVm) -> str:
+    """The guest has flushed its translations: where its tables now have other pages, units are stale."""
+    following = classical.flush_shadow(vm)
+    here: dict[int, int | None] = {}
+    stale: list[Unit] = []
+    for unit in vm.cache.units.values():
+        for page, frame in unit.pages:
+            if page not in here:
+                at = vm.mmu.probe(Linear(page << PAGE_SHIFT))
+                here[page] = None if at is None else at >> PAGE_SHIFT
+            if here[page] != frame:
+                stale.append(unit)
+                break
+    vm.bill.charge("mon_lookup", len(here))
+    return following if vm.drop(stale, "paging") else "flush_cache"
+
+
+def resume(vm: TranslatedVm) -> str | None:
+    """Back to the guest: to its application, to the translation of its kernel, or by the monitor's hand."""
+    if vm.memory.touched:
+        return "drop_units"
+    following = classical.due(vm)
+    if following != classical.ENTER:
+        return following
+    if vm.memory.touched:  # by a device, just now
+        return "drop_units"
+    virtual = vm.virtual
+    mode = virtual.mode
+    if mode == INTERPRETED:
+        return "decode"
+    if mode == TRANSLATED:
+        key = virtual.key
+        offset = vm.cache.within(virtual.unit, key)
+        if offset is None:
+            unit = vm.cache.find(key)
+            if unit is None:
+                return "translate"
+            offset = unit.start
+        classical.prepare(vm)
+        pending = vm.devices.interrupt_pending
+        exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
+        vm.enter_cache()
+    elif not virtual.reachable:
+        return "decode"
+    else:
+        classical.prepare(vm)
+        exit_stub = virtual.commit(vm.tables.frame)
+    classical.leave(vm, exit_stub)
+    return None
+
+
+def schedule(vm: TranslatedVm) -> str:
+    """Give the processor to the machine whose turn it is, and with it its cache."""
+    vm.pc.settle_heat()
+    following = idle.schedule(vm)
+    current = vm.host.machines.current
+    assert isinstance(current, type(vm))
+    vm.pc.code.translated = current.cache.ends
+    return following
+
+
+PHASES: Final[dict[str, Callable[[TranslatedVm], str | None]]] = {
+    **classical.PHASES,
+    "arrive": arrive,
+    "callout": classical.decode_instruction,
+    "find": find,
+    "translate": translate_unit,
+    "chain": chain,
+    "drop_units": drop_units,
+    "flush_cache": flush_cache,
+    "walk": walk,
+    "flush_shadow": flush_shadow,
+    "resume": resume,
+    "schedule": schedule,
+}
+PURPOSES: Final = {
+    **classical.PURPOSES,
+    "find": Purpose.TRANSLATION,
+    "translate": Purpose.TRANSLATION,
+    "chain": Purpose.TRANSLATION,
+    "drop_units": Purpose.TRANSLATION,
+    "flush_cache": Purpose.TRANSLATION,
+}
+"""Of the phases whose work is not the monitor's own deciding and emulating."""
