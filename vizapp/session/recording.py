@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
 from vizapp.machine.events import Event
+from vizapp.machine.places import TRANSLATION_CACHE
 from vizapp.session.frames import DIVERGED, Progress, Stopped
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ class Recorder:
         if not self._attached:
             return
         if event.source.is_guest and event.kind in _LEAVE:
-            left = self._guest_eip(int(event.payload["address"])) if event.kind in _DELIVERED else -1
+            # A translation's own INT calls the monitor and leaves nothing of the guest's behind it.
+            again = event.kind in _DELIVERED or event.source.component == TRANSLATION_CACHE
+            left = self._guest_eip(int(event.payload["address"])) if again else -1
             self._last_arrivals[self._vm] = left
         if event.kind == ev.VM_SCHEDULED:
             self._vm = int(event.payload["vm"])
