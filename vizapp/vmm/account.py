@@ -26,7 +26,13 @@ class Virtual(Protocol):
 
 
 class Machine(Protocol):
-    """A virtual machine of any monitor's."""
+    """A virtual machine of any monitor's.
+
+    Attributes:
+        index: its number.
+    """
+
+    index: int
 
     @property
     def pc(self) -> Pc:
@@ -66,7 +72,7 @@ def emulated(vm: Machine, instruction: Instruction, raw: bytes, linear: Linear, 
         payload["value"] = {0: cpu.cr0, 2: cpu.cr2, 3: cpu.cr3, 4: cpu.cr4}[register.index]
     payload["if"] = int(bool(cpu.eflags & EFLAGS_IF))
     if not instruction.repeat or cpu.eip != eip:
-        vm.pc.count_emulated(linear)
+        vm.pc.count_emulated(linear, vm.index)
     if instruction.mnemonic == "int" and cpl == 3:
         vector = instruction.operands[0]
         assert isinstance(vector, Immediate)

@@ -20,7 +20,7 @@ from vizapp.machine.svm.intercepts import (
     IOIO_STRING,
 )
 from vizapp.machine.svm.leaving import unpacked
-from vizapp.vmm.hardware_assisted.control_structure import Exit
+from vizapp.vmm.hardware_assisted.exit import Exit
 
 if TYPE_CHECKING:
     from vizapp.vmm.amd_v.structure import VmcbStructure

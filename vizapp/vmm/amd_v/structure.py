@@ -32,7 +32,6 @@ from vizapp.vmm.hardware_assisted.control_structure import (
     UNUSABLE,
     Controls,
     ControlStructure,
-    Exit,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.guest_mode import Delivery
     from vizapp.machine.pc import Pc
+    from vizapp.vmm.hardware_assisted.exit import Exit
 
 _PARTS: Final = ("selector", "base", "limit")
 NAMES: Final[dict[str, str]] = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vizapp.machine.guest_mode import Delivery
     from vizapp.machine.pc import Pc
     from vizapp.messages import Message
+    from vizapp.vmm.hardware_assisted.exit import Exit
     from vizapp.vmm.hardware_assisted.nested_map import NestedMap
     from vizapp.vmm.host_tables import HostTables
 
@@ -42,35 +43,6 @@ _SYSENTER: Final = ("sysenter_cs", "sysenter_esp", "sysenter_eip")
 DIRECT: Final = "direct"
 VIRTUAL_8086: Final = "virtual-8086"
 NOT: Final = "not"
-
-
-class Exit(NamedTuple):
-    """Why the guest was left, in words that both vendors share.
-
-    Attributes:
-        kind: a key of ``exits.PHASES``.
-        length: bytes of the instruction that exited; 0: the processor does not say.
-        encoding: an instruction that does the same, put together from what the processor says of it; empty
-            where the monitor has to fetch and decode it.
-        vector, type, error: of an exception; the type is one of ``machine.guest_mode``.
-        address: linear (page fault) or guest-physical (nested fault).
-        error_code: as of a page fault: P, W, U.
-        selector, cause: of a task switch: the TSS; ``call``, ``iret``, ``jmp`` or ``gate``.
-        detail: for sentences about what went wrong.
-        vectoring: the event whose delivery the exit broke off.
-    """
-
-    kind: str
-    length: int = 0
-    encoding: bytes = b""
-    vector: int = 0
-    type: int = 0
-    error: int | None = None
-    address: int = 0
-    selector: int = 0
-    cause: str = ""
-    detail: str = ""
-    vectoring: Delivery | None = None
 
 
 class Controls(NamedTuple):

@@ -12,7 +12,8 @@ from vizapp.machine.guest_mode import Delivery
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.vmm.bill import Bill
 from vizapp.vmm.guest_start import start_cpu
-from vizapp.vmm.hardware_assisted.control_structure import DIRECT, Exit
+from vizapp.vmm.hardware_assisted.control_structure import DIRECT
+from vizapp.vmm.hardware_assisted.exit import Exit
 from vizapp.vmm.hardware_assisted.traces import Traces
 from vizapp.vmm.hardware_assisted.virtual_cpu import CONTROL, EVERYTHING, GENERAL, SEGMENTS
 from vizapp.vmm.physical_timer import PhysicalTimer

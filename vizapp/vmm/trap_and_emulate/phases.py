@@ -31,9 +31,9 @@ from vizapp.machine.meter import Purpose
 from vizapp.machine.peripherals import NMI
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
+from vizapp.vmm.account import emulated
 from vizapp.vmm.instruction_fetch import fetch
 from vizapp.vmm.physical_timer import VECTORS
-from vizapp.vmm.trap_and_emulate.account import emulated
 from vizapp.vmm.trap_and_emulate.idle import acknowledge, halt, nested, schedule, wait
 from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
 
@@ -150,7 +150,7 @@ def emulate(vm: Vm) -> str | None:
         return _shut_down(vm, fault)
     except Unimplemented as limit:
         return vm.stop("crashed", limit.message)
-    emulated(vm, instruction, *before)
+    emulated(vm, instruction, instruction.raw, *before)
     if cpu.single_step:
         cpu.debug[6] |= DR6_BS
         return vm.reflect(Fault(vectors.DB))

@@ -10,8 +10,8 @@ from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.registers import CS
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.faults import Fault
-from vizapp.machine.meter import Purpose
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
+from vizapp.vmm.bill import Bill
 from vizapp.vmm.guest_mmu import Translation
 from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.virtual_machine import VirtualMachine
@@ -60,25 +60,6 @@ class Pending:
     fault: tuple[int, int | None, int | None] | None = None
     instruction: tuple[int, bytes] | None = None
     hidden: Hidden | None = None
-
-
-class Bill:
-    """Charges what the monitor does, for the purpose of the phase that does it."""
-
-    def __init__(self, pc: Pc, paths: Paths) -> None:
-        self._pc = pc
-        self._paths = paths
-        self.purpose = Purpose.MONITOR
-
-    def charge(self, name: str, count: int) -> None:
-        """Charge ``count`` of an input."""
-        if count:
-            self._pc.meter.charge(name, count, self.purpose)
-
-    def path(self, name: str) -> None:
-        """Charge what lies on a path of the monitor's code."""
-        for item, count in self._paths.get(name, {}).items():
-            self.charge(item, count)
 
 
 class Host:

@@ -8,7 +8,7 @@ from vizapp.isa import vectors
 from vizapp.isa.paging import PF_W
 from vizapp.machine.guest_mode import Delivery
 from vizapp.machine.vmx.reasons import ENTRY_FAILURE, name_of
-from vizapp.vmm.hardware_assisted.control_structure import Exit
+from vizapp.vmm.hardware_assisted.exit import Exit
 from vizapp.vmm.vt_x.encodings import encoding
 
 if TYPE_CHECKING:

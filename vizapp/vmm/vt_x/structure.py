@@ -32,7 +32,6 @@ from vizapp.vmm.hardware_assisted.control_structure import (
     VIRTUAL_8086,
     Controls,
     ControlStructure,
-    Exit,
 )
 from vizapp.vmm.vt_x import switch
 from vizapp.vmm.vt_x.controls import ALL_EXCEPTIONS, chosen_controls, set_up
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from vizapp.machine.cpu_state import CpuState
     from vizapp.machine.guest_mode import Delivery
     from vizapp.machine.pc import Pc
+    from vizapp.vmm.hardware_assisted.exit import Exit
 
 ENCODINGS: Final[dict[str, int]] = {
     **{field.name.removeprefix("guest_"): field.encoding for field in f.FIELDS if field.type == f.GUEST},
