@@ -52,7 +52,8 @@ def compare(
 ) -> list[Run]:
     """Run ``guest`` under each technique and score it; ``started`` is told each technique's name in turn.
 
-    All are on one processor: where none is named, the default of the first technique that is in it.
+    All are on one processor: where none is named, the default of the first technique that is in it, and for
+    nested paging one that has it.
     ``paging`` is for those techniques. A run that is not equivalent has no overhead: it did something else.
 
     Raises:
@@ -63,7 +64,7 @@ def compare(
         raise ScenarioError(Message(sentence, {"file": guest}))
     # Every name and file is checked before the first long run.
     if processor is None:
-        hardware = next(filter(uses_virtualization, techniques), YARDSTICK)
+        hardware = next(filter(uses_virtualization, techniques), "vt-x" if paging == "nested" else YARDSTICK)
         processor = default_processor(hardware, paging)
     scenarios = [
         make_scenario(

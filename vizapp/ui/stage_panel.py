@@ -150,7 +150,8 @@ class StagePanel(Panel):
         forward = former is not None and frame.position > former.position
         duration = (QUICK_DURATION if soon or self.run_state.running else STEP_DURATION) if forward else 0
         self.set_note(self._way(event))
-        self.view.show_movement(event.source, event.target, self._callout(frame, event), duration)
+        # An entry that injects an event goes on to its handler within the step.
+        self.view.show_movement(event.source, frame.place, self._callout(frame, event), duration)
 
     def retranslate(self) -> None:
         """Say everything in the language of now, without moving anything."""
