@@ -6,7 +6,9 @@ from vmm_support import small_image
 
 from vizapp.errors import ScenarioError
 from vizapp.guest.library import build_guest
+from vizapp.isa.addresses import Linear
 from vizapp.machine import events as ev
+from vizapp.machine.image import Image
 
 SHADOW = ("vt-x-shadow", "amd-v-shadow")
 NESTED = ("ept", "unrestricted", "npt")
@@ -88,6 +90,38 @@ def test_a_call_to_a_monitor_is_no_instruction(code: str, setting: str) -> None:
     image = small_image(f"xor eax, eax; db {call}")
     run, native = HardwareRun(image, setting).run(), HardwareRun(image, setting, native=True).run()
     assert run.ending() == native.ending()
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_who_looks_at_an_exit_sees_where_the_guest_was_left(setting: str) -> None:
+    """Also before the monitor has looked, which at this moment still has what it held before the entry."""
+    run = HardwareRun(small_image("mov ecx, 3; again: in al, 0x61; inc ebx; loop again"), setting)
+    pc, seen = run.pc, 0
+    while pc.stopped is None:
+        before = len(run.events)
+        pc.step()
+        for event in run.events[before:]:
+            if event.kind == ev.VM_EXITED:
+                view = run.monitor.guest_view()
+                assert view.code_base + view.eip == event.payload["address"]
+                seen += event.cause in ("ioio", "io-instruction")
+    assert seen == 3
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_rom_stays_as_it_is(setting: str) -> None:
+    """Its copy below 1 MB is memory of the guest that the guest cannot write to, as on the bare machine."""
+    code = bytes.fromhex(
+        "2ec70600100000"  # mov word [cs:0x1000], 0
+        "2ea10010"  # mov ax, [cs:0x1000]
+        "f4"  # hlt
+    )
+    rom = code.ljust(0x1000, b"\x90") + b"\xef\xbe" + bytes(0xEFEE) + bytes.fromhex("ea000000f0")
+    image = Image("rom", "native", (), Linear(0xFFFF_FFF0), bits=16, rom=rom.ljust(0x1_0000, b"\0"))
+    run = HardwareRun(image, setting).run()
+    assert run.reason == "halted"
+    assert run.monitor.guest_view().general[0] & 0xFFFF == 0xBEEF
+    assert run.ending() == HardwareRun(image, setting, native=True).run().ending()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

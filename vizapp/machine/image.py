@@ -87,5 +87,7 @@ class Image:
         """Why no monitor that deprivileges can run it; None if one can."""
         if self.bits == 32:
             return None
-        sentence = N_("{name} starts in real mode, which has no rings to be moved in; run it under native")
+        sentence = N_(
+            "{name} starts in real mode, which has no rings to move in; run it under native, vt-x or amd-v"
+        )
         return Message(sentence, {"name": self.name})

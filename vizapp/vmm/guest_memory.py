@@ -46,9 +46,13 @@ class GuestMemory:
         """Let host frames be read, and not written, from guest frame ``first`` on."""
         self._rom.update({first + index: host for index, host in enumerate(host_frames)})
 
+    def protect(self, first: int, count: int) -> None:
+        """Let ``count`` guest frames of memory be read and not written: the copy of a ROM below 1 MB."""
+        self.add_rom(first, self.p2m[first : first + count])
+
     def read_only(self, frame: int) -> bool:
         """Whether the guest may not write to a frame of its own."""
-        return frame in self._rom
+        return (frame if self.a20 else frame & ~A20_FRAME) in self._rom
 
     def host_frame(self, frame: int) -> int | None:
         """The host frame behind a guest frame; None where the guest has no memory."""

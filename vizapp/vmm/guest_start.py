@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ImageError, ScenarioError
-from vizapp.isa.addresses import GuestPhysical, HostPhysical
+from vizapp.isa.addresses import PAGE_SHIFT, GuestPhysical, HostPhysical
 from vizapp.isa.registers import CS
 from vizapp.machine import real_mode
 from vizapp.machine.segments import paragraph_segment
@@ -61,7 +61,9 @@ def load_any_image(memory: GuestMemory, image: Image) -> None:
         ImageError: it does not fit.
     """
     _store_segments(memory.load, memory.size, image)
-    memory.load(GuestPhysical(MEGABYTE - len(image.rom)), image.rom)
+    below = MEGABYTE - len(image.rom)
+    memory.load(GuestPhysical(below), image.rom)
+    memory.protect(below >> PAGE_SHIFT, len(image.rom) >> PAGE_SHIFT)
 
 
 def start_cpu(cpu: Cpu, image: Image) -> None:
