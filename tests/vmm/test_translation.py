@@ -6,12 +6,13 @@ import random
 
 import pytest
 
-from tests.vmm.vmm_support import Run, library_image, small_image
+from tests.vmm.vmm_support import ORIGIN, Run, library_image, small_image
 from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events, hot_blocks
 from vizapp.machine.image import Image
 from vizapp.machine.places import TRANSLATION_CACHE
 from vizapp.vmm.binary_translation.layout import DEFAULT_CACHE_BYTES
+from vizapp.vmm.binary_translation.spots import CONTINUATION
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
 from vizapp.vmm.binary_translation.translator import KINDS
 from vizapp.vmm.binary_translation.vm import TranslatedVm
@@ -179,6 +180,36 @@ def test_several_machines_have_caches_of_their_own():
         serial = bytes(run.monitor.vms[vm].hardware.uart.output).decode()
         assert serial.splitlines()[-1] == alone.serial.splitlines()[-1]
         assert machine(run, vm).cached
+
+
+def test_isprime_is_translated_as_adams_and_agesen_show_it():
+    """FIGURES.md 1.5: its units, the jumps that are not there, the closed loop, the block that is never met."""
+    run = translated(library_image("isprime")).run()
+    cache = machine(run).cache
+    units = {unit.key.eip: unit for unit in cache.units.values()}
+    code = library_image("isprime").segments[0][1]
+    entry = ORIGIN + code.index(bytes.fromhex("89f9be0200000039ce7d"))
+    first = units[entry]
+    assert [kind for _, kind, _, _ in first.lines] == ["ident"] * 3 + ["chained"]
+    raw = cache.bytes_at(first.start, first.end - first.start)
+    assert raw[:11] == bytes.fromhex("89f9be0200000039ce0f8d")  # three copies, and JGE to a continuation
+    assert cache.spots[first.end + int.from_bytes(raw[11:15], "little")].kind == CONTINUATION
+    loop, end = units[entry + 0x0B], units[entry + 0x14]
+    assert (loop.start, loop.elided) == (first.end, True)
+    assert (end.start, end.elided) == (loop.end, True)
+    closed = cache.bytes_at(end.start, 9)
+    assert closed[:5] == bytes.fromhex("4639ce0f8c")  # inc esi; cmp esi, ecx; jl
+    assert end.start + 9 + int.from_bytes(closed[5:], "little", signed=True) == loop.start
+    assert entry + 0x19 not in units  # prime: mov eax, 1
+    returned = units[entry + 0x1F]
+    assert [kind for _, kind, _, _ in returned.lines] == ["ident", "lookup"]
+
+
+def test_code_that_changes_is_translated_again():
+    image = library_image("selfmodify")
+    run = translated(image).run()
+    assert run.serial == Run(image, Native()).run().serial
+    assert run.kinds(events.UNITS_DROPPED)
 
 
 def test_a_tiny_cache_is_flushed_and_changes_no_result():

@@ -136,6 +136,22 @@ _LIBRARY = (
         ),
     ),
     Guest(
+        "isprime",
+        Message(N_("Prime test")),
+        "teaching",
+        Message(
+            N_("The kernel tests one number for being prime: the worked example of Adams and Agesen (2006).")
+        ),
+        builds=("native",),
+    ),
+    Guest(
+        "selfmodify",
+        Message(N_("Self-modifying code")),
+        "teaching",
+        Message(N_("The kernel changes its own code as it runs; a translation of it has to follow.")),
+        builds=("native",),
+    ),
+    Guest(
         "syscall",
         Message(N_("System call")),
         "nanobenchmarks",

@@ -88,7 +88,7 @@ class TranslationCache:
         self._by_key: dict[Key, int] = {}
         self._jumps: dict[int, int] = {}  # of jumps that can be patched, the offset of the distance: the stub
         self._landings: dict[int, int] = {}
-        self._tail: tuple[int, Key] | None = None
+        self._tail: tuple[int, Key, int] | None = None  # the last unit's jump, where it goes, and the unit
         self._next = 0
         self._top = self._bottom = 0
         self._saved: Any = None
@@ -130,9 +130,11 @@ class TranslationCache:
     ) -> Unit | None:
         """Place a unit; None if there is no room for it: then the cache has to be cleared first."""
         start = self._top
+        former = -1
         elided = self._tail is not None and self._tail[1] == key
         if elided and self._tail is not None:
             start = self._tail[0]
+            former = self._tail[2]
         room = sum(len(piece.raw) for item in source.instructions for piece in item.pieces)
         room += 6 * len(source.instructions) + 3 * JUMP_BYTES
         if start + room > self._bottom - 3 * len(DOOR):
@@ -140,6 +142,8 @@ class TranslationCache:
         if elided:
             self._jumps.pop(start + 1, None)
             self._forget(start, JUMP_BYTES)
+            if former in self.units:
+                self.units[former] = self.units[former]._replace(end=start)
         number, self._next = self._next, self._next + 1
         self._by_key[key] = number
         unit = Unit(number, key, start, start, (), code, pages, elided, ())
@@ -241,7 +245,7 @@ class TranslationCache:
                 starts.append((following, at))
             self._spot(at, Spot(unit.number, following, shadow=shadow))
             if at - unit.start >= JUMP_BYTES and not shadow:
-                self._tail = (at, key.at(following))
+                self._tail = (at, key.at(following), unit.number)
             at = self._put_jump(at, bytes((JUMP,)), key.at(following))
         while at - unit.start < JUMP_BYTES:
             self._store(at, _NOP)
