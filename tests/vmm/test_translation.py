@@ -183,7 +183,7 @@ def test_several_machines_have_caches_of_their_own():
 
 
 def test_isprime_is_translated_as_adams_and_agesen_show_it():
-    """FIGURES.md 1.5: its units, the jumps that are not there, the closed loop, the block that is never met."""
+    """FIGURES.md 1.5: its units, the jumps that are not there, the closed loop, the block never met."""
     run = translated(library_image("isprime")).run()
     cache = machine(run).cache
     units = {unit.key.eip: unit for unit in cache.units.values()}
