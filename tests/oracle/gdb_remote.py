@@ -20,7 +20,7 @@ class Registers(NamedTuple):
 class GdbRemote:
     """A connection to a stub that listens on a Unix socket."""
 
-    def __init__(self, path: Path, seconds: float = 10.0) -> None:
+    def __init__(self, path: Path, seconds: float = 60.0) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         deadline = time.monotonic() + seconds
         while True:

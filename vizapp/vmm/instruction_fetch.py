@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE, Linear
@@ -14,6 +15,8 @@ from vizapp.messages import N_, Message
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
+
+_REMEMBERED: Final = 1024  # instructions, by where they lie and the bytes there
 
 
 def fetch(cpu: Cpu) -> Instruction:
@@ -34,15 +37,21 @@ def fetch(cpu: Cpu) -> Instruction:
     raw = cpu.space.fetch(linear, here, cpu.cpl == 3)
     bits = 32 if code.big else 16
     try:
-        return decode(raw, Linear(cpu.eip), bits)
+        return _decoded(raw, cpu.eip, bits)
     except DecodeError as error:
         if error.kind != "truncated" or here == room:
             raise _refusal(error, cpu.eip, raw) from None
     raw += cpu.space.fetch(linear + here & M32, room - here, cpu.cpl == 3)
     try:
-        return decode(raw, Linear(cpu.eip), bits)
+        return _decoded(raw, cpu.eip, bits)
     except DecodeError as error:
         raise _refusal(error, cpu.eip, raw) from None
+
+
+@lru_cache(_REMEMBERED)
+def _decoded(raw: bytes, eip: int, bits: int) -> Instruction:
+    """The same few instructions trap again and again, and what they are their bytes alone decide."""
+    return decode(raw, Linear(eip), bits)
 
 
 def _refusal(error: DecodeError, eip: int, raw: bytes) -> Fault | Unimplemented:
