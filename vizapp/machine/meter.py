@@ -56,12 +56,13 @@ class Row(NamedTuple):
 class _Site:
     """A place, and where its charges are counted: its own work, and what the processor paid for there."""
 
-    __slots__ = ("counts", "in_guest", "own", "paid", "place")
+    __slots__ = ("charged", "counts", "in_guest", "own", "paid", "place")
 
     def __init__(self, place: Place, own: Purpose, counts: list[int]) -> None:
         self.place = place
         self.own = own
         self.in_guest = own == Purpose.GUEST
+        self.charged: dict[tuple[str, Purpose | None], tuple[int, list[int]]] = {}
         self.counts = counts
         self.paid: dict[str, tuple[int, list[int], bool]] = {}
 
@@ -116,10 +117,13 @@ class Meter:
         Without a purpose the input's nature decides (a transition, a page walk, a port access), and for
         instruction classes and monitor operations the place: guest work or the monitor's.
         """
-        index = INDEX[input]
-        if purpose is None:
-            purpose = NATURE.get(input, self._site.own)
-        self._row(self.place, purpose)[index] += count
+        site = self._site
+        known = site.charged.get((input, purpose))
+        if known is None:
+            row = self._row(site.place, purpose or NATURE.get(input, site.own))
+            known = site.charged[input, purpose] = INDEX[input], row
+        index, row = known
+        row[index] += count
         self.cycles += count * self.prices[index]
         self.pending[input] = self.pending.get(input, 0) + count
 

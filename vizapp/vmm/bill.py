@@ -30,5 +30,7 @@ class Bill:
 
     def path(self, name: str) -> None:
         """Charge what lies on a path."""
+        charge, purpose = self._pc.meter.charge, self.purpose
         for item, count in self._paths.get(name, {}).items():
-            self.charge(item, count)
+            if count:
+                charge(item, count, purpose)

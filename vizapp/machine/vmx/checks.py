@@ -54,13 +54,18 @@ def check_controls(capable: Capabilities, memory: PhysicalMemory, values: Values
     """What is wrong with the VM-execution, VM-exit and VM-entry control fields."""
     settings = _settings(values)
     if settings in capable.passed:
-        return _check_tpr(memory, values) or _check_event(values)
+        return check_entry(memory, values)
     wrong = _check_settings(capable, values)
     if wrong is not None:
         return wrong
     if len(capable.passed) >= _REMEMBERED:
         capable.passed.clear()
     capable.passed.add(settings)
+    return check_entry(memory, values)
+
+
+def check_entry(memory: PhysicalMemory, values: Values) -> Message | None:
+    """What is wrong with that of the controls which may be otherwise at each entry."""
     return _check_tpr(memory, values) or _check_event(values)
 
 

@@ -34,6 +34,7 @@ from vizapp.machine.vmx.checks import (
     INFO_TYPE_SHIFT,
     INFO_VALID,
     check_controls,
+    check_entry,
     check_host_state,
 )
 from vizapp.machine.vmx.guest import VmxGuest, Wishes, event_info
@@ -46,7 +47,7 @@ from vizapp.machine.vmx.guest_checks import (
 )
 from vizapp.machine.vmx.msr_areas import load_msrs, store_msrs, unloadable
 from vizapp.machine.vmx.reasons import ENTRY_FAILURE, NUMBERS, name_of
-from vizapp.machine.vmx.state import load_guest, load_host, loaded_cr0, save_guest
+from vizapp.machine.vmx.state import HostState, load_guest, load_host, loaded_cr0, save_guest
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -86,14 +87,20 @@ def enter(unit: VmxUnit, cpu: Cpu, cause: str) -> None:
     vmcs = unit.current
     assert vmcs is not None
     values = vmcs.read_all()
-    wrong = check_controls(unit.capable, unit.memory, values)
+    wishes = vmcs.controls_passed
+    if wishes is None:
+        wrong = check_controls(unit.capable, unit.memory, values)
+    else:
+        wrong = check_entry(unit.memory, values)
     if wrong is not None:
         raise EntryError(errors.INVALID_CONTROLS, wrong)
-    wrong = check_host_state(unit.capable, values)
-    if wrong is not None:
-        raise EntryError(errors.INVALID_HOST_STATE, wrong)
+    if vmcs.host_passed is None:
+        wrong = check_host_state(unit.capable, values)
+        if wrong is not None:
+            raise EntryError(errors.INVALID_HOST_STATE, wrong)
+        vmcs.host_passed = HostState.of(values)
     cpu.charge("vm_entry")
-    wishes = Wishes.of(values)
+    wishes = vmcs.controls_passed = wishes or Wishes.of(values)
     pointers = _guest_pointers(unit, wishes, values)
     failure = check_guest_state(unit.capable, unit.memory, values)
     if failure is None and pointers is None:
@@ -291,7 +298,8 @@ def _become_host(unit: VmxUnit, cpu: Cpu, values: Values) -> None:
         return
     control = (loaded_cr0(cpu, values[f.HOST_CR0]), values[f.HOST_CR3], values[f.HOST_CR4], pointers)
     unit.use_address_space(control)
-    load_host(cpu, values, pointers)
+    assert unit.current is not None
+    load_host(cpu, values, unit.current.host_passed or HostState.of(values), pointers)
     count, area = values[f.EXIT_MSR_LOAD_COUNT], values[f.EXIT_MSR_LOAD]
     if unloadable(unit.memory, area, count):
         _abort(unit, errors.ABORT_LOADING_MSRS)

@@ -4,8 +4,9 @@
       4  VMX-abort indicator                        16  the fields by encoding, 8 bytes each
 
 Only software that goes by VMREAD and VMWRITE is sure to find a field. What a real processor keeps of the
-current VMCS to itself is written through here, so memory alone has all of it, in a checkpoint too. SDM
-Vol. 3, "Format of the VMCS Region".
+current VMCS to itself is written through here, so memory alone has all of it, in a checkpoint too; what is
+kept besides is the fields as they were decoded last, and is good while memory has the same bytes. SDM Vol. 3,
+"Format of the VMCS Region".
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
-from vizapp.machine.vmx.fields import FIELDS
+from vizapp.machine.vmx.fields import CONTROL, ENTRY_ERROR, ENTRY_INFO, ENTRY_LENGTH, FIELDS, HOST
 
 if TYPE_CHECKING:
     from vizapp.machine.memory import PhysicalMemory
+    from vizapp.machine.vmx.guest import Wishes
+    from vizapp.machine.vmx.state import HostState
 
 REVISION: Final = 0x5641_5001
 """The revision identifier of this layout: what IA32_VMX_BASIC tells and VMPTRLD wants to find."""
@@ -40,14 +43,30 @@ _ALL: Final = Struct("<" + "".join({2: "H6x", 4: "I4x", 8: "Q"}[field.width] for
 _ENCODINGS: Final = tuple(field.encoding for field in FIELDS)
 _INDEX: Final = {field.encoding: index for index, field in enumerate(FIELDS)}
 _WIDTH_MASKS: Final = {field.encoding: (1 << 8 * field.width) - 1 for field in FIELDS}
+# What the judgement of the controls and of the host state rests on: not on the event to be injected.
+_CONTROLS: Final = frozenset(field.encoding for field in FIELDS if field.type == CONTROL) - {
+    ENTRY_INFO,
+    ENTRY_ERROR,
+    ENTRY_LENGTH,
+}
+_HOST: Final = frozenset(field.encoding for field in FIELDS if field.type == HOST)
 
 
 class Vmcs:
-    """The region at a host-physical address, a whole page."""
+    """The region at a host-physical address, a whole page.
+
+    Attributes:
+        controls_passed, host_passed: what the present control fields, or those of the host state, have been
+            found to be once they passed their checks; None: they have changed since, or were never checked.
+    """
 
     def __init__(self, memory: PhysicalMemory, address: int) -> None:
         self._memory = memory
         self.address = address
+        self.controls_passed: Wishes | None = None
+        self.host_passed: HostState | None = None
+        self._known: dict[int, int] = {}
+        self._bytes = bytearray()  # from which they were decoded; between narrow fields, zeros
 
     @property
     def revision(self) -> int:
@@ -73,12 +92,20 @@ class Vmcs:
 
     def write(self, encoding: int, value: int) -> None:
         """Change a field; ``value`` is cut to its width."""
-        self._memory.write(self.address + OFFSETS[encoding], _SLOT, value & _WIDTH_MASKS[encoding])
+        value &= _WIDTH_MASKS[encoding]
+        self._memory.write(self.address + OFFSETS[encoding], _SLOT, value)
+        if self._known and self._known[encoding] != value:
+            self._learn(encoding, value)
 
-    def read_all(self) -> dict[int, int]:
-        """Every field by encoding."""
+    def read_all(self) -> Mapping[int, int]:
+        """Every field by encoding: as they are until the next change."""
         raw = self._memory.dump(HostPhysical(self.address + _FIRST), _ALL.size)
-        return dict(zip(_ENCODINGS, _ALL.unpack(raw), strict=True))
+        if raw != self._bytes:
+            slots = _ALL.unpack(raw)
+            self._known = dict(zip(_ENCODINGS, slots, strict=True))
+            self._bytes = bytearray(_ALL.pack(*slots))
+            self.controls_passed = self.host_passed = None
+        return self._known
 
     def image(self) -> bytes:
         """The whole page."""
@@ -86,8 +113,17 @@ class Vmcs:
 
     def update(self, values: Mapping[int, int]) -> None:
         """Change many fields at once."""
-        at = HostPhysical(self.address + _FIRST)
-        slots = list(_ALL.unpack(self._memory.dump(at, _ALL.size)))
+        known = self.read_all()
         for encoding, value in values.items():
-            slots[_INDEX[encoding]] = value & _WIDTH_MASKS[encoding]
-        self._memory.load(at, _ALL.pack(*slots))
+            if known[encoding] != value:
+                self._learn(encoding, value & _WIDTH_MASKS[encoding])
+        self._memory.load(HostPhysical(self.address + _FIRST), bytes(self._bytes))
+
+    def _learn(self, encoding: int, value: int) -> None:
+        self._known[encoding] = value
+        start = _SLOT * _INDEX[encoding]
+        self._bytes[start : start + _SLOT] = value.to_bytes(_SLOT, "little")
+        if encoding in _CONTROLS:
+            self.controls_passed = None
+        elif encoding in _HOST:
+            self.host_passed = None

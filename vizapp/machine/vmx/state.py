@@ -6,7 +6,7 @@ SDM Vol. 3, "Loading Guest State", "Saving Guest State" and "Loading Host State"
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import descriptors as d
 from vizapp.isa import registers as r
@@ -142,26 +142,58 @@ def save_guest(cpu: Cpu, *, debug: bool, pointers: bool, shadow: int) -> dict[in
     return saved
 
 
-def load_host(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
+class HostState(NamedTuple):
+    """The host-state area, but for CR0, CR3, CR4, RSP and RIP, as the processor takes it.
+
+    ``data`` are ES, SS, DS, FS and GS.
+    """
+
+    sysenter: tuple[int, int, int]
+    gdtr: TableRegister
+    idtr: TableRegister
+    tr: SegmentState
+    data: tuple[SegmentState, ...]
+    code: SegmentState
+
+    @staticmethod
+    def of(values: Values) -> HostState:
+        """Flat segments, tables as long as they can be."""
+        es, cs, ss, ds, fs, gs, tr = (values[encoding] for encoding in f.HOST_SELECTORS)
+        return HostState(
+            (values[f.HOST_SYSENTER_CS], values[f.HOST_SYSENTER_ESP], values[f.HOST_SYSENTER_EIP]),
+            TableRegister(values[f.HOST_GDTR_BASE], _HOST_TABLE_LIMIT),
+            TableRegister(values[f.HOST_IDTR_BASE], _HOST_TABLE_LIMIT),
+            _state(tr, values[f.HOST_TR_BASE], _HOST_TR_LIMIT, _HOST_TASK),
+            (
+                _host_data(es, 0),
+                _host_data(ss, 0),
+                _host_data(ds, 0),
+                _host_data(fs, values[f.HOST_FS_BASE]),
+                _host_data(gs, values[f.HOST_GS_BASE]),
+            ),
+            _state(cs, 0, M32, _HOST_CODE),
+        )
+
+
+_NO_LDT: Final = SegmentState(0)
+
+
+def load_host(cpu: Cpu, values: Values, host: HostState, pointers: tuple[int, ...]) -> None:
     """Become the host: flat segments, ring 0, no LDT, interrupts off."""
     cpu.cr0 = loaded_cr0(cpu, values[f.HOST_CR0])
     cpu.cr3, cpu.cr4 = values[f.HOST_CR3], values[f.HOST_CR4]
     cpu.pointers = pointers
     cpu.debug[7] = _DR7_OF_HOST
-    cpu.sysenter = [values[f.HOST_SYSENTER_CS], values[f.HOST_SYSENTER_ESP], values[f.HOST_SYSENTER_EIP]]
-    cpu.gdtr = TableRegister(values[f.HOST_GDTR_BASE], _HOST_TABLE_LIMIT)
-    cpu.idtr = TableRegister(values[f.HOST_IDTR_BASE], _HOST_TABLE_LIMIT)
-    es, cs, ss, ds, fs, gs, tr = (values[encoding] for encoding in f.HOST_SELECTORS)
-    cpu.ldtr = SegmentState(0)
-    cpu.tr = _state(tr, values[f.HOST_TR_BASE], _HOST_TR_LIMIT, _HOST_TASK)
+    cpu.sysenter = list(host.sysenter)
+    cpu.gdtr, cpu.idtr, cpu.ldtr, cpu.tr = host.gdtr, host.idtr, _NO_LDT, host.tr
     cpu.esp, cpu.eip = values[f.HOST_RSP], values[f.HOST_RIP]
     cpu.eflags = r.EFLAGS_FIXED
     cpu.halted = cpu.shadow = cpu.single_step = False
     cpu.traps = 0
-    bases = {r.FS: values[f.HOST_FS_BASE], r.GS: values[f.HOST_GS_BASE]}
-    for index, selector in ((r.ES, es), (r.SS, ss), (r.DS, ds), (r.FS, fs), (r.GS, gs)):
-        cpu.set_segment(index, _host_data(selector, bases.get(index, 0)))
-    cpu.set_code_segment(_state(cs, 0, M32, _HOST_CODE), 0)
+    segments = cpu.segments
+    segments[r.ES], stack, segments[r.DS], segments[r.FS], segments[r.GS] = host.data
+    cpu.set_segment(r.SS, stack)
+    cpu.set_code_segment(host.code, 0)
 
 
 def _host_data(selector: int, base: int) -> SegmentState:
