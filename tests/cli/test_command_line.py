@@ -297,3 +297,22 @@ def test_the_report_says_that_the_exit_port_ended_the_run(capsys: Capture, tmp_p
     assert main(["run", str(source), "--exit-port", "0xF4", "--json"]) == 7
     assert json.loads(capsys.readouterr().out)["stopped"]["reason"] == "exit-port"
     assert "0x10000" in refused(capsys, "run", str(source), "--exit-port", "0x10000")
+
+
+@pytest.mark.parametrize(
+    ("words", "drawn"),
+    [
+        ((), ("native", "shadow")),
+        (("--technique", "amd-v", "--technique", "trap-and-emulate", "--processor", "barcelona",
+          "--paging", "nested"), ("amd-v", "nested")),
+    ],
+)  # fmt: skip
+def test_a_comparison_is_drawn(
+    words: tuple[str, ...], drawn: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scenarios = []
+    monkeypatch.setattr(
+        "vizapp.cli.picture._draw", lambda _, view, scenario, *rest: scenarios.append(scenario)
+    )
+    assert main(["compare", "hello", *words, "-o", str(tmp_path / "x.png")]) == 0
+    assert [(scenario.technique, scenario.paging) for scenario in scenarios] == [drawn]

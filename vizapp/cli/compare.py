@@ -39,7 +39,8 @@ def run(options: argparse.Namespace, out: Output) -> int:
             **machine_choices(options),
         )
     if suffix in PICTURES:
-        draw_comparison(options, out)
+        nested = (run.technique for run in runs if run.report["paging"] == "nested")
+        draw_comparison(options, next(nested, runs[0].technique), out)
     elif suffix == ".csv":
         Path(options.output).write_text(as_csv(runs), encoding="utf-8")
     elif suffix == ".json":

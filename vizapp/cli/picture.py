@@ -58,9 +58,9 @@ def run(options: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def draw_comparison(options: argparse.Namespace, out: Output) -> None:
-    """Draw the compare view of ``vizapp compare -o``."""
-    options.technique, options.preset = "native", None
+def draw_comparison(options: argparse.Namespace, technique: str, out: Output) -> None:
+    """Draw the compare view of ``vizapp compare -o``; ``technique`` has the paging that is asked for."""
+    options.technique, options.preset, options.intercept = technique, None, ()
     _draw(options, "compare", scenario_from(options), out, (1440, 900), "light", None)
 
 
