@@ -8,6 +8,7 @@ from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, VMX_NON_ROOT, 
 from vizapp.messages import Message
 from vizapp.session.frames import Stage
 from vizapp.ui.stage_layout import StageLayout
+from vizapp.vmm.hardware_assisted.stage import two_ring_systems
 from vizapp.vmm.stage import StageWorld
 
 
@@ -38,7 +39,10 @@ CROWDED = Stage(
 )
 
 
-@pytest.mark.parametrize("stage", [DEPRIVILEGED, TWO_WORLDS, CROWDED])
+FOUR_MACHINES = Stage(two_ring_systems(VMX_ROOT, VMX_NON_ROOT, ("one", "bad", "pill", "minikernel-3")))
+
+
+@pytest.mark.parametrize("stage", [DEPRIVILEGED, TWO_WORLDS, CROWDED, FOUR_MACHINES])
 @pytest.mark.parametrize("size", [(560, 300), (620, 380), (900, 640)])
 def test_no_two_words_collide(stage, size):
     layout = lay_out(stage, *size)
@@ -51,6 +55,12 @@ def test_everything_is_inside_the_stage(stage):
     layout = lay_out(stage)
     for rect in layout.taken():
         assert layout.area.contains(rect)
+
+
+def test_where_there_is_no_room_machines_go_by_their_names():
+    layout = lay_out(FOUR_MACHINES, 620, 380)
+    assert [pill.text for pill in layout.pills] == ["one", "bad", "pill", "minikernel-3"]
+    assert "guest" in [text.text for text in layout.texts]
 
 
 def test_a_pill_stands_in_the_band_of_its_ring():

@@ -2,7 +2,8 @@
 
 Pure geometry over ``frames.Stage``: any number of worlds side by side, any components in any ring. Labels
 stand at the top of their band, pills at the bottom; a rectangle takes the first of its candidate places that
-meets no rectangle placed before it, so no two ever collide.
+meets no rectangle placed before it. Where there is none the components of virtual machines go by the names of
+these.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class StageLayout:
         self._render = render
         self._px = px
         self._taken: list[QRectF] = []
+        self._crowded = False  # whether something had no place
         self._slots: dict[tuple[str, int, str, int], QPointF] = {}
         self.area = area
         self.systems: list[RingSystem] = []
@@ -128,6 +130,15 @@ class StageLayout:
     def _place_words(self, system: RingSystem, world: StageWorld) -> None:
         if system.radius < LABELLED_RADIUS * self._px:
             return
+        before = len(self.texts), len(self.pills), len(self._taken)
+        self._crowded = False
+        self._place_components(system, world)
+        if self._crowded:
+            texts, pills, taken = before
+            del self.texts[texts:], self.pills[pills:], self._taken[taken:]
+            self._place_components(system, _shortened(world))
+
+    def _place_components(self, system: RingSystem, world: StageWorld) -> None:
         for ring in RINGS[:-1]:
             self._label(system, ring)
         self._middle(system, [component for component in world.components if component.ring == 0])
@@ -207,6 +218,7 @@ class StageLayout:
             wide = place.adjusted(-gap, -gap, gap, gap)
             if self.area.contains(place) and not any(wide.intersects(other) for other in self._taken):
                 return place
+        self._crowded = True
         return first or QRectF()
 
     # The bead.
@@ -355,3 +367,18 @@ def _spread(count: int, ring: int) -> list[float]:
     """Preferred angles of ``count`` pills around the bottom of a ring."""
     step = {1: 75.0, 2: 55.0, 3: 44.0}[ring]
     return [90 - (index - (count - 1) / 2) * step for index in range(count)]  # from left to right
+
+
+def _shortened(world: StageWorld) -> StageWorld:
+    """The same with machines' names for titles, and the guest kernels of one ring 0 as one."""
+    outer = tuple(
+        component._replace(title=Message("{name}", {"name": component.owner}))
+        if component.owner
+        else component
+        for component in world.components
+        if component.ring
+    )
+    inner = tuple(component for component in world.components if not component.ring)
+    if len(inner) > 1:
+        inner = (inner[0]._replace(title=Message(N_("guest kernels"))),)
+    return world._replace(components=(*inner, *outer))

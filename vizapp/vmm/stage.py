@@ -10,12 +10,16 @@ from vizapp.messages import N_, Message
 
 
 class StageComponent(NamedTuple):
-    """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all."""
+    """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all.
+
+    ``owner`` is the name of its virtual machine where there are several.
+    """
 
     id: str
     title: Message
     ring: int
     vm: int = -1
+    owner: str = ""
 
 
 class StageWorld(NamedTuple):
@@ -51,8 +55,9 @@ def deprivileged_stage(monitor: Message, vms: Sequence[str] = ("",)) -> tuple[St
         if len(vms) > 1:
             kernel = Message(N_("{name}: {component}"), {"name": name, "component": kernel})
             applications = Message(N_("{name}: {component}"), {"name": name, "component": applications})
-        guests.append(StageComponent(GUEST_KERNEL, kernel, 1, index))
-        guests.append(StageComponent(APPLICATION, applications, 3, index))
+        owner = name if len(vms) > 1 else ""
+        guests.append(StageComponent(GUEST_KERNEL, kernel, 1, index, owner))
+        guests.append(StageComponent(APPLICATION, applications, 3, index, owner))
     return (
         StageWorld(
             BARE,

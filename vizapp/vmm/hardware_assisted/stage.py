@@ -29,7 +29,7 @@ def two_ring_systems(monitor: str, guest: str, vms: Sequence[str]) -> tuple[Stag
         ):
             if len(vms) > 1:
                 title = Message(N_("{name}: {component}"), {"name": name, "component": title})
-            components.append(StageComponent(kind, title, ring, index))
+            components.append(StageComponent(kind, title, ring, index, name if len(vms) > 1 else ""))
     below = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
     return (
         StageWorld(guest, _TITLES[guest], tuple(sorted(components, key=lambda component: component.ring))),
