@@ -39,6 +39,13 @@ def load_cr3(pc: Pc, directory: int) -> None:
     pc.mmu.flush()
 
 
+def load_cr0(pc: Pc, value: int) -> None:
+    """MOV CR0."""
+    pc.meter.charge("mon_instruction")
+    pc.cpu.cr0 = value
+    pc.cpu.mode_changed()
+
+
 def load_cr4(pc: Pc, value: int) -> None:
     """MOV CR4."""
     pc.meter.charge("mon_instruction")

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_SHIFT, Linear
+from vizapp.isa.registers import CR0_EM, CR0_MP, CR0_TS
 from vizapp.machine import events
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.meter import Purpose
+from vizapp.vmm import ring0
 from vizapp.vmm.binary_translation.layout import DOOR_VECTOR
 from vizapp.vmm.binary_translation.spots import CALLOUT, LOOKUP
 from vizapp.vmm.binary_translation.translator import KINDS, translate
@@ -30,6 +32,8 @@ from vizapp.vmm.trap_and_emulate.vm import Pending
 if TYPE_CHECKING:
     from vizapp.vmm.binary_translation.cache import Unit
     from vizapp.vmm.binary_translation.vm import TranslatedVm
+
+_X87_CONTROL: Final = CR0_MP | CR0_EM | CR0_TS
 
 
 def arrive(vm: TranslatedVm) -> str:
@@ -185,17 +189,25 @@ def resume(vm: TranslatedVm) -> str | None:
             if unit is None:
                 return "translate"
             offset = unit.start
-        classical.prepare(vm)
+        prepare(vm)
         pending = vm.devices.interrupt_pending
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
         vm.enter_cache()
     elif not virtual.reachable:
         return "decode"
     else:
-        classical.prepare(vm)
+        prepare(vm)
         exit_stub = virtual.commit(vm.tables.frame)
     classical.leave(vm, exit_stub)
     return None
+
+
+def prepare(vm: TranslatedVm) -> None:
+    """What the guest needs of the processor: the timer, CR4, and who may use the x87."""
+    classical.prepare(vm)
+    cr0 = vm.pc.cpu.cr0 & ~_X87_CONTROL | vm.virtual.cpu.cr0 & _X87_CONTROL
+    if cr0 != vm.pc.cpu.cr0:
+        ring0.load_cr0(vm.pc, cr0)
 
 
 def schedule(vm: TranslatedVm) -> str:

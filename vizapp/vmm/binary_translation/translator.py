@@ -96,7 +96,7 @@ def translate(cpu: Cpu) -> Source:
             if pages and page != pages[0]:
                 break
             try:
-                instruction = fetch(cpu) if not done else _fetch_here(cpu)
+                instruction = _fetch_here(cpu) if done else _fetch_first(cpu)
             except (Fault, Unimplemented):
                 if not done:
                     raise
@@ -125,6 +125,20 @@ def translate(cpu: Cpu) -> Source:
     return Source(tuple(done), end, tuple(dict.fromkeys(pages)))
 
 
+def _fetch_first(cpu: Cpu) -> Instruction:
+    """The first instruction, wherever it ends.
+
+    One of the x87 is what the processor makes of it: there may be a fault before there is nothing.
+    """
+    try:
+        return fetch(cpu)
+    except Unimplemented:
+        here = _fetch_here(cpu)
+        if here is None:
+            raise
+        return here
+
+
 def _fetch_here(cpu: Cpu) -> Instruction | None:
     """The next instruction if it lies whole in its page, the next of which is not looked at."""
     code = cpu.segments[CS]
@@ -134,8 +148,8 @@ def _fetch_here(cpu: Cpu) -> Instruction | None:
         return None
     try:
         return decode(cpu.space.fetch(linear, room, False), Linear(cpu.eip))
-    except DecodeError:
-        return None
+    except DecodeError as error:
+        return error.escape
 
 
 def _translate(instruction: Instruction) -> Translated:
