@@ -115,15 +115,18 @@ class Listing:
         heat: Mapping[int, int],
         breakpoints: Collection[int],
         ported: Collection[tuple[str, int]] = (),
+        *,
+        application: bool = False,
     ) -> tuple[CodeLine, ...]:
         """The window around ``eip``, a linear address in a code segment of ``bits``.
 
         ``read`` gives guest bytes at a linear address, None where none are.
+        ``application``: it is code of ring 3.
         ``ported`` are the source lines, (file, number), that the port changed.
         """
         made = []
         for row in self._window(eip, bits, read):
-            line = self._line(row, read(row.address, len(row.raw)) or row.raw, bits)
+            line = self._line(row, read(row.address, len(row.raw)) or row.raw, bits, application=application)
             made.append(
                 line._replace(
                     heat=heat.get(row.address, 0),
@@ -157,7 +160,7 @@ class Listing:
             address, data = address + length, data[length:]
         return rows
 
-    def _line(self, row: _Row, raw: bytes, bits: int) -> CodeLine:
+    def _line(self, row: _Row, raw: bytes, bits: int, *, application: bool = False) -> CodeLine:
         text, instruction = self.disassemble(row.address, raw, bits)
         source, comment, label = _split(row.source)
         return CodeLine(
@@ -165,7 +168,9 @@ class Listing:
             raw=raw,
             text=text,
             mark="innocuous" if instruction is None else instruction.opcode.privilege,
-            note=None if instruction is None else note(instruction, self._technique, self._virtualizable),
+            note=None
+            if instruction is None
+            else note(instruction, self._technique, self._virtualizable, application=application),
             label=self._labels.get(row.address, label),
             source=source,
             comment=comment,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.instruction import Immediate
 from vizapp.messages import N_, Message
+from vizapp.vmm.binary_translation.translator import CALLOUT, CHAINED, IDENT, IN_CACHE, LOOKUP, kind_of
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -25,9 +26,18 @@ _UNSEEN = {
     **dict.fromkeys(("sgdt", "sidt", "sldt", "str", "smsw"), Message(N_("leaks"))),
     **dict.fromkeys(("lar", "lsl", "verr", "verw"), Message(N_("judges by real ring"))),
 }
+_LEAKS = Message(N_("leaks"))
+_LEAKING = frozenset({"sgdt", "sidt", "sldt", "str", "smsw", "lar", "lsl", "verr", "verw"})
 _INTERRUPTS = frozenset({"int", "int3", "into"})
 HYPERCALL_VECTOR = 0x82
 _ASSISTED = frozenset({"vt-x", "amd-v"})
+_TRANSLATED = {
+    IDENT: Message(N_("IDENT")),
+    IN_CACHE: Message(N_("in the cache")),
+    CALLOUT: Message(N_("callout")),
+    CHAINED: Message(N_("chained")),
+    LOOKUP: Message(N_("lookup")),
+}
 _EXITS = Message(N_("exits"))
 _MAY_EXIT = Message(N_("may exit"))
 # What the monitors of both vendors have intercepted always, and what depends on paging and generation.
@@ -37,8 +47,13 @@ _ALWAYS_EXIT = frozenset({
 _OFTEN_EXIT = frozenset({"mov_to_control", "mov_from_control", "lmsw", "clts", "invlpg", "mov_to_debug"})
 
 
-def note(instruction: Instruction, technique: str, virtualizable: bool) -> Message | None:
-    """The note for a line of guest code; None where the technique changes nothing."""
+def note(
+    instruction: Instruction, technique: str, virtualizable: bool, *, application: bool = False
+) -> Message | None:
+    """The note for a line of guest code, an ``application``'s or the kernel's.
+
+    None where the technique changes nothing.
+    """
     privilege = instruction.opcode.privilege
     operation = instruction.opcode.operation
     if technique == "native":
@@ -47,6 +62,11 @@ def note(instruction: Instruction, technique: str, virtualizable: bool) -> Messa
         operand = instruction.operands[0]
         if isinstance(operand, Immediate) and operand.value == HYPERCALL_VECTOR:
             return _HYPERCALL
+    if technique == "binary-translation":
+        if not application:
+            return _TRANSLATED[kind_of(instruction)]
+        if privilege == "sensitive" and operation not in _INTERRUPTS:
+            return _LEAKS if operation in _LEAKING else _DIRECT
     if technique in _ASSISTED:
         return _EXITS if operation in _ALWAYS_EXIT else _MAY_EXIT if operation in _OFTEN_EXIT else _DIRECT
     if privilege == "innocuous":

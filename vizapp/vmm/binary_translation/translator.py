@@ -125,6 +125,11 @@ def translate(cpu: Cpu) -> Source:
     return Source(tuple(done), end, tuple(dict.fromkeys(pages)))
 
 
+def kind_of(instruction: Instruction) -> str:
+    """What becomes of an instruction of guest kernel code, one of ``KINDS``."""
+    return _translate(instruction).kind
+
+
 def _fetch_first(cpu: Cpu) -> Instruction:
     """The first instruction, wherever it ends.
 
