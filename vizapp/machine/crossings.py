@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Payload
     from vizapp.machine.hardware import Hardware
-    from vizapp.machine.hot_blocks import View
+    from vizapp.machine.linked_blocks import View
     from vizapp.machine.passages import Entry, Return
 
     Arrival: TypeAlias = "Callable[[Payload], View]"

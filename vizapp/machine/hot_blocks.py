@@ -13,16 +13,16 @@ executed is counted by exits taken, and turned into charges when somebody looks 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
-from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
 from vizapp.machine.decoded import BRANCH
 from vizapp.machine.engine.block_source import Facts
-from vizapp.machine.engine.blocks import Block, BlockFunction, compile_block
+from vizapp.machine.engine.blocks import compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
 from vizapp.machine.fast_maps import ALL_LINES, RINGS
 from vizapp.machine.guarded import GuardedMemory
+from vizapp.machine.linked_blocks import Compiled, Link, View, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,10 @@ if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.code_cache import CodeCache
     from vizapp.machine.cpu import Cpu
-    from vizapp.machine.crossings import Crossing, Ways
     from vizapp.machine.doors import Door
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.meter import Meter
     from vizapp.machine.mmu import Mmu
-    from vizapp.machine.passages import Entry
-    from vizapp.machine.places import Place
-    from vizapp.machine.segments import SegmentState
 
 # Arrivals at an address before it is compiled. That takes about as long as executing its instructions one by
 # one this many times.
@@ -53,91 +49,6 @@ _SPACES: Final = 64
 _STRETCH: Final = 1 << 29
 # Instructions after which a loop gives control back.
 LOOP: Final = 1 << 14
-_DATA: Final = (ES, SS, DS, FS, GS)
-
-
-class Compiled:
-    """A block with what the machine knows of it.
-
-    Attributes:
-        offsets: of each instruction in its page.
-        prices: input index of each instruction.
-        costs: cycles of the first n instructions, for n from 0 to all.
-        runs: by place, how often an exit after n instructions was taken.
-    """
-
-    __slots__ = ("block", "costs", "failed_at", "failures", "offsets", "prices", "runs")
-
-    def __init__(self, block: Block, offsets: list[int], prices: list[int], meter: Meter) -> None:
-        self.block = block
-        self.offsets = offsets
-        self.prices = prices
-        self.costs = [0]
-        for price in prices:
-            self.costs.append(self.costs[-1] + meter.prices[price])
-        self.runs: dict[Place, list[int]] = {}
-        self.failures = 0
-        self.failed_at = 0
-
-
-class Link(NamedTuple):
-    """A compiled block as ``HotBlocks.run`` wants it.
-
-    With ``limit`` it does no more than ``reach`` instructions, which cost no more than ``dear`` cycles; of a
-    loop those are many passes of ``size`` instructions, otherwise the only one.
-    """
-
-    run: BlockFunction
-    reach: int
-    dear: int
-    limit: int
-    size: int
-    costs: list[int]
-    runs: list[int]
-    compiled: Compiled
-
-
-class View:
-    """What one way of looking at memory leads to.
-
-    Attributes:
-        place, registers: where the processor is, and its segments, kept so that no other segment gets the
-            identity of one of these.
-        linked: blocks by EIP; None where it is known that there is none.
-        arrivals: how often execution has come to an EIP that has none.
-        crossings: how to do the INT n or IRETD at an EIP.
-        entered, returns: by EIP, what they are made of.
-        ring: the CPL.
-        ceiling: the last page that its segments reach; the fast maps of its ring must have none beyond.
-    """
-
-    __slots__ = (
-        "arrivals", "ceiling", "code", "crossings", "entered", "facts", "linked", "place", "registers",
-        "returns", "ring",
-    )  # fmt: skip
-
-    def __init__(self, place: Place, segments: list[SegmentState], stack_mask: int, ring: int) -> None:
-        self.place = place
-        self.ring = ring
-        self.registers = list(segments)
-        self.code = segments[CS]
-        limits = [_flat_limit(segment) for segment in segments]
-        top = max(limits[DS], limits[SS], limits[ES])
-        flat = sum(1 << index for index in _DATA if 0 <= top <= limits[index])
-        self.ceiling = ALL_LINES if top < 0 else top >> PAGE_SHIFT
-        self.facts = Facts(self.code.limit, stack_mask, flat, 32 if self.code.big else 16)
-        self.linked: dict[int, Link | None] = {}
-        self.arrivals: dict[int, int] = {}
-        self.crossings: dict[int, Crossing] = {}
-        self.entered: dict[int, Entry] = {}
-        self.returns: dict[int, Ways] = {}
-
-
-def _flat_limit(segment: SegmentState) -> int:
-    """The last offset of a segment at 0 that ends with a page and may be read and written; -1 of others."""
-    limit = segment.writable_to
-    flat = segment.base == 0 and limit == segment.readable_to and limit & PAGE_MASK == PAGE_MASK
-    return limit if flat else -1
 
 
 class HotBlocks:
@@ -284,7 +195,7 @@ class HotBlocks:
         self.unlink()
         for frame, blocks in self._frames.items():
             page = self._memory.page(frame)
-            for key in [key for key, compiled in blocks.items() if not _holds(page, compiled)]:
+            for key in [key for key, compiled in blocks.items() if not holds(page, compiled)]:
                 del blocks[key]
 
     def _switched(self, tag: int) -> None:
@@ -403,11 +314,3 @@ class HotBlocks:
         else:
             compiled.failures = 0
         compiled.failed_at = position
-
-
-def _holds(page: bytearray, compiled: Compiled | None) -> bool:
-    """Whether a page still has the bytes that a block was made of."""
-    return compiled is not None and all(
-        page[offset : offset + instruction.length] == instruction.raw
-        for offset, instruction in zip(compiled.offsets, compiled.block.instructions, strict=True)
-    )
