@@ -94,9 +94,10 @@ def other_monitor(technique: str) -> Message:
 def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Image]) -> Message | None:
     if name == "native":
         return None
-    if image.bare_only is not None:
+    technique = maker(name)
+    if image.bare_only is not None and not technique.abilities.real_mode:
         return image.bare_only
-    build = maker(name).build
+    build = technique.build
     if build == "native":
         return None
     try:
