@@ -109,3 +109,7 @@ PROLOGUES = ["", "PAGING; ", "USER; ", "PAGING; USER; "]
 def test_random_code(prologue):
     for seed in range(SEEDS):
         compare(prologue, seed)
+
+
+def test_an_escape_to_the_x87_that_faults_is_reflected():
+    compare("", 61)  # its operand lies beyond the monitor's limit, and then beyond the guest's

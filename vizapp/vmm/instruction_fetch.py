@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE, Linear
 from vizapp.isa.decode import MAX_LENGTH, DecodeError, decode
+from vizapp.isa.opcodes import ESCAPE
 from vizapp.isa.registers import CS
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.messages import N_, Message
@@ -37,21 +38,35 @@ def fetch(cpu: Cpu) -> Instruction:
     raw = cpu.space.fetch(linear, here, cpu.cpl == 3)
     bits = 32 if code.big else 16
     try:
-        return _decoded(raw, cpu.eip, bits)
+        return _executable(cpu, decoded(raw, cpu.eip, bits))
     except DecodeError as error:
         if error.kind != "truncated" or here == room:
             raise _refusal(error, cpu.eip, raw) from None
     raw += cpu.space.fetch(linear + here & M32, room - here, cpu.cpl == 3)
     try:
-        return _decoded(raw, cpu.eip, bits)
+        return _executable(cpu, decoded(raw, cpu.eip, bits))
     except DecodeError as error:
         raise _refusal(error, cpu.eip, raw) from None
 
 
 @lru_cache(_REMEMBERED)
-def _decoded(raw: bytes, eip: int, bits: int) -> Instruction:
-    """The same few instructions trap again and again, and what they are their bytes alone decide."""
-    return decode(raw, Linear(eip), bits)
+def decoded(raw: bytes, eip: int, bits: int) -> Instruction:
+    """As ``decode``, and an escape to the x87 is an instruction too: without an FPU it may fault.
+
+    The same few instructions trap again and again, and what they are their bytes alone decide.
+    """
+    try:
+        return decode(raw, Linear(eip), bits)
+    except DecodeError as error:
+        if error.escape is None:
+            raise
+        return error.escape
+
+
+def _executable(cpu: Cpu, instruction: Instruction) -> Instruction:
+    if instruction.opcode is ESCAPE and cpu.identity.has_fpu:
+        raise DecodeError("unimplemented", "x87")
+    return instruction
 
 
 def _refusal(error: DecodeError, eip: int, raw: bytes) -> Fault | Unimplemented:

@@ -7,12 +7,10 @@ tables and decoded. Either way it then runs on the virtual CPU, by the processor
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import M32, Linear
-from vizapp.isa.decode import decode as decode_bytes
+from vizapp.isa.addresses import M32
 from vizapp.isa.registers import CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine.debug import DR6_BS
 from vizapp.machine.faults import Fault, TripleFault, Unimplemented
@@ -20,7 +18,7 @@ from vizapp.machine.meter import Purpose
 from vizapp.vmm.account import emulated
 from vizapp.vmm.hardware_assisted.virtual_cpu import CONTROL, GENERAL, REGISTERS, RESIDUE, SEGMENTS
 from vizapp.vmm.hardware_assisted.vm import Pending
-from vizapp.vmm.instruction_fetch import fetch
+from vizapp.vmm.instruction_fetch import decoded, fetch
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -38,12 +36,6 @@ _NEEDED: Final[dict[str, tuple[str, ...]]] = {
 
 _PORTS: Final = frozenset({"in", "out", "ins", "outs"})
 _MOST_ITERATIONS: Final = 64  # of a repeated instruction, in one phase
-
-
-@lru_cache(4096)
-def _decoded(raw: bytes, bits: int) -> Instruction:
-    """The instruction, wherever it stands: what runs it goes by EIP."""
-    return decode_bytes(raw, Linear(0), bits)
 
 
 def decode(vm: Vm) -> str | None:
@@ -64,12 +56,12 @@ def emulate(vm: Vm) -> str | None:
     pending = vm.pending
     if pending.fetched:
         cpu = vm.virtual.hold_everything()
-        instruction = _decoded(pending.instruction, 32 if cpu.segments[CS].big else 16)
+        instruction = decoded(pending.instruction, 0, 32 if cpu.segments[CS].big else 16)
     else:
         cpu = vm.virtual.take(*_NEEDED.get(pending.exit.kind, (GENERAL,)))
         if pending.exit.kind == "io" and (cpu.cpl > cpu.iopl or cpu.virtual_8086):
             vm.virtual.hold_everything()  # the task's I/O permission bitmap has a say
-        instruction = _decoded(pending.instruction, 32)
+        instruction = decoded(pending.instruction, 0, 32)
     cpu.single_step = bool(cpu.eflags & EFLAGS_TF)
     before = vm.linear_eip, cpu.eip, cpu.cpl
     try:

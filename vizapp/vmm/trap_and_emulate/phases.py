@@ -20,8 +20,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import Linear
-from vizapp.isa.decode import decode
 from vizapp.isa.paging import PF_U, PF_W
 from vizapp.isa.registers import CR4_TSD, CS, EFLAGS_IF, EFLAGS_TF
 from vizapp.machine import events
@@ -32,7 +30,7 @@ from vizapp.machine.peripherals import NMI
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0
 from vizapp.vmm.account import emulated
-from vizapp.vmm.instruction_fetch import fetch
+from vizapp.vmm.instruction_fetch import decoded, fetch
 from vizapp.vmm.physical_timer import VECTORS
 from vizapp.vmm.trap_and_emulate.idle import acknowledge, halt, nested, schedule, wait
 from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
@@ -135,7 +133,7 @@ def emulate(vm: Vm) -> str | None:
     pending = vm.pending.instruction
     assert pending is not None
     cpu = vm.virtual.cpu
-    instruction = decode(pending[1], Linear(pending[0]), 32 if cpu.segments[CS].big else 16)
+    instruction = decoded(pending[1], pending[0], 32 if cpu.segments[CS].big else 16)
     cpu.single_step = bool(cpu.eflags & EFLAGS_TF)
     before = vm.linear_eip, cpu.eip, cpu.cpl
     if instruction.mnemonic in ("in", "out", "ins", "outs"):
