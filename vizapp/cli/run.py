@@ -241,8 +241,9 @@ def _scorecard(out: Output, card: dict[str, Any], first_difference: Message | No
         facts.append((N_("equivalence"), f"{verdict}: {detail}"))
     text = out.text(N_("refused {refused}, let through {let_through}")).format(**control)
     facts.append((N_("resource control"), text))
-    text = out.text(N_("{direct} ran directly, {emulated} were emulated"))
-    facts.append(
-        (N_("efficiency"), text.format(**{name: number(value) for name, value in efficiency.items()}))
-    )
+    text = N_("{direct} ran directly, {emulated} were emulated")
+    if efficiency["cache"]:
+        text = N_("{direct} ran directly, {cache} from the translation cache, {emulated} were emulated")
+    told = out.text(text).format(**{name: number(value) for name, value in efficiency.items()})
+    facts.append((N_("efficiency"), told))
     return facts
