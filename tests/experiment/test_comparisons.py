@@ -90,7 +90,7 @@ def test_a_preset_with_a_misspelt_key_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("choices", "error"),
     [
-        ({"technique_name": "amd-v"}, ScenarioError),
+        ({"technique_name": "vt-x", "processor": "k8-rev-f"}, ScenarioError),
         ({"technique_name": "nothing"}, UnknownNameError),
         ({"preset": "nothing"}, UnknownNameError),
         ({"memory": 5000}, ScenarioError),

@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 from vizapp import app
 from vizapp.lesson.loader import find_lesson
 from vizapp.messages import Message, Translator
-from vizapp.ui import race
+from vizapp.ui import player as player_module
 from vizapp.ui.choices import choices
 from vizapp.ui.lesson_controller import Phase
 from vizapp.ui.player import Player, Selection
@@ -24,7 +24,9 @@ def lesson():
 
 @pytest.fixture
 def window(qtbot, appearance, settings, monkeypatch):
-    monkeypatch.setattr(race, "TECHNIQUES", ())  # its three processes are not what is tested
+    monkeypatch.setattr(
+        player_module, "racers", lambda _selection: {}
+    )  # its processes are not what is tested
     settings.setValue("motion", False)
     settings.setValue("theme", "light")
     player = Player(app.make_scenario, app.make_bridge)
