@@ -76,7 +76,8 @@ def test_running_stops_at_the_reasons_that_are_caught(show, qtbot):
         qtbot.mouseClick(panel.stop, Qt.MouseButton.LeftButton)
     assert caught.args == [frozenset({f"{VM_EXITED}:cpuid"})]
     assert cells(panel, 0) == ["cr-access", "■ cpuid"]
-    panel.table.selectRow(1)
+    panel.take_frame(replace(make_frame(), details={EXITS: (*ROWS, ROWS[0]._replace(reason="hlt", time=1))}))
+    assert panel.stop.isChecked()
     with qtbot.waitSignal(panel.command_requested) as wanted:
         qtbot.mouseClick(panel.go, Qt.MouseButton.LeftButton)
     assert wanted.args == [NextEvent(frozenset({f"{VM_EXITED}:cpuid"}))]

@@ -92,7 +92,9 @@ class ExitsPanel(Panel):
     def show_frame(self, frame: Frame) -> None:
         """The exits up to the cursor."""
         rows: tuple[ExitRow, ...] = frame.details.get(EXITS) or ()
+        chosen = self._chosen()
         self.model.set_rows(rows)
+        self._choose(chosen)
         self._show_empty()
         if not rows:
             self.set_note("")
@@ -128,6 +130,13 @@ class ExitsPanel(Panel):
         self.empty.setVisible(nothing)
         self._show_buttons()
 
+    def _choose(self, reason: str) -> None:
+        """Select the row of a reason again, wherever it stands now."""
+        for row in range(self.sorter.rowCount() if reason else 0):
+            if self.sorter.index(row, 0).data(ROW_ROLE).reason == reason:
+                self.table.selectRow(row)
+                return
+
     def _chosen(self) -> str:
         """The reason of the selected row; empty where none is selected."""
         rows = self.table.selectionModel().selectedRows()
@@ -143,9 +152,11 @@ class ExitsPanel(Panel):
         self.command_requested.emit(NextEvent(frozenset((kind,))))
 
     def _toggle(self) -> None:
-        self._caught = self._caught ^ {_catchpoint(self._chosen())}
-        self._show_buttons()
+        reason = self._chosen()
+        self._caught = self._caught ^ {_catchpoint(reason)}
         self.model.set_columns(self._columns())
+        self._choose(reason)
+        self._show_buttons()
         self.catchpoints_changed.emit(self._caught)
 
     def _columns(self) -> list[Column[ExitRow]]:
