@@ -191,7 +191,7 @@ class Recorder:
             self._lockstep.event(event)
         if event.kind == ev.MARK_PASSED:
             self._marks += 1
-        if self._catch is None or {event.kind, f"{event.kind}:{event.cause}"} & self._catch:
+        if self._catch is None or (self._catch and {event.kind, f"{event.kind}:{event.cause}"} & self._catch):
             self._pc.pause_requested = True
 
     def _access(self, place: Place, linear: int, frame: int, write: bool) -> None:

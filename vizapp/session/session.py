@@ -16,7 +16,7 @@ from vizapp.session.auditor import Auditor
 from vizapp.session.builder import build
 from vizapp.session.checkpoints import Checkpoints
 from vizapp.session.controls import Controls
-from vizapp.session.details import Subject, details_of
+from vizapp.session.details.registry import Subject, details_of
 from vizapp.session.frames import DIVERGED, Scorecard, Stage
 from vizapp.session.listing import Listing
 from vizapp.session.locksteps import start_lockstep

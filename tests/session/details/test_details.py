@@ -10,9 +10,10 @@ from vizapp.machine.events import VM_ENTERED, VM_EXITED, Event
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.places import GUEST_KERNEL, VMM, VMX_NON_ROOT, VMX_ROOT, Place
 from vizapp.machine.walks import GUEST
-from vizapp.session.details import CONTROL_STRUCTURE, DETAILS, EXITS, MAPPINGS, WALK, Subject
+from vizapp.session.details import CONTROL_STRUCTURE, EXITS, MAPPINGS, WALK
 from vizapp.session.details.exits import tabulate
 from vizapp.session.details.mappings import mappings
+from vizapp.session.details.registry import DETAILS, Subject
 from vizapp.session.details.walk import references, walk
 from vizapp.session.protocol import Watch
 from vizapp.session.session import Session

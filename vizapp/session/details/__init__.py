@@ -1,59 +1,15 @@
 """What single panels want to know beyond the frame: computed only while one of them can be seen.
 
-A detail is a name, a function that looks at the machine at the cursor, and a plain value. Adding one takes a
-module here and a line in ``DETAILS``.
+A detail is a name here, which the window asks by, and in ``registry`` a function that looks at the machine.
+Naming one loads no machine.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-from vizapp.session.details.control_structure import control_structure
-from vizapp.session.details.exits import exits
-from vizapp.session.details.mappings import mappings
-from vizapp.session.details.memory_map import memory_map
-from vizapp.session.details.walk import walk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from vizapp.machine.pc import Pc
-    from vizapp.session.recorder import EventStore
-    from vizapp.vmm.base import Monitor
+from typing import Final
 
 EXITS: Final = "exits"
 WALK: Final = "walk"
 MAPPINGS: Final = "mappings"
 MEMORY_MAP: Final = "memory-map"
 CONTROL_STRUCTURE: Final = "control-structure"
-
-
-class Subject(NamedTuple):
-    """What a detail looks at.
-
-    Attributes:
-        position: the cursor's.
-        vm: the virtual machine that is asked about.
-        address: the linear address that is asked about; None: what the guest last touched.
-    """
-
-    pc: Pc
-    monitor: Monitor
-    store: EventStore
-    position: int
-    vm: int = 0
-    address: int | None = None
-
-
-DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
-    EXITS: exits,
-    WALK: walk,
-    MAPPINGS: mappings,
-    MEMORY_MAP: memory_map,
-    CONTROL_STRUCTURE: control_structure,
-}
-
-
-def details_of(names: frozenset[str], subject: Subject) -> dict[str, Any]:
-    """The details of those names, in the order of the registry; None where there is nothing to say."""
-    return {name: look(subject) for name, look in DETAILS.items() if name in names}

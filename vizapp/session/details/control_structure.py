@@ -21,7 +21,7 @@ from vizapp.vmm.vt_x.controls import PAGE_FAULT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from vizapp.session.details import Subject
+    from vizapp.session.details.registry import Subject
 
 _VALID: Final = 1 << 31
 _ERROR_VALID: Final = 1 << 11

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vizapp.machine.events import Event
-    from vizapp.session.details import Subject
+    from vizapp.session.details.registry import Subject
 
 
 class ExitRow(NamedTuple):

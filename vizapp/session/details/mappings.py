@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vizapp.machine.nested_paging import NestedTables
     from vizapp.machine.walks import Reader
-    from vizapp.session.details import Subject
+    from vizapp.session.details.registry import Subject
 
 MOST_ROWS: Final = 512
 _LARGE: Final = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from vizapp.session.details import Subject
+    from vizapp.session.details.registry import Subject
     from vizapp.vmm.frame_allocator import FrameRange
 
 

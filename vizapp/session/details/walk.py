@@ -12,7 +12,7 @@ from vizapp.machine.walks import GUEST, Peek, WalkStep, describe_walk
 if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
     from vizapp.machine.walks import Reader
-    from vizapp.session.details import Subject
+    from vizapp.session.details.registry import Subject
     from vizapp.vmm.base import CpuView, Monitor
 
 

@@ -1,0 +1,53 @@
+"""The details by name: each looks at the machine at the cursor and gives a plain value.
+
+Adding one takes a module here, a name in the package, and a line in ``DETAILS``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vizapp.session.details import CONTROL_STRUCTURE, EXITS, MAPPINGS, MEMORY_MAP, WALK
+from vizapp.session.details.control_structure import control_structure
+from vizapp.session.details.exits import exits
+from vizapp.session.details.mappings import mappings
+from vizapp.session.details.memory_map import memory_map
+from vizapp.session.details.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vizapp.machine.pc import Pc
+    from vizapp.session.recorder import EventStore
+    from vizapp.vmm.base import Monitor
+
+
+class Subject(NamedTuple):
+    """What a detail looks at.
+
+    Attributes:
+        position: the cursor's.
+        vm: the virtual machine that is asked about.
+        address: the linear address that is asked about; None: what the guest last touched.
+    """
+
+    pc: Pc
+    monitor: Monitor
+    store: EventStore
+    position: int
+    vm: int = 0
+    address: int | None = None
+
+
+DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
+    EXITS: exits,
+    WALK: walk,
+    MAPPINGS: mappings,
+    MEMORY_MAP: memory_map,
+    CONTROL_STRUCTURE: control_structure,
+}
+
+
+def details_of(names: frozenset[str], subject: Subject) -> dict[str, Any]:
+    """The details of those names, in the order of the registry; None where there is nothing to say."""
+    return {name: look(subject) for name, look in DETAILS.items() if name in names}
