@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRegularExpression, QSortFilterProxyModel, Qt
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
-    QFrame,
     QHBoxLayout,
     QLineEdit,
     QMenu,
-    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -21,6 +18,7 @@ from PySide6.QtWidgets import (
 from vizapp.messages import N_
 from vizapp.session.details import CONTROL_STRUCTURE
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import ROW_ROLE, Column, RowsModel
 from vizapp.ui.widgets import label, named
 
@@ -72,15 +70,7 @@ class ControlPanel(Panel):
         self.intercepts.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.choices = QMenu(self)
         self.intercepts.setMenu(self.choices)
-        self.table = QTableView()
-        self.table.setModel(self.filter)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table = RowsView(self.filter, _WIDTHS)
         self.legend = label("muted", wrap=True)
         self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
         line = QHBoxLayout()
@@ -127,9 +117,7 @@ class ControlPanel(Panel):
     def restyle(self) -> None:
         """Row heights, first widths and the font of values."""
         self.table.setFont(self.look.font("mono"))
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate(_WIDTHS):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
 
     def retranslate(self) -> None:
         """Headings and words."""

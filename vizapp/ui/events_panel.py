@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSortFilterProxyModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFrame,
     QHeaderView,
     QLineEdit,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +17,7 @@ from vizapp.machine.events import Event
 from vizapp.messages import N_
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import ROW_ROLE, Column, RowsModel
 from vizapp.ui.words import EVENT_TITLES
 
@@ -55,6 +54,9 @@ class EventFilter(QSortFilterProxyModel):
         return all(word in text for word in self._words)
 
 
+_WIDTHS = (90, 100, 190, 150)
+
+
 class EventsPanel(Panel):
     """The list with its filter."""
 
@@ -69,16 +71,8 @@ class EventsPanel(Panel):
         self.field = QLineEdit()
         self.field.setClearButtonEnabled(True)
         self.field.textChanged.connect(self._filter)
-        self.table = QTableView()
-        self.table.setModel(self.filter)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table = RowsView(self.filter, _WIDTHS)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.table.activated.connect(self._go)
         self.table.clicked.connect(self._go)
@@ -117,9 +111,7 @@ class EventsPanel(Panel):
 
     def restyle(self) -> None:
         """Row heights."""
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate((90, 100, 190, 150)):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
         self._column.setContentsMargins(self.look.px(4), 0, self.look.px(4), 0)
         self._column.setSpacing(self.look.px(4))
 

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
     QHBoxLayout,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +18,7 @@ from vizapp.session.details import EXITS
 from vizapp.session.protocol import NextEvent
 from vizapp.ui.numbers import grouped, percent
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import ROW_ROLE, SORT_ROLE, Column, RowsModel
 from vizapp.ui.widgets import label, toggle
 
@@ -50,17 +48,9 @@ class ExitsPanel(Panel):
         self.sorter = QSortFilterProxyModel(self)
         self.sorter.setSortRole(SORT_ROLE)
         self.sorter.setSourceModel(self.model)
-        self.table = QTableView()
-        self.table.setModel(self.sorter)
+        self.table = RowsView(self.sorter, _WIDTHS)
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(3, Qt.SortOrder.DescendingOrder)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.doubleClicked.connect(lambda index: self._go_to(index.data(ROW_ROLE).reason))
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_buttons())
         self.go = QPushButton()
@@ -106,9 +96,7 @@ class ExitsPanel(Panel):
 
     def restyle(self) -> None:
         """Row heights and first widths."""
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate(_WIDTHS):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
 
     def retranslate(self) -> None:
         """Headings and names."""

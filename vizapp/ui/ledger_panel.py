@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from vizapp.machine.places import Place
 from vizapp.messages import N_
 from vizapp.ui.numbers import grouped, percent
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import SORT_ROLE, Column, RowsModel
 from vizapp.ui.words import COMPONENT_TITLES, PURPOSE_TITLES
 
@@ -31,6 +32,9 @@ class Charge(NamedTuple):
     share: float
 
 
+_WIDTHS = (80, 64, 130, 150, 130)
+
+
 class LedgerPanel(Panel):
     """The whole ledger up to the cursor, largest first."""
 
@@ -43,17 +47,9 @@ class LedgerPanel(Panel):
         self.sorter = QSortFilterProxyModel(self)
         self.sorter.setSortRole(SORT_ROLE)
         self.sorter.setSourceModel(self.model)
-        self.table = QTableView()
-        self.table.setModel(self.sorter)
+        self.table = RowsView(self.sorter, _WIDTHS)
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.table)
@@ -73,9 +69,7 @@ class LedgerPanel(Panel):
 
     def restyle(self) -> None:
         """Row heights and first widths."""
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate((80, 64, 130, 150, 130)):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
 
     def retranslate(self) -> None:
         """Headings and names."""

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QItemSelectionModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFrame,
     QHBoxLayout,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +19,7 @@ from vizapp.session.protocol import SelectVm
 from vizapp.ui.memory_strip import MemoryStrip
 from vizapp.ui.numbers import grouped, percent
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import Column, RowsModel
 from vizapp.ui.widgets import label
 from vizapp.ui.words import STOP_TITLES
@@ -53,16 +52,8 @@ class MachinesPanel(Panel):
         self._cycles = 1
         self._map: MemoryMap | None = None
         self.model: RowsModel[VmState] = RowsModel(self._columns())
-        self.table = QTableView()
-        self.table.setModel(self.model)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table = RowsView(self.model, _WIDTHS)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.clicked.connect(lambda index: self._choose(index.row()))
         self.table.activated.connect(lambda index: self._choose(index.row()))
         self.follow = QPushButton()
@@ -106,9 +97,7 @@ class MachinesPanel(Panel):
 
     def restyle(self) -> None:
         """Row heights and first widths."""
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate(_WIDTHS):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
         self.strip.set_look(self.look, self.translator.render)
 
     def retranslate(self) -> None:

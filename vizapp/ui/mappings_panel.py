@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.messages import N_
 from vizapp.session.details import MAPPINGS
 from vizapp.ui.panel import Panel
+from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import Column, RowsModel
 from vizapp.ui.widgets import label
 
@@ -39,15 +40,7 @@ class MappingsPanel(Panel):
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
         self.model: RowsModel[Row] = RowsModel(self._columns())
-        self.table = QTableView()
-        self.table.setModel(self.model)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setFrameShape(QFrame.Shape.NoFrame)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table = RowsView(self.model, _WIDTHS)
         self.legend = label("muted", wrap=True)
         self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
         column = QVBoxLayout(self)
@@ -77,9 +70,7 @@ class MappingsPanel(Panel):
     def restyle(self) -> None:
         """Row heights, first widths and the font of addresses."""
         self.table.setFont(self.look.font("mono"))
-        self.table.verticalHeader().setDefaultSectionSize(self.look.px(23))
-        for column, width in enumerate(_WIDTHS):
-            self.table.setColumnWidth(column, self.look.px(width))
+        self.table.restyle(self.look)
 
     def retranslate(self) -> None:
         """Headings and words."""
