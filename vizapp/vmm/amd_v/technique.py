@@ -8,7 +8,7 @@ from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
 from vizapp.machine.places import SVM_GUEST, SVM_HOST
 from vizapp.machine.svm.checks import IOPM_BYTES, MSRPM_BYTES
 from vizapp.messages import N_, Message
-from vizapp.vmm.amd_v import npt_map, switch
+from vizapp.vmm.amd_v import switch
 from vizapp.vmm.amd_v.npt_map import NptMap
 from vizapp.vmm.amd_v.structure import VmcbStructure
 from vizapp.vmm.hardware_assisted.technique import HardwareAssisted
@@ -56,7 +56,7 @@ class AmdV(HardwareAssisted):
 
     def nested_pages(self, memory: int) -> int:
         """Of nested page tables."""
-        return npt_map.pages_needed(memory)
+        return NptMap.pages_needed(memory)
 
     def place_machine(self, vm: Vm) -> None:
         """VMRUN finds the address of the VMCB where the guest's EAX would be."""

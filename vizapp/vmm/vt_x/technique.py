@@ -12,7 +12,7 @@ from vizapp.machine.vmx.capabilities import BASIC
 from vizapp.messages import N_, Message
 from vizapp.vmm.hardware_assisted.technique import HardwareAssisted
 from vizapp.vmm.hardware_assisted.vm import Worlds
-from vizapp.vmm.vt_x import ept_map, switch
+from vizapp.vmm.vt_x import switch
 from vizapp.vmm.vt_x.ept_map import EptMap
 from vizapp.vmm.vt_x.operations import unit_of
 from vizapp.vmm.vt_x.structure import VmcsStructure
@@ -60,7 +60,7 @@ class VtX(HardwareAssisted):
 
     def nested_pages(self, memory: int) -> int:
         """Of EPT, and the identity map."""
-        return ept_map.pages_needed(memory) + 1
+        return EptMap.pages_needed(memory) + 1
 
     def place_machine(self, vm: Vm) -> None:
         """The stub needs nothing more."""
