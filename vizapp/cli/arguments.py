@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COMMANDS = ("list", "run", "compare", "classify", "lesson", "picture", "disasm")
 LISTS = ("guests", "techniques", "processors", "presets", "lessons")
+THEMES = ("light", "dark", "high-contrast")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -158,7 +159,7 @@ def _picture(parser: argparse.ArgumentParser) -> None:
     _machine(parser)
     parser.add_argument("--until", metavar="EVENT", help="draw the state at the first such event")
     parser.add_argument("--view", choices=("stage", "step", "compare"), default="step")
-    parser.add_argument("--theme", choices=("light", "dark"), default="light")
+    parser.add_argument("--theme", choices=THEMES, default="light")
     parser.add_argument("--size", default="1440x900", metavar="WIDTHxHEIGHT")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.png|.svg|.gif")
     _common(parser, json=False)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 _PROCESSOR_LETTERS = 11  # of a processor's name are always seen
+_PROCESSOR_ROOM = 20  # letters of it that are seen where there is room for them
 
 
 class Header(QWidget):
@@ -244,10 +245,16 @@ class Header(QWidget):
         room = self.width() - self._look.px(44)
         self.tagline.hide()
         self.processor.hide()
+        self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
         need = self._left.sizeHint().width() + self._right.sizeHint().width() + self._look.px(7)
         with_processor = need + self.processor.sizeHint().width() + self._look.px(7)
         self.processor.setVisible(room >= with_processor or room < need)
-        self.tagline.setVisible(room >= with_processor + self.tagline.sizeHint().width() + self._look.px(30))
+        with_tagline = with_processor + self.tagline.sizeHint().width() + self._look.px(30)
+        self.tagline.setVisible(room >= with_tagline)
+        narrow = self.processor.sizeHint().width()
+        self.processor.setMinimumContentsLength(_PROCESSOR_ROOM)
+        if room < with_tagline + self.processor.sizeHint().width() - narrow:
+            self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
         two_rows = need > room > self._look.px(200)
         if two_rows != self._two_rows:
             self._two_rows = two_rows
