@@ -323,7 +323,8 @@ class Session:
     def _details(self) -> dict[str, Any]:
         pc, monitor, _, _ = self.machine
         vm = self._observer.shown
-        subject = Subject(pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address)
+        heat = self._recorder.heats[vm]
+        subject = Subject(pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat)
         return details_of(self._watch.details, subject)
 
     def _scoring(self) -> Scoring | None:

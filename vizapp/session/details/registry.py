@@ -5,13 +5,24 @@ Adding one takes a module here, a name in the package, and a line in ``DETAILS``
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vizapp.session.details import CONTROL_STRUCTURE, EXITS, MAPPINGS, MEMORY_MAP, WALK
+from vizapp.session.details import (
+    CONTROL_STRUCTURE,
+    EXITS,
+    MAPPINGS,
+    MEMORY_MAP,
+    TRANSLATION,
+    TRANSLATION_CACHE,
+    WALK,
+)
 from vizapp.session.details.control_structure import control_structure
 from vizapp.session.details.exits import exits
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
+from vizapp.session.details.translation import translation
+from vizapp.session.details.translation_cache import translation_cache
 from vizapp.session.details.walk import walk
 
 if TYPE_CHECKING:
@@ -29,6 +40,7 @@ class Subject(NamedTuple):
         position: the cursor's.
         vm: the virtual machine that is asked about.
         address: the linear address that is asked about; None: what the guest last touched.
+        heat: how often execution arrived at each guest instruction, by EIP, in the whole recording.
     """
 
     pc: Pc
@@ -37,6 +49,7 @@ class Subject(NamedTuple):
     position: int
     vm: int = 0
     address: int | None = None
+    heat: Mapping[int, int] = MappingProxyType({})
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
@@ -45,6 +58,8 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     MAPPINGS: mappings,
     MEMORY_MAP: memory_map,
     CONTROL_STRUCTURE: control_structure,
+    TRANSLATION: translation,
+    TRANSLATION_CACHE: translation_cache,
 }
 
 

@@ -72,6 +72,8 @@ class TranslationCache:
         ends: by linear address, which guest instruction (linear) an instruction of the cache ends, or None;
             the machine counts by it.
         units: by number.
+        landings: by number of a unit, the offset at which the lookup arrives for it.
+        top, bottom: the free bytes, from offset to offset.
     """
 
     def __init__(
@@ -87,27 +89,27 @@ class TranslationCache:
         self.units: dict[int, Unit] = {}
         self._by_key: dict[Key, int] = {}
         self._jumps: dict[int, int] = {}  # of jumps that can be patched, the offset of the distance: the stub
-        self._landings: dict[int, int] = {}
+        self.landings: dict[int, int] = {}
         self._tail: tuple[int, Key, int] | None = None  # the last unit's jump, where it goes, and the unit
         self._next = 0
-        self._top = self._bottom = 0
+        self.top = self.bottom = 0
         self._saved: Any = None
         self.clear()
 
     @property
     def used(self) -> int:
         """Bytes in use."""
-        return self._top + self.size - self._bottom
+        return self.top + self.size - self.bottom
 
     def clear(self) -> int:
         """Forget everything; how many units there were."""
         count = len(self.units)
-        for table in (self.spots, self.ends, self.units, self._by_key, self._jumps, self._landings):
+        for table in (self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings):
             table.clear()
         self._memory.load(HostPhysical(self._at), b"\xcc" * self.size)
-        self._top, self._bottom, self._tail = 0, self.size, None
+        self.top, self.bottom, self._tail = 0, self.size, None
         self._put_pieces(0, sequences.missed(), -1, 0, 0)
-        self._top = len(DOOR)
+        self.top = len(DOOR)
         for index in range(LOOKUP_ENTRIES):
             self._set_lookup(index, 0)
         self._saved = None
@@ -129,7 +131,7 @@ class TranslationCache:
         self, source: Source, key: Key, code: tuple[tuple[int, int], ...], pages: tuple[tuple[int, int], ...]
     ) -> Unit | None:
         """Place a unit; None if there is no room for it: then the cache has to be cleared first."""
-        start = self._top
+        start = self.top
         former = -1
         elided = self._tail is not None and self._tail[1] == key
         if elided and self._tail is not None:
@@ -137,7 +139,7 @@ class TranslationCache:
             former = self._tail[2]
         room = sum(len(piece.raw) for item in source.instructions for piece in item.pieces)
         room += 6 * len(source.instructions) + 3 * JUMP_BYTES
-        if start + room > self._bottom - 3 * len(DOOR):
+        if start + room > self.bottom - 3 * len(DOOR):
             return None
         if elided:
             self._jumps.pop(start + 1, None)
@@ -164,26 +166,26 @@ class TranslationCache:
     def land(self, unit: Unit) -> bool:
         """Let indirect transfers find a unit; False if there is no room."""
         eip = unit.key.eip
-        at = self._landings.get(unit.number)
+        at = self.landings.get(unit.number)
         if at is None:
             pieces = sequences.landing(eip)
-            if self._top + sum(len(piece.raw) for piece in pieces) + JUMP_BYTES > self._bottom:
+            if self.top + sum(len(piece.raw) for piece in pieces) + JUMP_BYTES > self.bottom:
                 return False
-            at = self._landings[unit.number] = self._top
+            at = self.landings[unit.number] = self.top
             end = self._put_pieces(at, pieces, -1, eip, eip)
             self._spot(end, Spot(-1, eip, target=True))
             self._store(end, bytes((JUMP,)) + dword(unit.start - end - JUMP_BYTES))
-            self._top, self._tail = end + JUMP_BYTES, None
+            self.top, self._tail = end + JUMP_BYTES, None
         self._set_lookup(eip & LOOKUP_ENTRIES - 1, at)
         self._saved = None
         return True
 
     def drop(self, unit: Unit) -> bool:
         """Forget a unit: what leads to it leads to a continuation. False if there is no room for that."""
-        if self._top + len(DOOR) > self._bottom:
+        if self.top + len(DOOR) > self.bottom:
             return False
         del self.units[unit.number], self._by_key[unit.key]
-        self._landings.pop(unit.number, None)
+        self.landings.pop(unit.number, None)
         if self._tail is not None and unit.start <= self._tail[0] < unit.end:
             self._tail = None
         self._spot(unit.start, Spot(-1, unit.key.eip))
@@ -200,17 +202,17 @@ class TranslationCache:
         if self._saved is None:
             self._saved = (
                 dict(self.spots), dict(self.ends), dict(self.units), dict(self._by_key), dict(self._jumps),
-                dict(self._landings), self._tail, self._next, self._top, self._bottom,
+                dict(self.landings), self._tail, self._next, self.top, self.bottom,
             )  # fmt: skip
         return self._saved
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        tables = (self.spots, self.ends, self.units, self._by_key, self._jumps, self._landings)
+        tables = (self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings)
         for table, kept in zip(tables, saved, strict=False):
             table.clear()  # type: ignore[attr-defined]
             table.update(kept)  # type: ignore[attr-defined]
-        self._tail, self._next, self._top, self._bottom = saved[6:]
+        self._tail, self._next, self.top, self.bottom = saved[6:]
         self._saved = saved
 
     def _write(self, unit: Unit, source: Source) -> Unit:
@@ -250,7 +252,7 @@ class TranslationCache:
         while at - unit.start < JUMP_BYTES:
             self._store(at, _NOP)
             at += 1
-        self._top = at
+        self.top = at
         return unit._replace(end=at, starts=tuple(starts), lines=tuple(lines))
 
     def _put_pieces(
@@ -279,11 +281,11 @@ class TranslationCache:
         site = at + len(opcode)
         unit = self.find(target)
         if unit is None:
-            self._bottom -= len(DOOR)
-            self._spot(self._bottom, Spot(-1, target.eip, CONTINUATION, site=site))
-            self._store(self._bottom, DOOR)
-            self._jumps[site] = self._bottom
-        to = self._bottom if unit is None else unit.start
+            self.bottom -= len(DOOR)
+            self._spot(self.bottom, Spot(-1, target.eip, CONTINUATION, site=site))
+            self._store(self.bottom, DOOR)
+            self._jumps[site] = self.bottom
+        to = self.bottom if unit is None else unit.start
         self._store(at, opcode + dword(to - site - 4))
         return site + 4
 

@@ -1,0 +1,220 @@
+"""A unit of guest kernel code beside its translation, with what each guest instruction has become.
+
+guest                         cache
+0 | mov ecx, edi     ident    | mov ecx, edi            guest 0
+1 | cli           in-cache    | mov dword gs:[0xc], 0   guest 1
+2 | jge 0x100020   chained    | jge 0xffd00040          guest 2, leads to 0x100020, unit 7
+                              | jmp 0xffd3fffe          of no instruction: leads to 0x100014, no unit yet
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vizapp.isa.addresses import M32
+from vizapp.isa.decode import MAX_LENGTH
+from vizapp.session.listing import Disassembler
+from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
+from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
+from vizapp.vmm.binary_translation.virtual_cpu import TRANSLATED
+
+if TYPE_CHECKING:
+    from vizapp.session.details.registry import Subject
+    from vizapp.vmm.binary_translation.cache import TranslationCache, Unit
+    from vizapp.vmm.binary_translation.vm import TranslatedVm
+
+NOWHERE: Final = -1
+DOORS: Final = {CALLOUT: "callout", CONTINUATION: "continuation", LOOKUP: "lookup"}
+"""What a call of the monitor from the cache is for."""
+_NEAR_JUMPS: Final = {0xE9: 1, **{0x0F00 | opcode: 2 for opcode in range(0x80, 0x90)}}
+
+
+class GuestLine(NamedTuple):
+    """A guest instruction.
+
+    Attributes:
+        address: linear.
+        kind: what became of it, one of ``translator.KINDS``.
+        first, end: which lines of the cache are its, as a range of indices; empty where a jump is elided.
+        hits: how often execution arrived here, in the whole recording.
+        form: how its accesses to memory are done: ``plain``, or ``simulated`` after retranslation.
+        faults: how many traces it has hit since it has this form.
+    """
+
+    address: int
+    raw: bytes
+    text: str
+    kind: str
+    first: int
+    end: int
+    hits: int = 0
+    form: str = "plain"
+    faults: int = 0
+
+
+class CacheLine(NamedTuple):
+    """An instruction in the translation cache.
+
+    Attributes:
+        address: linear; ``offset`` is from the start of the cache.
+        guest: the index of the guest instruction that it is for; -1: it brings the unit to its successor.
+        door: of a call of the monitor, for what: a value of ``DOORS``; otherwise empty.
+        leads_to: of a jump between units the guest's linear address that it stands for; -1: no such jump.
+        unit: the number of the unit that it leads to; -1: to a continuation, which calls the monitor.
+        ends: with it the guest instruction is done.
+        part: ``unit``; ``detour`` of an instruction that was retranslated and lies elsewhere.
+    """
+
+    address: int
+    offset: int
+    raw: bytes
+    text: str
+    guest: int
+    door: str = ""
+    leads_to: int = NOWHERE
+    unit: int = NOWHERE
+    ends: bool = False
+    part: str = "unit"
+
+
+class TranslatedUnit(NamedTuple):
+    """A unit: where its guest's code begins (``address``, linear) and where in the cache it lies.
+
+    ``elided``: it follows the unit that leads to it, whose jump was overwritten. ``at_guest`` and
+    ``at_cache`` are the indices of the lines that run next, -1 where the guest is elsewhere.
+    """
+
+    number: int
+    address: int
+    offset: int
+    size: int
+    elided: bool
+    guest: tuple[GuestLine, ...]
+    cache: tuple[CacheLine, ...]
+    at_guest: int = NOWHERE
+    at_cache: int = NOWHERE
+
+
+class Translation(NamedTuple):
+    """The translation of the guest instruction at ``address`` (linear).
+
+    ``mode`` is how the guest goes on from where it is: ``translated``, ``direct`` (an application) or
+    ``interpreted``. ``unit`` is None where the instruction has no translation.
+    """
+
+    address: int
+    mode: str
+    unit: TranslatedUnit | None
+
+
+def translation(subject: Subject) -> Translation | None:
+    """The unit with the address asked about; without one, that of the guest's next instruction.
+
+    None under a technique that translates nothing.
+    """
+    monitor = subject.monitor
+    if not isinstance(monitor, TranslatingMonitor):
+        return None
+    vm = monitor.machine(subject.vm)
+    seen = monitor.guest_view(subject.vm)
+    here = seen.code_base + seen.eip & M32
+    at_cache = _offset(vm)
+    linear = here if subject.address is None else subject.address
+    mode = TRANSLATED if at_cache != NOWHERE else vm.virtual.mode
+    unit = _running(vm, at_cache)
+    if unit is None or linear not in _addresses(unit):
+        unit = _unit_with(vm.cache, linear)
+    return Translation(linear, mode, None if unit is None else _show(subject, vm, unit, here, at_cache))
+
+
+def jump_target(data: bytes, offset: int) -> int | None:
+    """Where in the cache the jump at ``offset`` of its bytes leads, as an offset; None if there is none."""
+    length = _NEAR_JUMPS.get(data[offset]) or _NEAR_JUMPS.get(data[offset] << 8 | data[offset + 1])
+    if length is None:
+        return None
+    distance = data[offset + length : offset + length + 4]
+    return offset + length + 4 + int.from_bytes(distance, "little", signed=True)
+
+
+def _offset(vm: TranslatedVm) -> int:
+    """Where in the cache the processor is for this guest; -1 if it is elsewhere."""
+    offset = vm.pc.cpu.eip - vm.cache.base
+    return offset if vm.is_current and vm.pc.cpu.cpl == 1 and offset in vm.cache.spots else NOWHERE
+
+
+def _running(vm: TranslatedVm, at_cache: int) -> Unit | None:
+    spot = vm.cache.spots.get(at_cache)
+    return vm.cache.units.get(vm.virtual.unit if spot is None else spot.unit)
+
+
+def _unit_with(cache: TranslationCache, linear: int) -> Unit | None:
+    """The newest unit with an instruction at an address, best of all its first."""
+    with_it = [unit for unit in cache.units.values() if linear in _addresses(unit)]
+    first = [unit for unit in with_it if unit.key.base + unit.key.eip & M32 == linear]
+    return (first or with_it or [None])[-1]
+
+
+def _addresses(unit: Unit) -> tuple[int, ...]:
+    return tuple(unit.key.base + eip & M32 for eip, _, _, _ in unit.lines)
+
+
+def _show(subject: Subject, vm: TranslatedVm, unit: Unit, here: int, at_cache: int) -> TranslatedUnit:
+    disassemble = Disassembler()
+    lines, ties = _cache_lines(vm.cache, unit, disassemble)
+    code = b"".join(vm.memory.dump(at, count) for at, count in unit.code)
+    guest: list[GuestLine] = []
+    for index, (address, (eip, kind, _, _)) in enumerate(zip(_addresses(unit), unit.lines, strict=True)):
+        text, instruction = disassemble(address, code[:MAX_LENGTH])
+        length = 1 if instruction is None else instruction.length
+        hits = subject.heat.get(eip, 0)
+        guest.append(GuestLine(address, code[:length], text, kind, *ties[index], hits))
+        code = code[length:]
+    addresses = [line.address for line in guest]
+    return TranslatedUnit(
+        number=unit.number,
+        address=addresses[0],
+        offset=unit.start,
+        size=unit.end - unit.start,
+        elided=unit.elided,
+        guest=tuple(guest),
+        cache=lines,
+        at_guest=addresses.index(here) if here in addresses else NOWHERE,
+        at_cache=next((index for index, line in enumerate(lines) if line.offset == at_cache), NOWHERE),
+    )
+
+
+def _cache_lines(
+    cache: TranslationCache, unit: Unit, disassemble: Disassembler
+) -> tuple[tuple[CacheLine, ...], list[tuple[int, int]]]:
+    """The instructions of a unit, and for each guest instruction which of them are its."""
+    offsets = sorted(offset for offset in range(unit.start, unit.end) if offset in cache.spots)
+    bounds = [*offsets, unit.end]
+    starts = {other.start: number for number, other in cache.units.items()}
+    whole = cache.bytes_at(0, cache.size)
+    lines: list[CacheLine] = []
+    for offset, end in zip(offsets, bounds[1:], strict=True):
+        spot = cache.spots[offset]
+        text, instruction = disassemble(cache.base + offset, whole[offset:end])
+        length = end - offset if instruction is None else instruction.length
+        target = jump_target(whole, offset)
+        leads_to = led = NOWHERE
+        if target is not None:
+            led = starts.get(target, NOWHERE)
+            to = cache.units[led].key.eip if led != NOWHERE else cache.spots[target].eip
+            leads_to = unit.key.base + to & M32
+        lines.append(
+            CacheLine(
+                address=cache.base + offset,
+                offset=offset,
+                raw=whole[offset : offset + length],
+                text=text,
+                guest=next((i for i, row in enumerate(unit.lines) if row[2] <= offset < row[3]), NOWHERE),
+                door=DOORS.get(spot.kind, ""),
+                leads_to=leads_to,
+                unit=led,
+                ends=spot.ends,
+            )
+        )
+    ties = [(bisect_left(offsets, begin), bisect_left(offsets, end)) for _, _, begin, end in unit.lines]
+    return tuple(lines), ties
