@@ -152,7 +152,8 @@ def _unit_with(cache: TranslationCache, linear: int) -> Unit | None:
     """The newest unit with an instruction at an address, best of all its first."""
     with_it = [unit for unit in cache.units.values() if linear in _addresses(unit)]
     first = [unit for unit in with_it if unit.key.base + unit.key.eip & M32 == linear]
-    return (first or with_it or [None])[-1]
+    found = first or with_it
+    return found[-1] if found else None
 
 
 def _addresses(unit: Unit) -> tuple[int, ...]:
