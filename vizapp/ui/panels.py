@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vizapp.ui.cache_panel import CachePanel
 from vizapp.ui.code_panel import CodePanel
 from vizapp.ui.control_panel import ControlPanel
 from vizapp.ui.events_panel import EventsPanel
@@ -19,6 +20,7 @@ from vizapp.ui.scorecard_panel import ScorecardPanel
 from vizapp.ui.screen_panel import ScreenPanel
 from vizapp.ui.serial_panel import SerialPanel
 from vizapp.ui.stage_panel import StagePanel
+from vizapp.ui.translation_panel import TranslationPanel
 from vizapp.ui.transport_panel import TransportPanel
 from vizapp.ui.truths_panel import TruthsPanel
 from vizapp.ui.walk_panel import WalkPanel
@@ -39,6 +41,7 @@ class Entry(NamedTuple):
     under: frozenset[str] = frozenset()
 
 
+_TRANSLATING = frozenset(("binary-translation",))
 _HARDWARE = frozenset(("vt-x", "amd-v"))
 
 
@@ -57,6 +60,8 @@ PANELS = (
     Entry(LedgerPanel, beside="overhead", shown=False),
     Entry(ExitsPanel, beside="lanes", shown=False, under=_HARDWARE),
     Entry(ControlPanel, beside="truths", shown=False, under=_HARDWARE),
+    Entry(TranslationPanel, beside="stage", shown=False, under=_TRANSLATING),
+    Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
     Entry(WalkPanel, beside="stage", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
     Entry(MachinesPanel, beside="lanes", shown=False),
