@@ -9,7 +9,7 @@ from vizapp.isa.addresses import Linear
 from vizapp.isa.decode import DecodeError, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vizapp.machine.image import Image, SourceLine
 
@@ -47,9 +47,12 @@ def ported_lines(native: Image, ported: Image) -> frozenset[Place]:
 
     Operands do not count: addresses and selectors differ between the builds everywhere.
     """
-    return frozenset(
-        (line.file, line.number) for line in porting_diff(native, ported) if line.side == "ported"
-    )
+    return changed_lines(porting_diff(native, ported))
+
+
+def changed_lines(diff: Iterable[DiffLine]) -> frozenset[Place]:
+    """The (file, number) of the lines that a port brought, out of its whole diff."""
+    return frozenset((line.file, line.number) for line in diff if line.side == "ported")
 
 
 def porting_diff(native: Image, ported: Image) -> tuple[DiffLine, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vizapp.errors import SessionError
-from vizapp.guest.port import ported_lines
+from vizapp.guest.port import changed_lines, porting_diff
 from vizapp.machine.devices.scan_codes import KEYS
 from vizapp.machine.input_log import KEYBOARD, InputLog
 from vizapp.messages import N_, Message
@@ -88,6 +88,7 @@ class Session:
                 self._recorder.watch_dma(number, guest.hardware.board)
         self.timeline = Timeline(pc, self._recorder, Checkpoints(weigh=pc.weigh))
         native = scenario.yardstick
+        self._porting = () if native is None else porting_diff(native, scenario.image)
         self._builder = FrameBuilder(
             scenario,
             pc,
@@ -95,7 +96,7 @@ class Session:
             self._listings,
             self._observer,
             self.store,
-            ported=ported_lines(native, scenario.image) if native is not None else (),
+            ported=changed_lines(self._porting),
         )
         self._before: Observation | None = None
         self._controls = Controls(
@@ -324,7 +325,9 @@ class Session:
         pc, monitor, _, _ = self.machine
         vm = self._observer.shown
         heat = self._recorder.heats[vm]
-        subject = Subject(pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat)
+        subject = Subject(
+            pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting
+        )
         return details_of(self._watch.details, subject)
 
     def _scoring(self) -> Scoring | None:

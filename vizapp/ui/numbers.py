@@ -33,9 +33,9 @@ def compact(number: float, language: str = "en") -> str:
     return decimal(number, 0 if number == round(number) else 1, language)
 
 
-def percent(share: float, language: str = "en") -> str:
+def percent(share: float, language: str = "en", digits: int = 1) -> str:
     """A share as ``91.6 %``."""
-    return f"{decimal(share * 100, 1, language)} %"
+    return f"{decimal(share * 100, digits, language)} %"
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:

@@ -15,6 +15,7 @@ from vizapp.ui.lesson_panel import LessonPanel
 from vizapp.ui.machines_panel import MachinesPanel
 from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.port_panel import PortPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
 from vizapp.ui.screen_panel import ScreenPanel
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
     under: frozenset[str] = frozenset()
 
 
+_PORTED = frozenset(("paravirtual",))
 _TRANSLATING = frozenset(("binary-translation",))
 _HARDWARE = frozenset(("vt-x", "amd-v"))
 
@@ -62,6 +64,7 @@ PANELS = (
     Entry(ControlPanel, beside="truths", shown=False, under=_HARDWARE),
     Entry(TranslationPanel, beside="stage", shown=False, under=_TRANSLATING),
     Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
+    Entry(PortPanel, beside="stage", shown=False, under=_PORTED),
     Entry(WalkPanel, beside="stage", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
     Entry(MachinesPanel, beside="lanes", shown=False),

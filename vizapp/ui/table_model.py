@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from PySide6.QtCore import QObject
+    from PySide6.QtGui import QColor
 
     Index = QModelIndex | QPersistentModelIndex
 
@@ -37,12 +38,17 @@ class Column(Generic[T]):
 
 
 class RowsModel(QAbstractTableModel, Generic[T]):
-    """Rows under columns; rows are replaced as a whole or appended."""
+    """Rows under columns; rows are replaced as a whole or appended.
+
+    Attributes:
+        tint: what colour lies under a row, if any; never the only sign of what it means.
+    """
 
     def __init__(self, columns: Sequence[Column[T]], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._columns = list(columns)
         self._rows: list[T] = []
+        self.tint: Callable[[T], QColor | None] = _untinted
 
     @property
     def rows(self) -> list[T]:
@@ -93,6 +99,8 @@ class RowsModel(QAbstractTableModel, Generic[T]):
             case Qt.ItemDataRole.TextAlignmentRole:
                 side = Qt.AlignmentFlag.AlignRight if column.right else Qt.AlignmentFlag.AlignLeft
                 return side | Qt.AlignmentFlag.AlignVCenter
+            case Qt.ItemDataRole.BackgroundRole:
+                return self.tint(row)
             case Qt.ItemDataRole.UserRole:
                 return row
         return column.sort(row) if role == SORT_ROLE else None
@@ -107,3 +115,7 @@ class RowsModel(QAbstractTableModel, Generic[T]):
             side = Qt.AlignmentFlag.AlignRight if self._columns[section].right else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return self._columns[section].heading if role == Qt.ItemDataRole.DisplayRole else None
+
+
+def _untinted(_row: object) -> None:
+    return None

@@ -13,6 +13,7 @@ from vizapp.session.details import (
     EXITS,
     MAPPINGS,
     MEMORY_MAP,
+    PORTING,
     TRANSLATION,
     TRANSLATION_CACHE,
     WALK,
@@ -21,6 +22,7 @@ from vizapp.session.details.control_structure import control_structure
 from vizapp.session.details.exits import exits
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
+from vizapp.session.details.porting import porting
 from vizapp.session.details.translation import translation
 from vizapp.session.details.translation_cache import translation_cache
 from vizapp.session.details.walk import walk
@@ -28,6 +30,7 @@ from vizapp.session.details.walk import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vizapp.guest.port import DiffLine
     from vizapp.machine.pc import Pc
     from vizapp.session.recorder import EventStore
     from vizapp.vmm.base import Monitor
@@ -41,6 +44,7 @@ class Subject(NamedTuple):
         vm: the virtual machine that is asked about.
         address: the linear address that is asked about; None: what the guest last touched.
         heat: how often execution arrived at each guest instruction, by EIP, in the whole recording.
+        porting: both builds of a guest that was ported; nothing of one that runs as it is.
     """
 
     pc: Pc
@@ -50,6 +54,7 @@ class Subject(NamedTuple):
     vm: int = 0
     address: int | None = None
     heat: Mapping[int, int] = MappingProxyType({})
+    porting: tuple[DiffLine, ...] = ()
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
@@ -60,6 +65,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     CONTROL_STRUCTURE: control_structure,
     TRANSLATION: translation,
     TRANSLATION_CACHE: translation_cache,
+    PORTING: porting,
 }
 
 
