@@ -44,6 +44,8 @@ BOOT_TESTS = (
     BootTest("kernel-elf", "kernel", "kernel", 2016, (KEYS[0], KEYS[-1])),
     BootTest("kernel-flat", "kernel", "kernel", 2016, (KEYS[0], KEYS[-1]), "FLAT"),
 )
+TEACHING = BootTest("teaching", "teaching", "kernel")
+"""A kernel as somebody brings one from a course: millions of instructions, of which few are privileged."""
 
 
 def binary_of(test: BootTest) -> Path:
@@ -100,9 +102,10 @@ def main() -> None:
     """Make these goldens anew."""
     bios_golden().parent.mkdir(parents=True, exist_ok=True)
     assemble_with_nasm(firmware_directory() / "bios.asm", bios_golden())
-    for test in BOOT_TESTS:
+    tests = (*BOOT_TESTS, TEACHING)
+    for test in tests:
         assemble_with_nasm(IMAGES / f"{test.source}.asm", binary_of(test), test.define)
-    for test in BOOT_TESTS:
+    for test in tests:
         with tempfile.TemporaryDirectory() as directory:
             output = run_on_qemu(test, Path(directory))
         printed(test).parent.mkdir(exist_ok=True)

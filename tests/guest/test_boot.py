@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.goldens.boot import BOOT_TESTS, IMAGES, BootTest, binary_of, disk_contents, printed
+from tests.goldens.boot import BOOT_TESTS, IMAGES, TEACHING, BootTest, binary_of, disk_contents, printed
 from vizapp.guest.assembler import assemble
 from vizapp.guest.loader import load_guest
 from vizapp.session.builder import build
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
 
 MOST_STEPS = 1_000_000
+MOST_STEPS_OF_A_COURSE = 10_000_000
 CHUNK = 2_000
 KERNEL_CHUNK = 50
 
@@ -67,7 +68,13 @@ def test_prints_what_it_prints_on_qemu(test: BootTest, tmp_path: Path) -> None:
     assert run(machine.pc, test) == printed(test).read_bytes().decode("latin-1")
 
 
-@pytest.mark.parametrize("test", BOOT_TESTS, ids=lambda test: test.name)
+def test_kernel_of_a_course_prints_what_it_prints_on_qemu(tmp_path: Path) -> None:
+    pc = build(scenario_of(TEACHING, tmp_path)).pc
+    pc.run(max_steps=MOST_STEPS_OF_A_COURSE)
+    assert pc.uart.output == printed(TEACHING).read_bytes()
+
+
+@pytest.mark.parametrize("test", [*BOOT_TESTS, TEACHING], ids=lambda test: test.name)
 def test_image_is_nasms(test: BootTest) -> None:
     source = IMAGES / f"{test.source}.asm"
     assembly = assemble(

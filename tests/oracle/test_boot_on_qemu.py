@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.goldens.boot import BOOT_TESTS, BootTest, printed, run_on_qemu
+from tests.goldens.boot import BOOT_TESTS, TEACHING, BootTest, printed, run_on_qemu
 from tests.oracle import boot_machine
 
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("test", BOOT_TESTS, ids=lambda test: test.name)
+@pytest.mark.parametrize("test", [*BOOT_TESTS, TEACHING], ids=lambda test: test.name)
 def test_qemu_prints_the_golden(test: BootTest, tmp_path: Path) -> None:
     assert run_on_qemu(test, tmp_path) == printed(test).read_bytes()

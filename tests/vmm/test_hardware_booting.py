@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from test_hardware_guests import SETTINGS
 
-from tests.goldens.boot import BOOT_TESTS, BootTest, printed
+from tests.goldens.boot import BOOT_TESTS, TEACHING, BootTest, printed
 from tests.guest.test_boot import scenario_of
 from vizapp.session.builder import Machine, build
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 
 MOST_STEPS = 3_000_000
+MOST_STEPS_OF_A_COURSE = 12_000_000
 TESTS = {test.name: test for test in BOOT_TESTS}
 
 
@@ -51,6 +52,13 @@ def test_prints_what_qemu_prints(name: str, setting: str, tmp_path: Path) -> Non
     test = TESTS[name]
     machine = build(scenario(test, setting, tmp_path))
     assert run(machine, test) == printed(test).read_text(encoding="latin-1")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_kernel_of_a_course_prints_what_qemu_prints(setting: str, tmp_path: Path) -> None:
+    machine = build(scenario(TEACHING, setting, tmp_path))
+    machine.pc.run(max_steps=MOST_STEPS_OF_A_COURSE)
+    assert machine.monitor.devices.uart.output == printed(TEACHING).read_bytes()
 
 
 @pytest.mark.parametrize("setting", ["vt-x-shadow", "npt"])
