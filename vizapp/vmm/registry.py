@@ -78,7 +78,7 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "native",
         "binary_translation.technique",
         "BinaryTranslation",
-        Abilities(real_mode=False, large_pages=False),
+        Abilities(large_pages=False),
     ),
     "vt-x": Registered("native", "vt_x.technique", "VtX"),
     "amd-v": Registered("native", "amd_v.technique", "AmdV"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, PAGE_SHIFT, HostPhysical, Linear
 from vizapp.vmm.binary_translation import sequences
-from vizapp.vmm.binary_translation.layout import LOOKUP_ENTRIES, LOOKUP_TABLE
+from vizapp.vmm.binary_translation.layout import LOOKUP_ENTRIES, LOOKUP_TABLE, LOOKUP_TABLES
 from vizapp.vmm.binary_translation.sequences import DOOR, JUMP, JUMP_BYTES, dword
 from vizapp.vmm.binary_translation.spots import CONTINUATION, Piece, Spot
 from vizapp.vmm.binary_translation.translator import CHAINED
@@ -28,11 +28,18 @@ _NOP: Final = b"\x90"
 
 
 class Key(NamedTuple):
-    """What a translation is of: an EIP in a code segment."""
+    """What a translation is of: an EIP in a code segment of 16 or 32 bits, with such a stack."""
 
     eip: int
     base: int
     limit: int
+    bits: int = 32
+    stack: int = 32
+
+    @property
+    def segment(self) -> tuple[int, ...]:
+        """The same for every EIP of the segment."""
+        return self[1:]
 
     def at(self, eip: int) -> Key:
         """Another EIP of the same segment."""
@@ -65,7 +72,7 @@ class Unit(NamedTuple):
 class TranslationCache:
     """``size`` bytes of cache from host frame ``frame`` on, at linear address ``base``.
 
-    ``segment`` is the host-physical address of the monitor segment, whose lookup table is the cache's.
+    ``segment`` is the host-physical address of the monitor segment, whose lookup tables are the cache's.
 
     Attributes:
         spots: by offset in the cache.
@@ -90,6 +97,8 @@ class TranslationCache:
         self._by_key: dict[Key, int] = {}
         self._jumps: dict[int, int] = {}  # of jumps that can be patched, the offset of the distance: the stub
         self.landings: dict[int, int] = {}
+        self._numbers: dict[tuple[int, ...], int] = {}  # of code segments, in the order of their coming
+        self._served: dict[int, int] = {}  # by lookup table, the number of the segment that it is for
         self._tail: tuple[int, Key, int] | None = None  # the last unit's jump, where it goes, and the unit
         self._next = 0
         self.top = self.bottom = 0
@@ -104,16 +113,34 @@ class TranslationCache:
     def clear(self) -> int:
         """Forget everything; how many units there were."""
         count = len(self.units)
-        for table in (self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings):
+        for table in self._tables():
             table.clear()
         self._memory.load(HostPhysical(self._at), b"\xcc" * self.size)
         self.top, self.bottom, self._tail = 0, self.size, None
         self._put_pieces(0, sequences.missed(), -1, 0, 0)
         self.top = len(DOOR)
-        for index in range(LOOKUP_ENTRIES):
-            self._set_lookup(index, 0)
+        for number in range(LOOKUP_TABLES):
+            self._empty(number)
         self._saved = None
         return count
+
+    def table(self, key: Key) -> int:
+        """The offset in the monitor segment of the lookup table of a code segment."""
+        return LOOKUP_TABLE + self._number(key) % LOOKUP_TABLES * 4 * LOOKUP_ENTRIES
+
+    def serve(self, key: Key) -> int:
+        """Make a lookup table that of a code segment; how many doublewords were written for it."""
+        number = self._number(key)
+        table = number % LOOKUP_TABLES
+        former = self._served.get(table)
+        if former == number:
+            return 0
+        self._served[table] = number
+        self._saved = None
+        if former is None:
+            return 0
+        self._empty(table)
+        return LOOKUP_ENTRIES
 
     def find(self, key: Key) -> Unit | None:
         """The unit that begins at a guest address."""
@@ -156,7 +183,8 @@ class TranslationCache:
 
     def chain(self, site: int, unit: Unit) -> bool:
         """Patch the jump whose distance is at ``site``; False if it is not there any more, or was already."""
-        if site not in self._jumps:
+        overwritten = unit.elided and site == unit.start + 1  # what is there now is the unit's own first jump
+        if site not in self._jumps or overwritten:
             return False
         del self._jumps[site]
         self._store(site, dword(unit.start - site - 4))
@@ -166,6 +194,7 @@ class TranslationCache:
     def land(self, unit: Unit) -> bool:
         """Let indirect transfers find a unit; False if there is no room."""
         eip = unit.key.eip
+        self.serve(unit.key)
         at = self.landings.get(unit.number)
         if at is None:
             pieces = sequences.landing(eip)
@@ -176,7 +205,9 @@ class TranslationCache:
             self._spot(end, Spot(-1, eip, target=True))
             self._store(end, bytes((JUMP,)) + dword(unit.start - end - JUMP_BYTES))
             self.top, self._tail = end + JUMP_BYTES, None
-        self._set_lookup(eip & LOOKUP_ENTRIES - 1, at)
+        self._memory.write(
+            self._segment + self.table(unit.key) + 4 * (eip & LOOKUP_ENTRIES - 1), 4, self.base + at
+        )
         self._saved = None
         return True
 
@@ -200,20 +231,23 @@ class TranslationCache:
     def save(self) -> Any:
         """The books as plain data, the same object while nothing changes; the bytes are machine memory."""
         if self._saved is None:
-            self._saved = (
-                dict(self.spots), dict(self.ends), dict(self.units), dict(self._by_key), dict(self._jumps),
-                dict(self.landings), self._tail, self._next, self.top, self.bottom,
-            )  # fmt: skip
+            tables = tuple(dict(table) for table in self._tables())
+            self._saved = tables, self._tail, self._next, self.top, self.bottom
         return self._saved
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        tables = (self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings)
-        for table, kept in zip(tables, saved, strict=False):
-            table.clear()  # type: ignore[attr-defined]
-            table.update(kept)  # type: ignore[attr-defined]
-        self._tail, self._next, self.top, self.bottom = saved[6:]
+        tables, self._tail, self._next, self.top, self.bottom = saved
+        for table, kept in zip(self._tables(), tables, strict=True):
+            table.clear()
+            table.update(kept)
         self._saved = saved
+
+    def _tables(self) -> tuple[dict[Any, Any], ...]:
+        return (
+            self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings, self._numbers,
+            self._served,
+        )  # fmt: skip
 
     def _write(self, unit: Unit, source: Source) -> Unit:
         """The bytes and spots of a unit that is in the books already, so that it can jump to itself."""
@@ -301,6 +335,14 @@ class TranslationCache:
     def _store(self, offset: int, data: bytes) -> None:
         self._memory.load(HostPhysical(self._at + offset), data)
 
-    def _set_lookup(self, index: int, offset: int) -> None:
-        at = self._segment + LOOKUP_TABLE + 4 * index
-        self._memory.write(at, 4, self.base + offset)
+    def _number(self, key: Key) -> int:
+        found = self._numbers.get(key.segment)
+        if found is None:
+            found = self._numbers[key.segment] = len(self._numbers)
+            self._saved = None
+        return found
+
+    def _empty(self, table: int) -> None:
+        """Let every entry of a lookup table lead to the monitor."""
+        at = HostPhysical(self._segment + LOOKUP_TABLE + 4 * LOOKUP_ENTRIES * table)
+        self._memory.load(at, self.base.to_bytes(4, "little") * LOOKUP_ENTRIES)

@@ -2,12 +2,13 @@
 
 In the monitor's 4 MB, behind the areas of ``host_tables``:
 
-    base + 040000   the monitor segment, one page: what in-cache sequences read and write through GS
+    base + 040000   the monitor segment, three pages: what in-cache sequences read and write through GS
     base + 100000   the translation cache: machine code, read-only to ring 1
 
     monitor segment:   000  slots, see below
                        400  POPF table: by bits 15:8 of an EFLAGS image, what POPF does with it
-                       800  lookup table: by the low byte of a target, where in the cache to go on
+                      1000  lookup tables: by the low byte of a target, where in the cache to go on. A guest
+                            code segment has one of the eight; an EIP means another place in another segment
 
 The cache's code segment has base 0, so that an EIP in it is a linear address that no guest code has.
 """
@@ -34,8 +35,10 @@ FLAGS_BASE: Final = 0x10  # virtual IOPL less the IF that the processor always h
 PENDING: Final = 0x14  # not 0 while a virtual interrupt waits for the virtual IF
 CONTROL: Final = 0x20  # CR0, -, CR2, CR3, CR4 as the guest reads them
 POPF_TABLE: Final = 0x400
-LOOKUP_TABLE: Final = 0x800
+LOOKUP_TABLE: Final = 0x1000
+LOOKUP_TABLES: Final = 8
 LOOKUP_ENTRIES: Final = 256
+SEGMENT_PAGES: Final = 3
 
 CODE_INDEX: Final = FIRST_RESERVED + 24
 SEGMENT_INDEX: Final = FIRST_RESERVED + 25

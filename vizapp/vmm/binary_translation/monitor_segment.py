@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizapp.isa.registers import EFLAGS_IF, EFLAGS_IOPL, EFLAGS_NT, EFLAGS_TF
+from vizapp.isa.registers import EFLAGS_IF, EFLAGS_IOPL, EFLAGS_NT, EFLAGS_TF, SS
 from vizapp.vmm.binary_translation.layout import (
     CONTROL,
     FLAGS_BASE,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MonitorSegment:
-    """The page at host-physical ``address``; writes are charged."""
+    """The pages at host-physical ``address``; writes are charged."""
 
     def __init__(
         self, memory: PhysicalMemory, address: HostPhysical, charge: Callable[[str, int], None]
@@ -67,7 +67,7 @@ class MonitorSegment:
             cpu.ecx = self.slot(SPILLED_ECX)
         if spot.edx:
             cpu.edx = self.slot(SPILLED_EDX)
-        cpu.esp = cpu.esp + spot.esp & 0xFFFF_FFFF
+        cpu.esp = moved(cpu.esp, spot.esp, cpu.segments[SS].stack_mask)
         cpu.eip = self.slot(TARGET) if spot.target else spot.eip
         cpu.eflags = cpu.eflags & ~EFLAGS_IF | flag & EFLAGS_IF
 
@@ -88,3 +88,8 @@ class MonitorSegment:
             table += (0 if refused or waiting else (flags & EFLAGS_IF) + 1).to_bytes(4, "little")
         self._memory.load(self.address + POPF_TABLE, bytes(table))  # type: ignore[arg-type]
         self._charge("mon_memory_reference", 256)
+
+
+def moved(esp: int, by: int, mask: int) -> int:
+    """ESP after a stack pointer with the bits of ``mask`` has moved."""
+    return esp & ~mask | esp + by & mask

@@ -61,7 +61,7 @@ def translate_unit(vm: TranslatedVm) -> str | None:
     """Translate a unit from the guest's next instruction on."""
     cpu, key = vm.virtual.cpu, vm.virtual.key
     try:
-        source = translate(cpu)
+        source = translate(cpu, vm.cache.table(key))
     except Fault as fault:
         vm.link = NO_LINK
         return vm.reflect(fault)
@@ -110,15 +110,19 @@ def chain(vm: TranslatedVm) -> str:
 def drop_units(vm: TranslatedVm) -> str:
     """The guest's memory has changed where code of it was translated: forget the units of those pages."""
     touched, vm.memory.touched = vm.memory.touched, ()
+    near = {
+        frame for at, size in touched for frame in range(at >> PAGE_SHIFT, (at + size - 1 >> PAGE_SHIFT) + 1)
+    }
+    there = [unit for unit in vm.cache.units.values() if any(frame in near for _, frame in unit.pages)]
     frames = {
         frame
-        for unit in vm.cache.units.values()
+        for unit in there
         for start, count in unit.code
         for at, size in touched
         if start < at + size and at < start + count
         for frame in (start >> PAGE_SHIFT,)
     }
-    stale = [unit for unit in vm.cache.units.values() if any(frame in frames for _, frame in unit.pages)]
+    stale = [unit for unit in there if any(frame in frames for _, frame in unit.pages)]
     return "resume" if vm.drop(stale, "write") else "flush_cache"
 
 
@@ -141,10 +145,11 @@ def walk(vm: TranslatedVm) -> str:
     hidden = vm.pending.hidden
     if following != "fill_shadow" or hidden is None:
         return following
-    if hidden.translation.frame in vm.memory.traced:
+    frame = hidden.translation.frame
+    if frame in vm.memory.traced or vm.memory.read_only(frame):
         if hidden.write:
             vm.pending = Pending()
-            return "decode"
+            return "decode"  # what it writes to ROM vanishes
         # As long as its D bit seems clear the shadow is read-only.
         translation = hidden.translation._replace(dirty=False)
         vm.pending = Pending(hidden=hidden._replace(translation=translation))
@@ -192,6 +197,7 @@ def resume(vm: TranslatedVm) -> str | None:
         prepare(vm)
         pending = vm.devices.interrupt_pending
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
+        vm.bill.charge("mon_memory_reference", vm.cache.serve(key))
         vm.enter_cache()
     elif not virtual.reachable:
         return "decode"

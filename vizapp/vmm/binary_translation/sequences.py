@@ -2,6 +2,9 @@
 
 All work on the monitor segment through GS and leave the arithmetic flags as they are: what would change them
 (AND, CMP, ADD) is not used; MOV, LEA, MOVZX and JECXZ do. A register that is needed goes to its slot first.
+The cache's code segment has 32 bits: what works on a guest's words takes the operand-size prefix there, and
+where the guest's stack segment has 16 bits SP alone moves. ``size`` is the operand size, 2 or 4 bytes,
+``stack`` the bits of the stack segment.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ from vizapp.vmm.binary_translation.layout import (
     CONTROL,
     DOOR_VECTOR,
     FLAGS_BASE,
-    LOOKUP_TABLE,
     PENDING,
     POPF_TABLE,
     SPILLED_ECX,
@@ -69,37 +71,42 @@ def set_interrupts() -> tuple[Piece, ...]:
     )
 
 
-def push_flags() -> tuple[Piece, ...]:
+def push_flags(size: int = 4, stack: int = 32) -> tuple[Piece, ...]:
     """PUSHF: what the processor pushes, with the virtual IF and IOPL for its own."""
     return (
         Piece(_code(_STORE_ECX, SPILLED_ECX)),
         Piece(_code(_STORE_EDX, SPILLED_EDX), ecx=True),
-        Piece(b"\x9c", ecx=True, edx=True),  # pushfd
-        Piece(b"\x5a", ecx=True, edx=True, esp=4),  # pop edx
+        Piece(_sized(size, b"\x9c"), ecx=True, edx=True),  # pushf
+        Piece(_sized(size, b"\x5a"), ecx=True, edx=True, esp=size),  # pop edx
         Piece(_code(_LOAD_ECX, FLAGS_BASE), ecx=True, edx=True),
         Piece(bytes.fromhex("8d 0c 11"), ecx=True, edx=True),  # lea ecx, [ecx + edx]
         Piece(_code(_LOAD_EDX, VIRTUAL_IF), ecx=True, edx=True),
         Piece(bytes.fromhex("8d 0c 11"), ecx=True, edx=True),
         Piece(_code(_LOAD_EDX, SPILLED_EDX), ecx=True, edx=True),
-        Piece(b"\x51", ends=True, ecx=True),  # push ecx
+        Piece(_sized(size, b"\x51"), ends=True, ecx=True),  # push ecx
         Piece(_code(_LOAD_ECX, SPILLED_ECX), after=True, ecx=True),
     )
 
 
-def pop_flags() -> tuple[Piece, ...]:
+def pop_flags(size: int = 4, stack: int = 32) -> tuple[Piece, ...]:
     """POPF: the processor takes what it may, the virtual IF the rest, the monitor what the table refuses.
 
     An entry of the table is the virtual IF plus 1, or 0: TF, NT or another IOPL, or an IF for which an
     interrupt waits.
     """
+    if stack == 16:  # movzx ecx, sp; mov ecx, ss:[ecx]
+        top = ["0f b7 cc", "36 8b 09" if size == 4 else "36 0f b7 09"]
+    else:  # mov ecx, [esp]
+        top = ["8b 0c 24" if size == 4 else "0f b7 0c 24"]
+    popf = _sized(size, b"\x9d")
     return (
         Piece(_code(_STORE_ECX, SPILLED_ECX)),
-        Piece(bytes.fromhex("8b 0c 24"), ecx=True),  # mov ecx, [esp]
+        *(Piece(bytes.fromhex(raw), ecx=True) for raw in top),
         Piece(bytes.fromhex("0f b6 cd"), ecx=True),  # movzx ecx, ch
         Piece(_code("65 8b 0c 8d", POPF_TABLE), ecx=True),  # mov ecx, gs:[ecx*4 + ...]
-        Piece(bytes.fromhex("e3 10"), ecx=True),  # jecxz: to the door
+        Piece(bytes((0xE3, 15 + len(popf))), ecx=True),  # jecxz: to the door
         Piece(_code(_ADD_TO_ECX, -1), ecx=True),
-        Piece(b"\x9d", ends=True, ecx=True),  # popfd
+        Piece(popf, ends=True, ecx=True),
         Piece(_code(_STORE_ECX, VIRTUAL_IF), after=True, ecx=True, flag=True),
         Piece(bytes.fromhex("eb 02"), after=True, ecx=True),  # jmp over the door
         Piece(DOOR, kind=CALLOUT, ecx=True),
@@ -118,34 +125,39 @@ def read_control(instruction: Instruction) -> tuple[Piece, ...]:
     return (Piece(bytes((0x65, 0x8B, 0x05 | register.index << 3)) + dword(slot), ends=True),)
 
 
-def push_return(address: int) -> tuple[Piece, ...]:
+def push_return(address: int, size: int = 4) -> tuple[Piece, ...]:
     """The first half of CALL: the guest's own return address. A jump of the cache's own follows."""
-    return (Piece(b"\x68" + dword(address), ends=True),)
+    return (Piece(_push(address, size), ends=True),)
 
 
-def return_near(instruction: Instruction) -> tuple[Piece, ...]:
-    """RET: the target off the stack, then the lookup."""
+def return_near(instruction: Instruction, table: int, stack: int = 32) -> tuple[Piece, ...]:
+    """RET: the target off the stack, then the lookup in ``table``."""
+    size = instruction.operand_size
     released = next((item.value for item in instruction.operands if isinstance(item, Immediate)), 0)
-    pieces = [Piece(_code(_STORE_ECX, SPILLED_ECX)), Piece(b"\x59", ecx=True)]  # pop ecx
-    below = -4
+    pieces = [Piece(_code(_STORE_ECX, SPILLED_ECX)), Piece(_sized(size, b"\x59"), ecx=True)]  # pop ecx
+    below = -size
+    if size == 2:
+        pieces.append(Piece(bytes.fromhex("0f b7 c9"), ecx=True, esp=below))  # movzx ecx, cx
     if released:
-        pieces.append(Piece(_code("8d a4 24", released), ecx=True, esp=below))  # lea esp, [esp + ...]
+        release = _sized(stack >> 3, _code("8d a4 24", released))  # lea esp, [esp + ...]
+        pieces.append(Piece(release, ecx=True, esp=below))
         below -= released
-    return (*pieces, *_look_up(below))
+    return (*pieces, *_look_up(table, below))
 
 
-def jump_indirect(instruction: Instruction) -> tuple[Piece, ...]:
+def jump_indirect(instruction: Instruction, table: int) -> tuple[Piece, ...]:
     """JMP to what a register or memory holds."""
-    return (Piece(_code(_STORE_ECX, SPILLED_ECX)), _load_target(instruction), *_look_up(0))
+    return (Piece(_code(_STORE_ECX, SPILLED_ECX)), _load_target(instruction), *_look_up(table, 0))
 
 
-def call_indirect(instruction: Instruction, address: int) -> tuple[Piece, ...]:
+def call_indirect(instruction: Instruction, address: int, table: int) -> tuple[Piece, ...]:
     """CALL of what a register or memory holds, returning to ``address``."""
+    size = instruction.operand_size
     return (
         Piece(_code(_STORE_ECX, SPILLED_ECX)),
         _load_target(instruction),
-        Piece(b"\x68" + dword(address), ecx=True),
-        *_look_up(4),
+        Piece(_push(address, size), ecx=True),
+        *_look_up(table, size),
     )
 
 
@@ -168,14 +180,23 @@ def missed() -> tuple[Piece, ...]:
 def _load_target(instruction: Instruction) -> Piece:
     (operand,) = instruction.operands
     assert isinstance(operand, Register | Memory)
+    name = "mov" if instruction.operand_size == 4 else "movzx"
     size = instruction.address_size
-    return Piece(encode("mov", (Register(ECX, 4), operand), 32, address_size=size), ecx=True)
+    return Piece(encode(name, (Register(ECX, 4), operand), 32, address_size=size), ecx=True)
 
 
-def _look_up(esp: int) -> tuple[Piece, ...]:
+def _sized(size: int, raw: bytes) -> bytes:
+    return raw if size == 4 else b"\x66" + raw
+
+
+def _push(value: int, size: int) -> bytes:
+    return _sized(size, b"\x68" + (value & (1 << 8 * size) - 1).to_bytes(size, "little"))
+
+
+def _look_up(table: int, esp: int) -> tuple[Piece, ...]:
     """To the unit whose guest address is in ECX; until the last instruction ESP is ``-esp`` ahead."""
     return (
         Piece(_code(_STORE_ECX, TARGET), ecx=True, esp=esp),
         Piece(bytes.fromhex("0f b6 c9"), ecx=True, esp=esp),  # movzx ecx, cl
-        Piece(_code("65 ff 24 8d", LOOKUP_TABLE), ends=True, ecx=True, esp=esp),  # jmp gs:[ecx*4 + ...]
+        Piece(_code("65 ff 24 8d", table), ends=True, ecx=True, esp=esp),  # jmp gs:[ecx*4 + ...]
     )

@@ -19,6 +19,7 @@ from vizapp.vmm.binary_translation.layout import (
     LEAST_CACHE_BYTES,
     SEGMENT,
     SEGMENT_INDEX,
+    SEGMENT_PAGES,
 )
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
     from vizapp.vmm.base import Options, VmOptions
 
-KINDS: Final = Kinds(TracedMemory, TranslatedCpu, TranslatedVm, places_of)
+KINDS: Final = Kinds(TracedMemory, TranslatedCpu, TranslatedVm, places_of, real_mode=True)
 _READ_ONLY: Final = PTE_P | PTE_A
 _WRITABLE: Final = _READ_ONLY | PTE_W | PTE_D
 
@@ -86,8 +87,9 @@ class BinaryTranslation:
         vm = make_vm(host, index, options, KINDS)
         assert isinstance(vm, TranslatedVm)
         tables, memory = vm.tables, host.pc.memory
-        frame = host.frames.allocate(segment_owner(index))
-        tables.map(Linear(tables.base + SEGMENT), frame, _WRITABLE)
+        frame = host.frames.allocate(segment_owner(index), SEGMENT_PAGES)
+        for page in range(SEGMENT_PAGES):
+            tables.map(Linear(tables.base + SEGMENT + page * PAGE_SIZE), frame + page, _WRITABLE)
         cache_frame = host.frames.allocate(cache_owner(index), self._pages)
         for page in range(self._pages):
             tables.map(Linear(tables.base + CACHE + page * PAGE_SIZE), cache_frame + page, _READ_ONLY)
@@ -98,7 +100,8 @@ class BinaryTranslation:
         end = base + self._pages * PAGE_SIZE - 1
         tables.set_descriptor(CODE_INDEX, _ring_1(segment(0, end, CODE_READ)))
         tables.set_descriptor(
-            SEGMENT_INDEX, _ring_1(segment(tables.base + SEGMENT, PAGE_SIZE - 1, DATA_READ_WRITE))
+            SEGMENT_INDEX,
+            _ring_1(segment(tables.base + SEGMENT, SEGMENT_PAGES * PAGE_SIZE - 1, DATA_READ_WRITE)),
         )
         tables.set_gate(DOOR_VECTOR, dpl=1)
         return vm

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa.addresses import M32
-from vizapp.isa.registers import CS, ECX, EDX, EFLAGS_IF, ESP
+from vizapp.isa.registers import CS, ECX, EDX, EFLAGS_IF, ESP, SS
 from vizapp.vmm import stubs
 from vizapp.vmm.binary_translation.layout import (
     CODE_SELECTOR,
@@ -14,6 +13,8 @@ from vizapp.vmm.binary_translation.layout import (
     TARGET,
     VIRTUAL_IF,
 )
+from vizapp.vmm.binary_translation.monitor_segment import moved
+from vizapp.vmm.binary_translation.translator import size_of
 from vizapp.vmm.processor_view import cpu_view
 from vizapp.vmm.trap_and_emulate import views
 from vizapp.vmm.trap_and_emulate.virtual_cpu import VIRTUAL_FLAGS
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 
 def guest_view(vm: TranslatedVm) -> CpuView:
     """What the guest sees, wherever it is at this moment."""
+    view = _guest_view(vm)
+    virtual = vm.virtual
+    code = virtual.cpu.segments[CS]
+    if view.selectors[CS] != code.selector:
+        code = virtual.loaded(view.selectors[CS])
+    return view._replace(code_base=code.base, code_bits=size_of(code))
+
+
+def _guest_view(vm: TranslatedVm) -> CpuView:
     if vm.held or (not vm.pc.cpu.cpl and not views.entering(vm)):
         return views.guest_view(vm)
     real = views.processor_view(vm)
@@ -47,7 +57,7 @@ def state(
         registers[ECX] = slot(SPILLED_ECX)
     if spot.edx:
         registers[EDX] = slot(SPILLED_EDX)
-    registers[ESP] = registers[ESP] + spot.esp & M32
+    registers[ESP] = moved(registers[ESP], spot.esp, vm.virtual.cpu.segments[SS].stack_mask)
     return (slot(TARGET) if spot.target else spot.eip), tuple(registers), flag & EFLAGS_IF
 
 

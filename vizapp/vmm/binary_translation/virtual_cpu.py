@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vizapp.isa.descriptors import SELECTOR_RPL
 from vizapp.isa.registers import (
+    CR0_PE,
     CS,
     EFLAGS_IF,
     EFLAGS_IOPL,
@@ -19,15 +21,18 @@ from vizapp.isa.registers import (
     GS,
     SS,
 )
+from vizapp.machine.segments import TableRegister
 from vizapp.vmm import deprivilege, stubs
 from vizapp.vmm.binary_translation.cache import Key
 from vizapp.vmm.binary_translation.layout import CODE_SELECTOR, DOOR_VECTOR, SEGMENT_SELECTOR
 from vizapp.vmm.binary_translation.sequences import DOOR
 from vizapp.vmm.binary_translation.spots import Spot
+from vizapp.vmm.binary_translation.translator import size_of
 from vizapp.vmm.processor_view import set_general
-from vizapp.vmm.trap_and_emulate.virtual_cpu import VIRTUAL_FLAGS, VirtualCpu
+from vizapp.vmm.trap_and_emulate.virtual_cpu import FIRST_SLOT, VIRTUAL_FLAGS, VirtualCpu
 
 if TYPE_CHECKING:
+    from vizapp.machine.segments import SegmentState
     from vizapp.vmm.binary_translation.cache import TranslationCache
     from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
     from vizapp.vmm.trap_frame import SavedRegisters, TrapFrame
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 DIRECT: Final = "direct"
 TRANSLATED: Final = "translated"
 INTERPRETED: Final = "interpreted"
+_NO_TABLE: Final = TableRegister(0, -1)
 
 
 class TranslatedCpu(VirtualCpu):
@@ -56,15 +62,19 @@ class TranslatedCpu(VirtualCpu):
         """How the guest goes on.
 
         Applications run directly, but not where the processor would show another IF or IOPL than theirs;
-        32-bit code of ring 0 runs translated; what is neither, or is being single-stepped in ring 0, the
-        monitor runs for the guest, one instruction at a time.
+        code of ring 0, real mode too, runs translated; what is neither, or is being single-stepped in ring
+        0, the monitor runs for the guest, one instruction at a time.
         """
         cpu = self.cpu
         if cpu.cpl == 3:
             direct = cpu.eflags & EFLAGS_IF and cpu.eflags & EFLAGS_IOPL != EFLAGS_IOPL
             return DIRECT if direct and self.reversible else INTERPRETED
-        plain = cpu.cpl == 0 and cpu.segments[CS].big and cpu.segments[SS].usable and cpu.segments[SS].big
-        if plain and not cpu.eflags & EFLAGS_TF and cpu.eip <= cpu.segments[CS].limit:
+        if (
+            cpu.cpl == 0
+            and cpu.segments[SS].usable
+            and not cpu.eflags & EFLAGS_TF
+            and cpu.eip <= cpu.segments[CS].limit
+        ):
             return TRANSLATED
         return INTERPRETED
 
@@ -85,8 +95,8 @@ class TranslatedCpu(VirtualCpu):
     @property
     def key(self) -> Key:
         """What the translation of the next instruction goes by."""
-        code = self.cpu.segments[CS]
-        return Key(self.cpu.eip, code.base, code.limit)
+        code, stack = self.cpu.segments[CS], self.cpu.segments[SS]
+        return Key(self.cpu.eip, code.base, code.limit, size_of(code), size_of(stack))
 
     def capture(self, frame: TrapFrame) -> None:
         """Take the guest's state out of the frame of a trap, from the cache or from direct execution."""
@@ -116,7 +126,7 @@ class TranslatedCpu(VirtualCpu):
         self.refresh()
         self.segment.show(cpu, pending=pending)
         placed = [
-            (SEGMENT_SELECTOR, b"") if index == GS else self._place(index, state)
+            (SEGMENT_SELECTOR, b"") if index == GS else self._hold(index, state)
             for index, state in enumerate(cpu.segments)
         ]
         selectors = tuple(selector for selector, _ in placed)
@@ -139,7 +149,38 @@ class TranslatedCpu(VirtualCpu):
         self.reload = False
         self.selectors, self._descriptors = selectors, descriptors
         self._shadowed_at = cpu.eip if cpu.shadow else -1
+        if not cpu.segments[SS].big:
+            self._charge("mon_memory_reference", 4)
+            self._tables.set_exit_stack(cpu.esp)
+            return stubs.EXIT_16
         return stubs.EXIT_ALL if reload else stubs.EXIT
+
+    def refresh(self) -> None:
+        """Bring the shadows of the guest's descriptor tables in step; in real mode they have nothing."""
+        if self.cpu.cr0 & CR0_PE:
+            super().refresh()
+            return
+        for shadow in (self.gdt, self.ldt):
+            self._refresh(shadow, _NO_TABLE)
+
+    def _hold(self, index: int, state: SegmentState) -> tuple[int, bytes]:
+        """(selector, descriptor) with which the cache has a segment register.
+
+        As ``_place``, but what real mode has left in a register is no selector, and its low bits no RPL: one
+        that the processor would refuse is not kept. No instruction of the cache reads it.
+        """
+        if not state.usable:
+            return 0, b""
+        wanted = self.held_descriptor(state)
+        selector = state.selector
+        ring = 1 if index == SS or selector & SELECTOR_RPL > state.dpl else selector & SELECTOR_RPL
+        if self.cpu.cr0 & CR0_PE and self.shadowed(selector) == wanted:
+            return selector & ~SELECTOR_RPL | ring, wanted
+        if wanted != self._descriptors[index]:
+            self._charge("mon_memory_reference", 2)
+        slot = FIRST_SLOT + index
+        self._tables.set_raw_descriptor(slot, wanted)
+        return slot << 3 | ring, wanted
 
     def save(self) -> Any:
         """Everything outside machine memory, as plain data."""

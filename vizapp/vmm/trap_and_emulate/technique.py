@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vizapp.isa.addresses import PAGE_SHIFT, Linear
+from vizapp.isa.addresses import PAGE_SHIFT, HostPhysical, Linear
 from vizapp.isa.registers import CR4_VIRTUALIZABLE
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.devices.uart import COM1_PORTS
@@ -17,7 +17,7 @@ from vizapp.vmm.base import Options, VmOptions
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.guest_memory import GuestMemory
 from vizapp.vmm.guest_mmu import GuestMmu
-from vizapp.vmm.guest_start import load_image, power_on
+from vizapp.vmm.guest_start import TOP, load_any_image, load_image, start_cpu
 from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.shadow import Shadow
 from vizapp.vmm.trap_and_emulate.monitor import OWNER, TrapAndEmulateMonitor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BASE: Final = Linear(0xFFC0_0000)  # the monitor's 4 MB, at the top of every address space
 FIRST_FRAME: Final = 0x100  # the first megabyte stays with the PC's own devices and firmware
-MONITOR_PAGES: Final = 0x100  # a megabyte for the monitor's tables, stack, code and shadow of each guest
+MONITOR_PAGES: Final = 0x100  # a megabyte for the monitor's tables, stack, code, shadow and ROM of each guest
 
 
 class TrapAndEmulate:
@@ -77,12 +77,16 @@ class TrapAndEmulate:
 
 
 class Kinds(NamedTuple):
-    """What a virtual machine is made of; another monitor's have parts of their own in these places."""
+    """What a virtual machine is made of; another monitor's have parts of their own in these places.
+
+    ``real_mode``: guests may start in real mode.
+    """
 
     memory: Callable[[PhysicalMemory, tuple[int, ...]], GuestMemory] = GuestMemory
     virtual: type[VirtualCpu] = VirtualCpu
     vm: type[Vm] = Vm
     places: Callable[[int], tuple[Place, ...]] = places_of
+    real_mode: bool = False
 
 
 CLASSICAL: Final = Kinds()
@@ -123,6 +127,19 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
     virtual = kinds.virtual(cpu, mmu, pc.memory, tables, bill.charge)
     vm = kinds.vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
     devices.on_a20 = mmu.flush
-    load_image(memory.load, options.memory, options.image)
-    power_on(cpu, options.image)
+    if kinds.real_mode:
+        load_any_image(memory, options.image)
+        _add_rom(host, vm, options.image.rom)
+    else:
+        load_image(memory.load, options.memory, options.image)
+    start_cpu(cpu, options.image)
     return vm
+
+
+def _add_rom(host: Host, vm: Vm, rom: bytes) -> None:
+    """Let the guest find its ROM at the top of its address space, where a reset leads."""
+    if rom:
+        pages = len(rom) >> PAGE_SHIFT
+        first = host.frames.allocate(vm.owner, pages)
+        host.pc.memory.load(HostPhysical(first << PAGE_SHIFT), rom)
+        vm.memory.add_rom(TOP - len(rom) >> PAGE_SHIFT, tuple(range(first, first + pages)))
