@@ -86,7 +86,12 @@ def compare(
 
 
 def race(guest: str, like: Scenario) -> list[Scenario]:
-    """The scenarios that run beside one for its overhead graph: the same choices under each technique."""
+    """The scenarios that run beside one for its overhead graph: the same choices under each technique.
+
+    A scenario file says itself what runs on what, so nothing runs beside it.
+    """
+    if is_scenario_file(guest):
+        return [like]
     return [
         make_scenario(
             guest,

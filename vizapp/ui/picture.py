@@ -30,6 +30,7 @@ from vizapp.session.session import Session
 from vizapp.ui.choices import choices
 from vizapp.ui.look import Appearance
 from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.panels import PANELS
 from vizapp.ui.picture_files import check_suffix, save_film, save_widget
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
@@ -63,11 +64,12 @@ def record(
     *,
     checked: bool = False,
     film: int = 0,
+    details: frozenset[str] = frozenset(),
     seconds: float = 30.0,
 ) -> Recording:
     """Run a scenario for at most ``seconds``; then ``opening`` moves the cursor, else it stays at the end.
 
-    ``film`` is how many events from there on get a frame each.
+    ``film`` is how many events from there on get a frame each; ``details`` are what frames tell beyond that.
     """
     session = Session(scenario, lockstep=checked)
     points: list[Progress] = []
@@ -82,6 +84,7 @@ def record(
         while motion is not None and not motion.advance():
             pass
     opened = Opened(scenario.technique, session.title, session.stage)
+    session.watch_details(details)
     frame = session.frame()
     following: list[Frame] = []
     while len(following) < film and not session.timeline.at_end:
@@ -144,7 +147,8 @@ def render(
     application.processEvents()
     recording = None
     if view != "compare":
-        recording = record(scenario, opening, checked=True, film=film)
+        details = frozenset(name for entry in PANELS for name in entry.panel.details)
+        recording = record(scenario, opening, checked=True, film=film, details=details)
         _feed_steps(window, recording)
     if view != "stage":
         _feed_race(window, race)

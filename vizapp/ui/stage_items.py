@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
     from vizapp.ui.look import Look
-    from vizapp.ui.stage_layout import Pill, RingSystem, StageLayout
+    from vizapp.ui.stage_arrangement import Pill
+    from vizapp.ui.stage_layout import RingSystem, StageLayout
 
 _CENTERED = Qt.AlignmentFlag.AlignCenter
 _FILL = {0: 0.17, 1: 0.13, 2: 0.10, 3: 0.10}

@@ -1,4 +1,4 @@
-"""Where everything on the stage stands: rings, labels, pills, parking slots of the bead, paths between them.
+"""The stage as ring systems: rings, labels, pills, parking slots of the bead, paths between them.
 
 Pure geometry over ``frames.Stage``: any number of worlds side by side, any components in any ring. Labels
 stand at the top of their band, pills at the bottom; a rectangle takes the first of its candidate places that
@@ -17,42 +17,21 @@ from PySide6.QtGui import QPainterPath, QTransform
 
 from vizapp.machine.places import VMM
 from vizapp.messages import N_, Message
-from vizapp.vmm.stage import StageComponent
+from vizapp.ui.stage_arrangement import Arrangement, Pill, around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vizapp.machine.places import Place
     from vizapp.session.frames import Stage
-    from vizapp.vmm.stage import StageWorld
-
-    Measure = Callable[[str, str], QSizeF]
+    from vizapp.ui.stage_arrangement import Measure
+    from vizapp.vmm.stage import StageComponent, StageWorld
 
 RINGS = (3, 2, 1, 0)
 # Outer radius of each ring as a share of ring 3's: the middle is the largest, it holds words.
 SHARE = {0: 0.34, 1: 0.56, 2: 0.78, 3: 1.0}
 LABELLED_RADIUS = 84  # below it (at 100 %) a ring system shows no words inside
 _LABEL, _PILL_PADDING, _GAP = "label", 11, 5
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Words in a rectangle; ``font`` is a role of ``Look.font``, ``color`` one of its colours."""
-
-    rect: QRectF
-    text: str
-    font: str
-    color: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pill:
-    """A component in its ring."""
-
-    world: str
-    component: StageComponent
-    rect: QRectF
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +59,27 @@ class RingSystem:
         return self.center + QPointF(radius * math.cos(angle), radius * math.sin(angle))
 
 
-class StageLayout:
-    """A stage laid out in a rectangle.
+class StageLayout(Arrangement):
+    """A stage laid out in a rectangle as concentric rings.
+
+    Its texts are ring labels, names in the middle and titles of worlds; its pills the components outside the
+    middle.
 
     Attributes:
         systems: a ring system a world, in the order of the stage.
-        texts: ring labels, names in the middle, titles of worlds.
-        pills: components outside the middle.
     """
 
     def __init__(
         self, stage: Stage, area: QRectF, measure: Measure, render: Callable[[Message], str], px: float
     ) -> None:
-        self._measure = measure
-        self._render = render
-        self._px = px
-        self._taken: list[QRectF] = []
+        super().__init__(area, measure, render, px)
         self._crowded = False  # whether something had no place
-        self._slots: dict[tuple[str, int, str, int], QPointF] = {}
-        self.area = area
         self.systems: list[RingSystem] = []
-        self.texts: list[Text] = []
-        self.pills: list[Pill] = []
         count = max(1, len(stage.worlds))
         title = 24 * px if count > 1 else 0.0
         room = QSizeF(area.width() / count, area.height() - title)
         radius = max(10.0, min(room.width(), room.height()) / 2 - 6 * px)
+        self.roomy = radius >= LABELLED_RADIUS * px
         for index, world in enumerate(stage.worlds):
             center = QPointF(area.left() + room.width() * (index + 0.5), area.top() + room.height() / 2)
             used = frozenset(component.ring for component in world.components)
@@ -121,14 +95,10 @@ class StageLayout:
         radius = self.systems[0].radius if self.systems else 100.0
         return max(4 * self._px, min(8 * self._px, radius * 0.05))
 
-    def taken(self) -> tuple[QRectF, ...]:
-        """Every rectangle that holds words."""
-        return tuple(self._taken)
-
     # Words.
 
     def _place_words(self, system: RingSystem, world: StageWorld) -> None:
-        if system.radius < LABELLED_RADIUS * self._px:
+        if not self.roomy:
             return
         before = len(self.texts), len(self.pills), len(self._taken)
         self._crowded = False
@@ -159,7 +129,7 @@ class StageLayout:
             size = self._measure(words, font)
             corner = math.hypot(size.width() / 2, system.middle(ring) + size.height() / 2 - 3 * self._px)
             if corner <= system.outer(ring) or text == texts[-1]:
-                rect = _around(system.at(system.middle(ring), -90), size)
+                rect = around(system.at(system.middle(ring), -90), size)
                 self._add_text(rect, words, font, f"ring{ring}_text" if used else "text_muted")
                 return
 
@@ -170,7 +140,7 @@ class StageLayout:
         lines: list[str] = []
         font = "name"
         if components:
-            name = self._render(components[0].title)
+            name = self._render(_named(components[0]))
             if components[0].id == VMM and len(name.split()) > 2:
                 name = self._render(Message(N_("VMM")))
             wide = system.outer(0) * 1.5
@@ -183,20 +153,20 @@ class StageLayout:
         for line in lines:
             size = self._measure(line, font)
             self._add_text(
-                _around(QPointF(system.center.x(), y + size.height() / 2), size), line, font, "ring0_text"
+                around(QPointF(system.center.x(), y + size.height() / 2), size), line, font, "ring0_text"
             )
             y += size.height()
         color = "ring0_text" if components else "text_muted"
         self._add_text(
-            _around(QPointF(system.center.x(), y + ring_size.height() / 2), ring_size), ring, "small", color
+            around(QPointF(system.center.x(), y + ring_size.height() / 2), ring_size), ring, "small", color
         )
 
     def _pill(self, system: RingSystem, component: StageComponent, preferred: float) -> None:
-        text = self._render(component.title)
+        text = self._render(_named(component))
         size = self._measure(text, _LABEL) + QSizeF(2 * _PILL_PADDING * self._px, 9 * self._px)
         radius = system.middle(component.ring) if component.ring else system.outer(0)
         offsets = [sign * step for step in range(0, 181, 6) for sign in (1, -1)]
-        places = [_around(system.at(radius, preferred + offset), size) for offset in offsets]
+        places = [around(system.at(radius, preferred + offset), size) for offset in offsets]
         rect = self._first_free(places)
         self.pills.append(Pill(system.world, component, rect, text))
         self._taken.append(rect)
@@ -204,11 +174,7 @@ class StageLayout:
     def _title(self, system: RingSystem, text: str) -> None:
         size = self._measure(text, _LABEL)
         center = system.center + QPointF(0, system.radius + 6 * self._px + size.height() / 2)
-        self._add_text(_around(center, size), text, _LABEL, "text")
-
-    def _add_text(self, rect: QRectF, text: str, font: str, color: str) -> None:
-        self.texts.append(Text(rect, text, font, color))
-        self._taken.append(rect)
+        self._add_text(around(center, size), text, _LABEL, "text")
 
     def _first_free(self, places: Iterable[QRectF]) -> QRectF:
         gap = _GAP * self._px
@@ -229,27 +195,6 @@ class StageLayout:
             if system.world == world:
                 return system
         return self.systems[0] if self.systems else None
-
-    def slot(self, place: Place) -> QPointF:
-        """Where the bead stands while the processor is at a place: beside the pill of its component."""
-        key = (place.world, place.ring, place.component, place.vm)
-        if key not in self._slots:
-            self._slots[key] = self._find_slot(place)
-        return self._slots[key]
-
-    def pill_of(self, place: Place) -> Pill | None:
-        """The pill of a place's component, or None where it is named in the middle or not at all."""
-        fitting = [
-            pill
-            for pill in self.pills
-            if pill.world == place.world
-            and pill.component.ring == place.ring
-            and pill.component.id == place.component
-        ]
-        for pill in fitting:
-            if pill.component.vm == place.vm:
-                return pill
-        return fitting[0] if fitting else None
 
     def _find_slot(self, place: Place) -> QPointF:
         system = self.system(place.world)
@@ -323,44 +268,9 @@ class StageLayout:
         path.cubicTo(QPointF(near, edge), QPointF(far, edge), end)
         return path
 
-    def callout(self, path: QPainterPath, size: QSizeF, extra: Iterable[QRectF] = ()) -> QRectF:
-        """A free rectangle for the words of a transition: beside its path, clear of words and of the path."""
-        taken = [*self._taken, *extra]
-        middle = path.pointAtPercent(0.5) if path.length() > 0 else path.currentPosition()
-        line = [path.pointAtPercent(step / 12) for step in range(13)] if path.length() > 0 else [middle]
-        system = min(self.systems, key=lambda s: math.hypot(*(s.center - middle).toTuple()), default=None)
-        radius = system.radius if system else 100.0
-        steps = [0.0, *(sign * radius * step / 8 for step in range(1, 9) for sign in (-1, 1))]
-        best: tuple[float, QRectF] | None = None
-        outwards = 1.0 if system is None or middle.x() >= system.center.x() else -1.0
-        for side in (1.0, -1.0):
-            for distance in (0.16, 0.3, 0.5, 0.8, 1.1, 1.4):
-                for step in steps:
-                    x = (
-                        middle.x() + side * (distance * radius)
-                        if side > 0
-                        else middle.x() - distance * radius - size.width()
-                    )
-                    rect = self._inside(QRectF(QPointF(x, middle.y() + step - size.height() / 2), size))
-                    gap = 7 * self._px
-                    wide = rect.adjusted(-gap, -gap, gap, gap)
-                    hits = sum(wide.intersects(other) for other in taken) + sum(
-                        wide.contains(point) for point in line
-                    )
-                    cost = hits * 1000 + abs(step) + distance * radius + (60 if side != outwards else 0)
-                    if best is None or cost < best[0]:
-                        best = (cost, rect)
-        return best[1] if best else QRectF(middle, size)
-
-    def _inside(self, rect: QRectF) -> QRectF:
-        """The rectangle pushed into the area."""
-        x = min(max(rect.left(), self.area.left()), self.area.right() - rect.width())
-        y = min(max(rect.top(), self.area.top()), self.area.bottom() - rect.height())
-        return QRectF(QPointF(x, y), rect.size())
-
-
-def _around(center: QPointF, size: QSizeF) -> QRectF:
-    return QRectF(center.x() - size.width() / 2, center.y() - size.height() / 2, size.width(), size.height())
+    def _surroundings(self, point: QPointF) -> tuple[float, float]:
+        system = min(self.systems, key=lambda s: math.hypot(*(s.center - point).toTuple()), default=None)
+        return (point.x(), 100.0) if system is None else (system.center.x(), system.radius)
 
 
 def _spread(count: int, ring: int) -> list[float]:
@@ -372,7 +282,7 @@ def _spread(count: int, ring: int) -> list[float]:
 def _shortened(world: StageWorld) -> StageWorld:
     """The same with machines' names for titles, and the guest kernels of one ring 0 as one."""
     outer = tuple(
-        component._replace(title=Message("{name}", {"name": component.owner}))
+        component._replace(title=Message("{name}", {"name": component.owner}), owner="")
         if component.owner
         else component
         for component in world.components
@@ -380,5 +290,12 @@ def _shortened(world: StageWorld) -> StageWorld:
     )
     inner = tuple(component for component in world.components if not component.ring)
     if len(inner) > 1:
-        inner = (inner[0]._replace(title=Message(N_("guest kernels"))),)
+        inner = (inner[0]._replace(title=Message(N_("guest kernels")), owner=""),)
     return world._replace(components=(*inner, *outer))
+
+
+def _named(component: StageComponent) -> Message:
+    """What a component is, and whose where there are several."""
+    if not component.owner:
+        return component.title
+    return Message(N_("{name}: {component}"), {"name": component.owner, "component": component.title})

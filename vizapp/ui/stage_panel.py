@@ -143,11 +143,13 @@ class StagePanel(Panel):
         if self.run_state.flows:
             return
         event = frame.event
+        forward = former is not None and frame.position > former.position
+        if former is not None and frame.position < former.position:
+            self.view.forget_trail()
         if event is None:
             self.set_note(self._where(frame.place))
             self.view.show_place(frame.place)
             return
-        forward = former is not None and frame.position > former.position
         duration = (QUICK_DURATION if soon or self.run_state.running else STEP_DURATION) if forward else 0
         self.set_note(self._way(event))
         # An entry that injects an event goes on to its handler within the step.

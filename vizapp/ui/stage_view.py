@@ -1,4 +1,4 @@
-"""The stage as a picture: ring systems with the processor's bead and its last movement, or flows."""
+"""The stage as a picture: rings or bands with the processor's bead and its last movements, or flows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from PySide6.QtGui import QFontMetricsF, QPainter
 from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView
 
 from vizapp.session.frames import Stage
+from vizapp.ui.stage_band_items import BandsItem, TrailItem
+from vizapp.ui.stage_bands import BandLayout, wants_bands
 from vizapp.ui.stage_items import BeadItem, Callout, CalloutItem, FlowItem, PathItem, RingsItem
 from vizapp.ui.stage_layout import StageLayout
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     Passage = tuple[Place, Place]
 
 _COMFORTABLE = 190.0  # radius, at 100 %, from which words are larger than usual
+_TRAIL = 6  # movements that are numbered, with the newest
 
 
 class StageView(QGraphicsView):
@@ -43,9 +46,10 @@ class StageView(QGraphicsView):
         self._place: Place | None = None
         self._passage: Passage | None = None
         self._callout: Callout | None = None
+        self._trail: tuple[Passage, ...] = ()
         self._flows: dict[Passage, FlowItem] = {}
         self._flow_values: dict[Passage, tuple[int, float]] = {}
-        self._moving: list[PathItem | CalloutItem] = []
+        self._moving: list[PathItem | CalloutItem | TrailItem] = []
         self._scene = QGraphicsScene(self)
         self.setScene(self._scene)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -61,8 +65,8 @@ class StageView(QGraphicsView):
         self._animation.setEasingCurve(QEasingCurve.Type.InOutCubic)
         self._animation.valueChanged.connect(self._advance)
         self._animation.finished.connect(self._arrive)
-        self.arrangement: StageLayout | None = None
-        self._rings: RingsItem | None = None
+        self.arrangement: StageLayout | BandLayout | None = None
+        self._rings: RingsItem | BandsItem | None = None
         self._bead: BeadItem | None = None
 
     # What is shown.
@@ -73,6 +77,7 @@ class StageView(QGraphicsView):
         self._place = None
         self._passage = None
         self._callout = None
+        self._trail = ()
         self._flow_values = {}
         self._rebuild()
 
@@ -87,6 +92,8 @@ class StageView(QGraphicsView):
         self._place = place
         self._passage = None
         self._callout = None
+        if self._trail and self._trail[-1][1] != place:
+            self._trail = ()
         self._draw_movement(0)
 
     def show_movement(self, source: Place, target: Place, callout: Callout, duration: int) -> None:
@@ -94,7 +101,17 @@ class StageView(QGraphicsView):
         self._place = target
         self._passage = (source, target)
         self._callout = callout
+        if self._trail and self._trail[-1][1] != source:
+            self._trail = ()
+        if source != target:
+            # A way gone again begins anew there: what is shown has no loops.
+            gone = self._trail.index(self._passage) + 1 if self._passage in self._trail else 0
+            self._trail = (*self._trail[gone:], self._passage)[-_TRAIL:]
         self._draw_movement(duration if self._look.motion else 0)
+
+    def forget_trail(self) -> None:
+        """What comes next does not go on from what is shown."""
+        self._trail = ()
 
     def show_flows(self, flows: dict[Passage, tuple[int, float]], place: Place | None) -> None:
         """Passages too fast to follow: (count so far, count a second) of each; an empty dict ends it."""
@@ -133,8 +150,12 @@ class StageView(QGraphicsView):
             return
         margin = self._drawn.px(4)
         inner = area.adjusted(margin, margin, -margin, -margin)
-        self.arrangement = StageLayout(self._stage, inner, self._measure, self._render, self._drawn.scale)
-        self._rings = RingsItem(self._drawn, self.arrangement)
+        if wants_bands(self._stage):
+            bands = BandLayout(self._stage, inner, self._measure, self._render, self._drawn.scale)
+            self.arrangement, self._rings = bands, BandsItem(self._drawn, bands)
+        else:
+            rings = StageLayout(self._stage, inner, self._measure, self._render, self._drawn.scale)
+            self.arrangement, self._rings = rings, RingsItem(self._drawn, rings)
         self._bead = BeadItem(self._drawn, self.arrangement.bead_radius)
         self._bead.hide()
         self._scene.addItem(self._rings)
@@ -163,6 +184,8 @@ class StageView(QGraphicsView):
         rings.set_current(layout.pill_of(self._place))
         bead.setPos(layout.slot(self._place))
         bead.set_ring(self._place.ring)
+        if layout.trails:
+            self._draw_trail(layout, self._trail if self._passage is None else self._trail[:-1])
         if self._passage is None or self._callout is None:
             return
         source, target = self._passage
@@ -173,7 +196,7 @@ class StageView(QGraphicsView):
         )
         self._scene.addItem(item)
         self._moving.append(item)
-        if layout.systems[0].radius >= self._drawn.px(84):
+        if layout.roomy:
             size = CalloutItem.size_of(self._drawn, self._callout)
             words = CalloutItem(self._drawn, self._callout)
             words.setPos(layout.callout(path, size, [_box(bead)]).topLeft())
@@ -186,6 +209,15 @@ class StageView(QGraphicsView):
             item.set_progress(0)
             self._animation.setDuration(duration)
             self._animation.start()
+
+    def _draw_trail(self, layout: StageLayout | BandLayout, trail: tuple[Passage, ...]) -> None:
+        """The movements that led here, oldest first."""
+        for number, (source, target) in enumerate(trail, start=1):
+            path = layout.flow_path(source, target)
+            if path.length() > 0:
+                item = TrailItem(self._drawn, path, number, f"ring{max(0, target.ring)}")
+                self._scene.addItem(item)
+                self._moving.append(item)
 
     def _clear_moving(self) -> None:
         for item in self._moving:
@@ -226,11 +258,11 @@ class StageView(QGraphicsView):
                 self._flows[passage] = self._flow(layout, passage)
             self._flows[passage].set_flow(count, rate)
 
-    def _flow(self, layout: StageLayout, passage: Passage) -> FlowItem:
+    def _flow(self, layout: StageLayout | BandLayout, passage: Passage) -> FlowItem:
         source, target = passage
         path = layout.flow_path(source, target)
         item = FlowItem(self._drawn, path, f"ring{target.ring}", layout.area)
-        if layout.systems[0].radius >= self._drawn.px(84):
+        if layout.roomy:
             others = [flow.label for flow in self._flows.values()]
             item.label = layout.callout(path, item.label_size(), others)
         self._scene.addItem(item)

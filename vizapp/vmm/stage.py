@@ -12,7 +12,7 @@ from vizapp.messages import N_, Message
 class StageComponent(NamedTuple):
     """A thing that lives in a ring: ``id`` equals ``Place.component``; ``vm`` is -1 where it serves all.
 
-    ``owner`` is the name of its virtual machine where there are several.
+    ``owner`` is the name of its virtual machine where there are several; ``title`` says what it is there.
     """
 
     id: str
@@ -51,13 +51,9 @@ def deprivileged_stage(monitor: Message, vms: Sequence[str] = ("",)) -> tuple[St
     """
     guests: list[StageComponent] = []
     for index, name in enumerate(vms):
-        kernel, applications = Message(N_("guest kernel")), Message(N_("applications"))
-        if len(vms) > 1:
-            kernel = Message(N_("{name}: {component}"), {"name": name, "component": kernel})
-            applications = Message(N_("{name}: {component}"), {"name": name, "component": applications})
         owner = name if len(vms) > 1 else ""
-        guests.append(StageComponent(GUEST_KERNEL, kernel, 1, index, owner))
-        guests.append(StageComponent(APPLICATION, applications, 3, index, owner))
+        guests.append(StageComponent(GUEST_KERNEL, Message(N_("guest kernel")), 1, index, owner))
+        guests.append(StageComponent(APPLICATION, Message(N_("applications")), 3, index, owner))
     return (
         StageWorld(
             BARE,

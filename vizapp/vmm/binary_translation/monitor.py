@@ -79,8 +79,7 @@ class TranslatingMonitor(TrapAndEmulateMonitor):
                 (TRANSLATION_CACHE, Message(N_("translation cache")), 1),
                 (APPLICATION, Message(N_("applications")), 3),
             ):
-                if len(self.vms) > 1:
-                    title = Message(N_("{name}: {component}"), {"name": vm.name, "component": title})
-                guests.append(StageComponent(identity, title, ring, vm.index))
+                owner = vm.name if len(self.vms) > 1 else ""
+                guests.append(StageComponent(identity, title, ring, vm.index, owner))
         monitor = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
         return (world._replace(components=(monitor, *sorted(guests, key=lambda component: component.ring))),)

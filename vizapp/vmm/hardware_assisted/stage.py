@@ -27,8 +27,6 @@ def two_ring_systems(monitor: str, guest: str, vms: Sequence[str]) -> tuple[Stag
             (0, GUEST_KERNEL, Message(N_("guest kernel"))),
             (3, APPLICATION, Message(N_("applications"))),
         ):
-            if len(vms) > 1:
-                title = Message(N_("{name}: {component}"), {"name": name, "component": title})
             components.append(StageComponent(kind, title, ring, index, name if len(vms) > 1 else ""))
     below = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
     return (
