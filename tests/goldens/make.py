@@ -72,8 +72,7 @@ def main() -> None:
             for build in guest.builds:
                 make_guest(guest.name, build)
             binary = nasm_golden(guest.name, "native")
-            cpu = bare_machine.cpu_for(needs_apic=guest.needs_apic)
-            printed[guest.name] = result_of(bare_machine.run_guest(binary, Path(directory), cpu=cpu))
+            printed[guest.name] = result_of(bare_machine.run_library_guest(guest, binary, Path(directory)))
     RESULTS.write_text(json.dumps(printed, indent=2) + "\n", encoding="utf-8")
 
 

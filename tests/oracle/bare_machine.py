@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import shutil
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
+
+from vizapp.guest.library import Guest, spare_disk
+from vizapp.machine.devices.station import Station
 
 LOAD_ADDRESS = 0x0010_0000
+# Virtual time follows the instruction count (16 ns each), so that a run is the same on any computer.
+BY_INSTRUCTIONS = ("-accel", "tcg", "-icount", "shift=4,sleep=off")
+IN_REAL_TIME = ("-accel", "tcg")
 HERE = Path(__file__).resolve().parent
 
 available = shutil.which("qemu-system-i386") is not None and shutil.which("nasm") is not None
@@ -20,11 +30,63 @@ def cpu_for(*, needs_apic: bool) -> str:
     return "pentium3" if needs_apic else "pentium3,-apic"
 
 
-def build_rom(directory: Path) -> Path:
+def build_rom(directory: Path, *defines: str) -> Path:
     """Assemble the ROM that starts the guest; the path of the 64 KB file."""
     rom = directory / "flat_boot.rom"
-    subprocess.run(["nasm", "-f", "bin", "-o", rom, HERE / "flat_boot.asm"], check=True)
+    options = [f"-D{name}" for name in defines]
+    subprocess.run(["nasm", "-f", "bin", *options, "-o", rom, HERE / "flat_boot.asm"], check=True)
     return rom
+
+
+def run_library_guest(guest: Guest, binary: Path, directory: Path) -> str:
+    """As ``run_guest``, with what a guest of the library needs: an APIC, its disk, a network."""
+    cpu = cpu_for(needs_apic=guest.needs_apic)
+    if guest.needs_disk:
+        image = directory / "disk.img"
+        image.write_bytes(spare_disk())
+        drive = ["-drive", f"file={image},format=raw,if=ide,index=0"]
+        return run_guest(binary, directory, cpu=cpu, options=drive)
+    if not guest.needs_network:
+        return run_guest(binary, directory, cpu=cpu)
+    with StationSocket() as station:
+        network = ["-netdev", station.option("wire"), "-device", "pcnet,netdev=wire,addr=3"]
+        # The station lives in our time, so the guest has to as well.
+        return run_guest(binary, directory, cpu=cpu, options=network, rom=("PCNET",), time_base=IN_REAL_TIME)
+
+
+class StationSocket:
+    """The station of the network guests at the other end of a wire of QEMU's, a frame a UDP packet."""
+
+    def __init__(self) -> None:
+        self._station = Station()
+        self._ours, self._theirs = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        for end in (self._ours, self._theirs):
+            end.bind(("127.0.0.1", 0))
+        self._port = self._theirs.getsockname()[1]
+        self._theirs.close()  # QEMU takes its place
+        self._ours.settimeout(0.1)
+        self._thread = threading.Thread(target=self._serve)
+        self._over = threading.Event()
+
+    def option(self, name: str) -> str:
+        """QEMU's description of its end."""
+        ends = f"udp=127.0.0.1:{self._ours.getsockname()[1]},localaddr=127.0.0.1:{self._port}"
+        return f"socket,id={name},{ends}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._ours.close()
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                for answer in self._station.answer(self._ours.recv(2048)):
+                    self._ours.sendto(answer, ("127.0.0.1", self._port))
 
 
 def run_guest(
@@ -33,16 +95,16 @@ def run_guest(
     seconds: float = 20.0,
     cpu: str = "pentium3,-apic",
     options: Sequence[str] = (),
+    rom: Sequence[str] = (),
+    time_base: Sequence[str] = BY_INSTRUCTIONS,
 ) -> str:
     """COM1's output of a guest loaded flat at 1 MB, up to the end of its ``result:`` line.
 
-    Virtual time follows the instruction count (16 ns each), so that a run is the same on any computer.
     Returns what was printed so far when ``seconds`` are over.
     """
     machine = ["-machine", "pc", "-cpu", cpu, "-m", "16", "-nodefaults", "-display", "none"]
-    time_base = ["-accel", "tcg", "-icount", "shift=4,sleep=off"]
     image = ["-device", f"loader,file={binary},addr={LOAD_ADDRESS:#x},force-raw=on"]
-    start = ["-bios", str(build_rom(directory)), "-serial", "stdio"]
+    start = ["-bios", str(build_rom(directory, *rom)), "-serial", "stdio"]
     command = ["qemu-system-i386", *machine, *time_base, *image, *start, *options]
     deadline = time.monotonic() + seconds
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:

@@ -21,8 +21,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_native_build_prints_its_result_on_qemu(name: str, tmp_path: Path) -> None:
-    cpu = bare_machine.cpu_for(needs_apic=GUESTS[name].needs_apic)
-    output = bare_machine.run_guest(nasm_golden(name, "native"), tmp_path, cpu=cpu)
+    output = bare_machine.run_library_guest(GUESTS[name], nasm_golden(name, "native"), tmp_path)
     assert result_of(output) == results()[name], output
 
 

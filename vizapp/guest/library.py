@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BUILDS = ("native", "xen")
 MOST_ITERATIONS = 1_000_000
+SPARE_SECTORS = 2048
 GROUPS = {
     "teaching": Message(N_("Teaching")),
     "nanobenchmarks": Message(N_("Nanobenchmarks")),
@@ -36,6 +37,8 @@ class Guest:
         iterations: how often a guest that loops does so unless told otherwise; None if it does not loop.
         lesson: the lesson that explains it, "" if none does.
         needs_apic: whether it writes to the local APIC, and so expects a whole PC.
+        needs_network: whether it drives a network adapter, and so expects one, and somebody to talk to.
+        needs_disk: whether it drives a disk, and so gets one if the user has given none.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Guest:
     iterations: int | None = None
     lesson: str = ""
     needs_apic: bool = False
+    needs_network: bool = False
+    needs_disk: bool = False
 
     @property
     def source(self) -> Path:
@@ -217,6 +222,52 @@ _LIBRARY = (
         Message(N_("Integer work at user level, as in the SPECint programs: sieve, matrix, sort, CRC.")),
         iterations=3,
     ),
+    Guest(
+        "network-send",
+        Message(N_("Network: sending")),
+        "workloads",
+        Message(
+            N_(
+                "The kernel sends N frames through its network adapter and asks the station that got them "
+                "for their checksum."
+            )
+        ),
+        builds=("native",),
+        iterations=16,
+        needs_network=True,
+    ),
+    Guest(
+        "network-receive",
+        Message(N_("Network: receiving")),
+        "workloads",
+        Message(
+            N_(
+                "The kernel asks a station for N frames, takes them from its network adapter and compares "
+                "checksums."
+            )
+        ),
+        builds=("native",),
+        iterations=16,
+        needs_network=True,
+    ),
+    Guest(
+        "disk-read",
+        Message(N_("Disk: reading")),
+        "workloads",
+        Message(N_("The kernel reads N blocks of 4 KB from its disk and adds up what is in them.")),
+        builds=("native",),
+        iterations=4,
+        needs_disk=True,
+    ),
+    Guest(
+        "disk-write",
+        Message(N_("Disk: writing")),
+        "workloads",
+        Message(N_("The kernel writes N blocks of 4 KB to its disk, reads them again and compares.")),
+        builds=("native",),
+        iterations=2,
+        needs_disk=True,
+    ),
 )
 GUESTS: Mapping[str, Guest] = {guest.name: guest for guest in _LIBRARY}
 
@@ -270,7 +321,20 @@ def build_guest(
         _check_iterations(guest, iterations)
         macros["ITERATIONS"] = str(iterations)
     image = assemble_image(guest.source, name, build, macros, (guest_directory(),))
-    return replace(image, needs_pc=True, needs_apic=True) if guest.needs_apic else image
+    return replace(
+        image,
+        needs_pc=guest.needs_apic or guest.needs_network or guest.needs_disk,
+        needs_apic=guest.needs_apic,
+        needs_network=guest.needs_network,
+        spare_disk=spare_disk() if guest.needs_disk else b"",
+    )
+
+
+def spare_disk() -> bytes:
+    """The disk that a guest gets which drives one: every 16 bytes say which sector and which part it is."""
+    return b"".join(
+        b"block %06d %02d\n" % (sector, part) for sector in range(SPARE_SECTORS) for part in range(32)
+    )
 
 
 def _check_iterations(guest: Guest, iterations: int) -> None:

@@ -11,7 +11,7 @@ from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
-from vizapp.machine.input_log import KEYBOARD, SERIAL, Input
+from vizapp.machine.input_log import KEYBOARD, NETWORK, SERIAL, Input
 from vizapp.machine.peripherals import Peripherals
 from vizapp.machine.places import Place
 from vizapp.machine.ports import PortBus
@@ -133,7 +133,14 @@ class Board:
             (data,) = entry.data
             assert isinstance(data, bytes)
             self.uart.receive(data)
-        elif self.peripherals is not None:
+        elif self.peripherals is None:
+            return
+        elif entry.source == NETWORK:
+            (cycle,) = entry.data
+            assert isinstance(cycle, int)
+            assert self.peripherals.network is not None
+            self.peripherals.network.act(cycle)
+        else:
             key, down = entry.data
             assert isinstance(key, str)
             self.peripherals.keyboard.key(key, bool(down))

@@ -16,6 +16,7 @@ class Features(NamedTuple):
         apic: a local APIC and an I/O APIC, with MP tables in the BIOS area.
         a20: whether the firmware has opened the gate of address line 20.
         mac: six bytes, the address of a network adapter; None: there is none.
+        station: the adapter is on a switch of its own, with a ``devices.station`` at the other end.
         large_pages: the processor has 4 MB pages and PAE, which not every monitor can give to its guest.
     """
 
@@ -25,4 +26,5 @@ class Features(NamedTuple):
     apic: bool = True
     a20: bool = True
     mac: bytes | None = None
+    station: bool = False
     large_pages: bool = True

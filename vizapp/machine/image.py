@@ -44,6 +44,8 @@ class Image:
         disks: contents of the IDE disks that belong to it.
         needs_pc: whether it expects a whole PC around it: clock, keyboard controller, disks, APICs.
         needs_apic: whether it is lost without a local APIC.
+        needs_network: whether it expects a network adapter, and a station that answers it.
+        spare_disk: contents of the disk that it gets if no other was given to it.
         symbols: label to linear address; ``mark_*`` labels are progress marks.
         lines: the line-to-address map, sorted by address; empty for a binary.
     """
@@ -62,6 +64,8 @@ class Image:
     disks: tuple[bytes, ...] = ()
     needs_pc: bool = False
     needs_apic: bool = False
+    needs_network: bool = False
+    spare_disk: bytes = b""
 
     @property
     def contents(self) -> tuple[tuple[int, bytes], ...]:

@@ -11,18 +11,20 @@ from typing import NamedTuple
 
 from vizapp.machine.clock import NEVER
 
-KEYBOARD, SERIAL = "keyboard", "serial"
+KEYBOARD, SERIAL, NETWORK = "keyboard", "serial", "network"
 
 
 class Input(NamedTuple):
     """One input, plain data: ``data`` is (key, down) for the keyboard, (bytes,) for the serial port.
+
+    A replayer makes one of a network adapter that acts by itself, with the cycle at which it did: (cycle,).
 
     ``vm`` is the virtual machine that it is for.
     """
 
     position: int
     source: str
-    data: tuple[str | bool | bytes, ...]
+    data: tuple[str | bool | bytes | int, ...]
     vm: int = 0
 
 

@@ -15,7 +15,9 @@ from vizapp.machine.devices.ide import IDE_CONTROL_PORTS, IDE_IRQ, IDE_PORTS, Id
 from vizapp.machine.devices.ioapic import IOAPIC_BASE, IOAPIC_BYTES, IoApic
 from vizapp.machine.devices.keyboard_controller import KEYBOARD_IRQ, KEYBOARD_PORTS, KeyboardController
 from vizapp.machine.devices.lance import LANCE_IRQ, LANCE_PORTS, RDP, Lance
+from vizapp.machine.devices.network import Switch
 from vizapp.machine.devices.rtc import RTC_IRQ, RTC_PORTS, Rtc
+from vizapp.machine.devices.station import Station
 from vizapp.machine.devices.vga import VGA_PORTS, Vga
 from vizapp.machine.dma import BusMaster, DmaMemory
 from vizapp.machine.mp_tables import pin_of
@@ -38,7 +40,7 @@ class Peripherals:
 
     Attributes:
         signal: ``nmi`` or ``reset`` when one has come that the processor has not taken yet.
-        network: the adapter, without a cable; see ``devices.network``.
+        network: the adapter; without ``features.station`` it has no cable, see ``devices.network``.
         bus_master: its way to memory.
     """
 
@@ -80,7 +82,9 @@ class Peripherals:
         if features.disks:
             self._add_disks(board, [Disk(contents) for contents in features.disks], read_time)
         if features.mac is not None:
-            self._add_network(board, features.mac)
+            self._add_network(board, features.mac, read_time)
+            if features.station:
+                self._add_switch(board)
         if features.apic:
             self._add_apics(board, mmio, read_time)
 
@@ -103,11 +107,19 @@ class Peripherals:
         self.rtc.store(cmos.FIXED_DISKS, kinds)
         self._devices["ide"] = self.ide
 
-    def _add_network(self, board: Board, mac: bytes) -> None:
-        self.network = Lance(board.clock, board.line(LANCE_IRQ), self.bus_master, mac)
+    def _add_network(self, board: Board, mac: bytes, read_time: ReadTime) -> None:
+        self.network = Lance(board.clock, board.line(LANCE_IRQ), self.bus_master, mac, read_time)
         board.ports.register(LANCE_PORTS, self.network)
         board.ports.register_wide(LANCE_PORTS[RDP:], self.network)
         self._devices["network"] = self.network
+
+    def _add_switch(self, board: Board) -> None:
+        assert self.network is not None
+        switch = Switch()
+        self.network.cable = switch.plug(board.clock)
+        switch.settle(Station())
+        # Before the adapter, which asks it what is on its way.
+        self._devices = {"switch": switch, **self._devices}
 
     def _add_apics(self, board: Board, mmio: MmioSpace, read_time: ReadTime) -> None:
         timer = ApicTimer(board.clock, read_time)

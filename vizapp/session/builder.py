@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vizapp.vmm.registry import Abilities
 
 MOST_DISKS = 2
-_WITH_APIC: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
+_LIBRARY: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
+_FIRST_MAC: Final = 0x000C_2900_0001  # of the first virtual machine's network adapter
 
 
 class Machine(NamedTuple):
@@ -37,10 +38,16 @@ class Machine(NamedTuple):
     processor: Processor
 
 
-def build(scenario: Scenario, processor: Processor | None = None, like: Abilities | None = None) -> Machine:
+def build(
+    scenario: Scenario,
+    processor: Processor | None = None,
+    like: Abilities | None = None,
+    first: int = 0,
+) -> Machine:
     """The machine of a scenario; ``processor`` is the one that it names, if it has been read already.
 
-    ``like`` are the abilities of a technique for which this is the yardstick.
+    ``like`` are the abilities of a technique for which this is the yardstick, ``first`` is the number that
+    its first guest has there.
 
     Raises:
         VizappError: a name that does not exist, or a combination that cannot be.
@@ -57,7 +64,7 @@ def build(scenario: Scenario, processor: Processor | None = None, like: Abilitie
     processor = processor or load_processor(scenario.processor)
     if uses_virtualization(scenario.technique):
         check_processor(processor, scenario.technique, scenario.paging)
-    options = _options(scenario, processor, like)
+    options = _options(scenario, processor, like, first)
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),
         memory_bytes=technique.host_memory(options),
@@ -86,7 +93,7 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
         paging="shadow",
         full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
     )
-    return build(alone, processor, abilities)
+    return build(alone, processor, abilities, vm)
 
 
 def _machine_features(scenario: Scenario, options: Options) -> Features | None:
@@ -98,7 +105,7 @@ def _machine_features(scenario: Scenario, options: Options) -> Features | None:
     return Features(large_pages=False) if shared else None
 
 
-def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -> Options:
+def _options(scenario: Scenario, processor: Processor, like: Abilities | None, first_number: int) -> Options:
     """What the technique is asked for.
 
     Raises:
@@ -120,9 +127,9 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None) -
     equipped = [
         VmOptions(
             vm.image, vm.memory, vm.name, vm.weight,
-            _features(scenario, vm, abilities, like or abilities, full=full),
+            _features(scenario, vm, number, abilities, like or abilities, full=full),
         )
-        for vm in scenario.machines
+        for number, vm in enumerate(scenario.machines, first_number)
     ]  # fmt: skip
     first, *others = equipped
     return Options(
@@ -153,9 +160,9 @@ def _identity(scenario: Scenario, processor: Processor) -> Identity:
 
 
 def _features(
-    scenario: Scenario, vm: VmScenario, abilities: Abilities, like: Abilities, *, full: bool
+    scenario: Scenario, vm: VmScenario, number: int, abilities: Abilities, like: Abilities, *, full: bool
 ) -> Features | None:
-    """The rest of a PC where the guest is one that expects it; the library's guests do without.
+    """The rest of a PC where the guest is one that expects it; most of the library's guests do without.
 
     ``like`` is what another technique gives, whose yardstick this is; ``full`` gives it in any case.
 
@@ -165,7 +172,7 @@ def _features(
     """
     if vm.image.bare_only is not None and not abilities.real_mode:
         raise ScenarioError(vm.image.bare_only)
-    disks = (*vm.image.disks, *vm.disks)
+    disks = (*vm.image.disks, *vm.disks) or tuple(filter(None, [vm.image.spare_disk]))
     if disks and not abilities.full_pc:
         sentence = N_("{technique} has no disk to give to its guest; run it under native")
         raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
@@ -174,8 +181,11 @@ def _features(
         raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
     if not abilities.full_pc or not (full or disks or vm.image.needs_pc):
         return None
-    if vm.image.needs_apic:
-        return _WITH_APIC._replace(disks=disks)
+    if vm.image.needs_network:
+        mac = (_FIRST_MAC + number).to_bytes(6, "big")
+        return _LIBRARY._replace(disks=disks, mac=mac, station=True)
+    if vm.image.needs_apic or vm.image.spare_disk:
+        return _LIBRARY._replace(disks=disks)
     return Features(disks=disks, large_pages=abilities.large_pages and like.large_pages)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from vizapp.machine.input_log import NETWORK, Input
 from vizapp.messages import N_, Message
 from vizapp.session.builder import yardstick
 from vizapp.session.equivalence import Lockstep
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.events import Event
-    from vizapp.machine.input_log import Input
     from vizapp.machine.pc import Pc
     from vizapp.session.builder import Machine
     from vizapp.session.scenario import Scenario
@@ -46,8 +46,18 @@ def start_lockstep(
     def given(vm: int, entry: Input) -> None:
         checks[vm].input(entry)
 
+    for vm in range(len(checks)):
+        _hear_network(monitor, vm, given)
     monitor.on_input = given
     return checks[0] if len(checks) == 1 else Locksteps(pc, monitor, checks)
+
+
+def _hear_network(monitor: Monitor, vm: int, given: Callable[[int, Input], None]) -> None:
+    """Tell when the network adapter of virtual machine ``vm`` reaches for its memory."""
+    board = monitor.vms[vm].hardware.board
+    peripherals = None if board is None else board.peripherals
+    if peripherals is not None and peripherals.network is not None:
+        peripherals.network.on_act = lambda cycle: given(vm, Input(0, NETWORK, (cycle,)))
 
 
 class Locksteps:

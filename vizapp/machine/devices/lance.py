@@ -5,6 +5,9 @@ base +0-F  address PROM     +10 RDP: the CSR that RAP selects    +12 RAP    +14 
 
 CSR0   | ERR BABL CERR MISS MERR RINT TINT IDON | INTR IENA RXON TXON TDMD STOP STRT INIT |
 CSR1, CSR2  address of the initialization block   CSR3  interrupt masks   CSR15  mode
+
+Of the machine's time it knows only the cycles at which it acts: those at which the processor uses its ports,
+and those at which it reaches for memory by itself.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from vizapp.machine.devices.lance_rings import (
     write_status,
 )
 from vizapp.machine.devices.network import LINE_RATE, SHORTEST_FRAME, Cable, line_time
+from vizapp.machine.devices.pit import ReadTime
+from vizapp.machine.input_log import NETWORK
 
 LANCE_BASE = 0x300
 LANCE_PORTS = range(LANCE_BASE, LANCE_BASE + 0x18)
@@ -68,21 +73,35 @@ class Lance:
     """The adapter. A port device that takes words whole, and a timed device.
 
     ``irq`` is called with the level of its interrupt line, ``dma`` is its way to memory. Without a cable what
-    it sends is lost, and it says so.
+    it sends is lost, and it says so. The time of an access to its ports comes from ``read_time`` (source
+    ``network``).
+
+    Attributes:
+        cable: what it is plugged into.
+        on_act: told of each cycle at which it does something by itself; a replayer lets it ``act`` then.
     """
 
     _STATE = (
         "_csr0", "_csr1", "_csr2", "_csr3", "_csr4", "_rap", "_configuration", "_block", "_receive_at",
-        "_transmit_at", "_sending", "_done_at", "_poll_at", "_line",
+        "_transmit_at", "_sending", "_done_at", "_poll_at", "_line", "_now",
     )  # fmt: skip
 
-    def __init__(self, clock: Clock, irq: Callable[[bool], None], dma: Dma, mac: bytes) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        irq: Callable[[bool], None],
+        dma: Dma,
+        mac: bytes,
+        read_time: ReadTime = lambda source, value: value,
+    ) -> None:
         if len(mac) != 6:
             raise ValueError(f"a station has an address of 6 bytes, not {len(mac)}")
         self.cable: Cable | None = None
+        self.on_act: Callable[[int], None] | None = None
         self._clock = clock
         self._irq = irq
         self._dma = dma
+        self._read_time = read_time
         self._prom = address_prom(mac)
         self._csr0 = STOP
         self._csr1 = self._csr2 = self._csr3 = self._csr4 = 0
@@ -94,6 +113,7 @@ class Lance:
         self._done_at = 0  # the cycle at which it has left
         self._poll_at = 0
         self._line = False
+        self._now = 0  # the cycle at which it does what it does
         clock.register(self)
 
     def read_port(self, port: int) -> int:
@@ -106,7 +126,7 @@ class Lance:
 
     def read_wide(self, port: int, size: int) -> int:
         """IN of a word."""
-        self.advance(self._clock.now())
+        self._access()
         offset = port - LANCE_BASE
         if offset < RDP:
             return int.from_bytes(self._prom[offset : offset + size], "little")
@@ -127,7 +147,7 @@ class Lance:
 
     def write_wide(self, port: int, size: int, value: int) -> None:
         """OUT of a word."""
-        self.advance(self._clock.now())
+        self._access()
         value &= 0xFFFF
         match port - LANCE_BASE:
             case 0x10:
@@ -155,6 +175,15 @@ class Lance:
 
     def advance(self, cycles: int) -> None:
         """Do what is due."""
+        due = self.next_event(cycles)
+        if due is not None and cycles >= due:
+            if self.on_act is not None:
+                self.on_act(cycles)
+            self.act(cycles)
+
+    def act(self, cycles: int) -> None:
+        """Do what is due at a cycle, whatever the clock shows."""
+        self._now = cycles
         if self._sending and cycles >= self._done_at:
             self._end_transmission()
             self._transmit()
@@ -174,6 +203,10 @@ class Lance:
         for name, value in zip(self._STATE, saved, strict=True):
             setattr(self, name, value)
         self._clock.refresh()
+
+    def _access(self) -> None:
+        """The processor has come to its ports: what is due happens before."""
+        self.act(self._read_time(NETWORK, self._clock.now()))
 
     def _read_csr(self, number: int) -> int:
         match number:
@@ -231,7 +264,7 @@ class Lance:
             self._csr0 = self._csr0 & ~STOP | STRT
             mode = self._block.mode
             self._csr0 |= (0 if mode & MODE_NO_RECEIVE else RXON) | (0 if mode & MODE_NO_TRANSMIT else TXON)
-            self._poll_at = self._clock.now() + self._clock.cycle_of(_POLL_BITS, LINE_RATE)
+            self._poll_at = self._now + self._clock.cycle_of(_POLL_BITS, LINE_RATE)
         if value & TDMD and self._csr0 & TXON and not self._sending:
             self._transmit()
 
@@ -242,7 +275,7 @@ class Lance:
 
     def _transmit(self) -> None:
         """Send the next frame that the driver has given, if there is one."""
-        now = self._clock.now()
+        now = self._now
         self._poll_at = now + self._clock.cycle_of(_POLL_BITS, LINE_RATE)
         frame, count = b"", 0
         ring = self._block.transmit

@@ -8,13 +8,15 @@ its length again on each line that it leaves by:
 Frames are forwarded in the order in which they have arrived, those that arrive together by the number of
 their port, so that it does not matter which machine was run first. Whoever runs several lets none get ahead
 of another by more than ``Switch.lookahead``, and refreshes a machine's clock before it goes on.
+
+At a port there may be a station without a clock, which answers each frame when it has arrived.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from vizapp.machine.clock import Clock
 
@@ -38,6 +40,22 @@ class _Frame(NamedTuple):
     data: bytes
 
 
+class Answering(Protocol):
+    """A station that acts when it gets a frame, and only then."""
+
+    def answer(self, frame: bytes) -> list[bytes]:
+        """What it sends then."""
+        ...
+
+    def save(self) -> Any:
+        """What it remembers, as plain data."""
+        ...
+
+    def load(self, saved: Any) -> None:
+        """Take up where ``save`` left off."""
+        ...
+
+
 class Switch:
     """Any number of ports at one line rate."""
 
@@ -48,6 +66,7 @@ class Switch:
         self._queues: list[list[_Frame]] = []  # by port: frames that leave by it, the first first
         self._arriving: list[_Frame] = []  # not forwarded yet, sorted
         self._learned: dict[bytes, int] = {}
+        self._stations: dict[int, Answering] = {}  # by port
         self._number = 0
 
     @property
@@ -57,10 +76,11 @@ class Switch:
 
     def plug(self, clock: Clock) -> Cable:
         """A cable from a new port to a machine with that clock."""
-        self._free.append(0)
-        self._sent.append(0)
-        self._queues.append([])
-        return Cable(self, len(self._queues) - 1, clock)
+        return Cable(self, self._new_port(), clock)
+
+    def settle(self, station: Answering) -> None:
+        """Put a station at a new port."""
+        self._stations[self._new_port()] = station
 
     def send(self, port: int, tick: int, frame: bytes) -> int:
         """Put a frame on the line from a port's machine; when that line is free again."""
@@ -73,8 +93,8 @@ class Switch:
 
     def next_arrival(self, port: int) -> int | None:
         """When to look for a frame at a port: one arrives then, or one is forwarded that may be for it."""
-        ticks = [frames[0].tick for frames in (self._queues[port], self._arriving) if frames]
-        return min(ticks, default=None)
+        queues = [self._queues[port], self._arriving, *(self._queues[at] for at in self._stations)]
+        return min((frames[0].tick for frames in queues if frames), default=None)
 
     def receive(self, port: int, tick: int) -> list[bytes]:
         """The frames that have arrived at a port's machine by then."""
@@ -93,36 +113,58 @@ class Switch:
             "arriving": tuple(self._arriving),
             "learned": dict(self._learned),
             "number": self._number,
+            "stations": tuple(station.save() for station in self._stations.values()),
         }
 
     def load(self, saved: Mapping[str, object]) -> None:
         """Take up where ``save`` left off, with the same cables plugged in."""
-        names = ("free", "sent", "queues", "arriving", "learned", "number")
-        free, sent, queues, arriving, learned, number = (saved[name] for name in names)
+        names = ("free", "sent", "queues", "arriving", "learned", "number", "stations")
+        free, sent, queues, arriving, learned, number, stations = (saved[name] for name in names)
         assert isinstance(free, tuple)
         assert isinstance(sent, tuple)
         assert isinstance(queues, tuple)
         assert isinstance(arriving, tuple)
         assert isinstance(learned, dict)
         assert isinstance(number, int)
+        assert isinstance(stations, tuple)
         self._free, self._sent = list(free), list(sent)
         self._queues = [list(queue) for queue in queues]
         self._arriving = list(arriving)
         self._learned = dict(learned)
         self._number = number
+        for station, state in zip(self._stations.values(), stations, strict=True):
+            station.load(state)
+
+    def _new_port(self) -> int:
+        self._free.append(0)
+        self._sent.append(0)
+        self._queues.append([])
+        return len(self._queues) - 1
 
     def _forward(self, tick: int) -> None:
-        while self._arriving and self._arriving[0].tick <= tick:
-            arrived = self._arriving.pop(0)
-            target, source = arrived.data[:6], arrived.data[6:12]
-            if not source[0] & _GROUP:
-                self._learned[source] = arrived.port
-            known = None if target[0] & _GROUP else self._learned.get(target)
-            for port in range(len(self._queues)) if known is None else (known,):
-                if port != arrived.port:
-                    end = max(arrived.tick, self._free[port]) + line_time(arrived.data)
-                    self._free[port] = end
-                    self._queues[port].append(arrived._replace(tick=end))
+        """All that happens by ``tick``, in its order: a station gets a frame, or the switch sends one on."""
+        while True:
+            heads = [(self._queues[port][0].tick, port) for port in self._stations if self._queues[port]]
+            due, answering = min(heads, default=(tick + 1, -1))
+            if due <= tick and (not self._arriving or due <= self._arriving[0].tick):
+                frame = self._queues[answering].pop(0)
+                for answer in self._stations[answering].answer(frame.data):
+                    self.send(answering, due, answer)
+            elif self._arriving and self._arriving[0].tick <= tick:
+                self._send_on(self._arriving.pop(0))
+            else:
+                return
+
+    def _send_on(self, arrived: _Frame) -> None:
+        target, source = arrived.data[:6], arrived.data[6:12]
+        if not source[0] & _GROUP:
+            self._learned[source] = arrived.port
+        known = None if target[0] & _GROUP else self._learned.get(target)
+        for port in range(len(self._queues)) if known is None else (known,):
+            if port != arrived.port:
+                end = max(arrived.tick, self._free[port]) + line_time(arrived.data)
+                self._free[port] = end
+                self._queues[port].append(arrived._replace(tick=end))
 
 
 class Cable:

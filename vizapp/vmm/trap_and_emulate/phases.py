@@ -36,7 +36,12 @@ from vizapp.vmm.trap_and_emulate.idle import acknowledge, halt, nested, schedule
 from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
 
 if TYPE_CHECKING:
+    from vizapp.isa.instruction import Instruction
+    from vizapp.machine.cpu import Cpu
     from vizapp.vmm.trap_and_emulate.vm import Vm
+
+_PORTS: Final = frozenset({"in", "out", "ins", "outs"})
+_MOST_ITERATIONS: Final = 64  # of a repeated instruction, in one phase
 
 # Faults that may be of the monitor's own making (a deprivileged ring, a truncated segment, an empty shadow):
 # what the instruction would have done in its own ring has to be found out by doing it there.
@@ -136,12 +141,12 @@ def emulate(vm: Vm) -> str | None:
     instruction = decoded(pending[1], pending[0], 32 if cpu.segments[CS].big else 16)
     cpu.single_step = bool(cpu.eflags & EFLAGS_TF)
     before = vm.linear_eip, cpu.eip, cpu.cpl
-    if instruction.mnemonic in ("in", "out", "ins", "outs"):
-        vm.bill.purpose = Purpose.IO
-        vm.bill.path("device")
-        vm.bill.purpose = Purpose.MONITOR
     try:
-        cpu.execute(instruction)
+        _execute(vm, cpu, instruction)
+        for _ in range(_MOST_ITERATIONS):
+            if not _goes_on(vm, cpu, instruction, before[1]):
+                break
+            _execute(vm, cpu, instruction)
     except Fault as fault:
         return vm.reflect(fault)
     except TripleFault as fault:
@@ -154,7 +159,28 @@ def emulate(vm: Vm) -> str | None:
         return vm.reflect(Fault(vectors.DB))
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
-    return "halt" if cpu.halted else "resume"
+    if cpu.halted:
+        return "halt"
+    return "emulate" if _goes_on(vm, cpu, instruction, before[1]) else "resume"
+
+
+def _execute(vm: Vm, cpu: Cpu, instruction: Instruction) -> None:
+    """The instruction, or one iteration of it."""
+    if instruction.mnemonic in _PORTS:
+        vm.bill.purpose = Purpose.IO
+        vm.bill.path("device")
+        vm.bill.purpose = Purpose.MONITOR
+    cpu.execute(instruction)
+
+
+def _goes_on(vm: Vm, cpu: Cpu, instruction: Instruction, eip: int) -> bool:
+    """Whether a repeated instruction has iterations left, and nothing comes between them."""
+    if not instruction.repeat or cpu.eip != eip or cpu.single_step:
+        return False
+    if vm.mmu.flush_requested or vm.mmu.invalidated:
+        return False
+    vm.devices.advance()
+    return not (vm.devices.interrupt_pending and cpu.eflags & EFLAGS_IF)
 
 
 def flush_shadow(vm: Vm) -> str:
