@@ -43,6 +43,12 @@ HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
 EVENT_SENT = "EventSent"  # an event channel became pending
 REQUEST_REFUSED = "RequestRefused"  # the hypervisor protected something; payload: name, reason
 UPCALL_DELIVERED = "UpcallDelivered"  # the event callback of a domain entered
+DOMAIN_CREATED = "DomainCreated"  # domain 0 has made one; payload: vm, domain
+DOMAIN_DESTROYED = "DomainDestroyed"  # and taken all from it that it had; payload: vm, domain
+MEMORY_MOVED = "MemoryMoved"  # pages given to a domain, or taken from one; payload: pages, vm, from
+GRANT_MAPPED = "GrantMapped"  # payload: reference, handle, frame, from, vm
+GRANT_UNMAPPED = "GrantUnmapped"  # the same
+GRANT_COPIED = "GrantCopied"  # payload: bytes, from, to
 # Hardware virtualization.
 VM_ENTERED = "VmEntered"  # VMLAUNCH, VMRESUME, VMRUN; payload: vm-entry's injected event, if any
 VM_EXITED = "VmExited"  # payload: reason, name, qualification, ...; cause: the reason in kebab-case
@@ -52,6 +58,9 @@ NESTED_PAGE_MAPPED = "NestedPageMapped"  # the monitor filled an entry of EPT or
 VM_SCHEDULED = "VmScheduled"  # the scheduler gave the processor to another one; payload: vm, from
 # The session.
 DIVERGED = "Diverged"  # the run stopped being equivalent to the bare machine
+
+CHANGES_OF_HANDS = frozenset({MEMORY_MOVED, GRANT_UNMAPPED, DOMAIN_DESTROYED})
+"""After these somebody may no longer use what he could use before."""
 
 TRAPS = frozenset({EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED})
 
@@ -80,6 +89,12 @@ CLI_NAMES = {
     EVENT_SENT: "event-send",
     REQUEST_REFUSED: "refuse",
     UPCALL_DELIVERED: "upcall",
+    DOMAIN_CREATED: "domain-create",
+    DOMAIN_DESTROYED: "domain-destroy",
+    MEMORY_MOVED: "memory-move",
+    GRANT_MAPPED: "grant-map",
+    GRANT_UNMAPPED: "grant-unmap",
+    GRANT_COPIED: "grant-copy",
     VM_ENTERED: "vm-entry",
     VM_EXITED: "vm-exit",
     VM_ENTRY_FAILED: "vm-entry-failed",

@@ -42,6 +42,11 @@ class Image:
         registers: general registers that are not 0 at the start, as (name, value).
         rom: whole pages that end with the first megabyte, and are seen at the end of the address space too.
         disks: contents of the IDE disks that belong to it.
+        ramdisk: what is loaded beside a Xen build, for its kernel to find.
+        command_line: what a Xen build is told at its start, ASCII.
+        pae: whether a Xen build has page tables with 64-bit entries.
+        hypercall_address: where it wants its hypercall page; None: at its label ``hypercall_page``, if any.
+        size: bytes of memory that it takes from ``virtual_base`` on, where that is more than its segments.
         needs_pc: whether it expects a whole PC around it: clock, keyboard controller, disks, APICs.
         needs_apic: whether it is lost without a local APIC.
         needs_network: whether it expects a network adapter, and a station that answers it.
@@ -62,6 +67,11 @@ class Image:
     registers: tuple[tuple[str, int], ...] = ()
     rom: bytes = b""
     disks: tuple[bytes, ...] = ()
+    ramdisk: bytes = b""
+    command_line: str = ""
+    pae: bool = False
+    hypercall_address: Linear | None = None
+    size: int = 0
     needs_pc: bool = False
     needs_apic: bool = False
     needs_network: bool = False
@@ -85,6 +95,13 @@ class Image:
             for name, address in self.symbols.items()
             if name.startswith("mark_") and "." not in name
         }
+
+    @property
+    def hypercall_page(self) -> Linear | None:
+        """Where a Xen build wants its hypercall page."""
+        return (
+            self.symbols.get("hypercall_page") if self.hypercall_address is None else self.hypercall_address
+        )
 
     @property
     def bare_only(self) -> Message | None:

@@ -8,11 +8,11 @@ fill of its disposable maps, and how often it fills them must not change a count
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
-from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
+from vizapp.machine.events import CHANGES_OF_HANDS, EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
 from vizapp.machine.places import DEVICE, TRANSLATION_CACHE, Place
 from vizapp.vmm.base import READABLE, cache_owner, segment_owner
 
@@ -88,6 +88,9 @@ class Auditor:
                 self._refused_vms.append(max(event.source.vm, 0))
         elif event.kind == VM_ENTERED:
             self._entered = event.position
+        elif event.kind in CHANGES_OF_HANDS:
+            self._ownership = self._declare()
+            self._forget()
         elif (
             event.kind == INTERRUPT_DELIVERED
             and event.target.is_guest
@@ -114,6 +117,10 @@ class Auditor:
         del self._refused[kept:]
         del self._refused_vms[kept:]
         del self.leaks[self.let_through(position) :]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Look again at what was found in order: who may use what has changed."""
         self._seen = {
             (leak.place.vm, leak.place.ring, leak.kind, leak.number, leak.write) for leak in self.leaks
         }
@@ -126,7 +133,13 @@ class Auditor:
         if self._owner(kind, number) != own:
             self._ownership = self._declare()
         owner = self._owner(kind, number)
-        if owner == own or (owner == READABLE and not write) or _is_translators(place, owner, write):
+        shared = kind != "port" and (own, write) in self._ownership.shares.get(number, ())
+        if (
+            owner == own
+            or shared
+            or (owner == READABLE and not write)
+            or _is_translators(place, owner, write)
+        ):
             self._seen.add((place.vm, place.ring, kind, number, write))
         else:
             self._note(position, place, kind, number, write, owner)
@@ -139,7 +152,7 @@ class Auditor:
 
     def _owner(self, kind: str, number: int) -> str:
         if kind in ("frame", "dma"):
-            return next(
-                (part.owner for part in self._ownership.frames if part.first <= number < part.end), ""
-            )
+            frames = self._ownership.frames
+            index = bisect_right(frames, number, key=lambda part: part.first) - 1
+            return frames[index].owner if index >= 0 and number < frames[index].end else ""
         return next((owner for first, last, owner in self._ownership.ports if first <= number <= last), "")

@@ -98,10 +98,13 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
 
 def _machine_features(scenario: Scenario, options: Options) -> Features | None:
     """The equipment of the machine itself. Under a monitor the full board is the virtual machine's."""
+    abilities = registry.maker(scenario.technique).abilities
     if scenario.technique == "native":
         return options.features
+    if abilities.lends_devices:
+        return None if options.features is None else options.features._replace(apic=False)
     # CPUID that the monitor cannot choose tells of the machine's own APIC.
-    shared = options.features is not None and not registry.maker(scenario.technique).abilities.hides_cpuid
+    shared = options.features is not None and not abilities.hides_cpuid
     return Features(large_pages=False) if shared else None
 
 

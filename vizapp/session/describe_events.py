@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa import vectors
 from vizapp.machine import events as ev
 from vizapp.messages import N_, Message
+from vizapp.session.describe_domains import DESCRIBED, describe_domain_event
 from vizapp.session.describe_effects import hexadecimal
 from vizapp.session.describe_emulation import describe_emulation
 from vizapp.session.describe_exits import (
@@ -299,6 +300,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "masked."
         )
     ),
+    **{kind: lambda event, step: describe_domain_event(event) for kind in DESCRIBED},
     ev.DIVERGED: _cause(
         N_("The run stops here: from this instruction on it is no longer what the bare machine does.")
     ),

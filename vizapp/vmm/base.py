@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
@@ -156,13 +157,15 @@ class Devices(NamedTuple):
 class Ownership(NamedTuple):
     """Who may touch what, declared once for the auditor; what is not named is nobody's.
 
-    ``ports`` are (first, last, owner), ``lines`` (interrupt line, owner). Owners are ``vmm`` and ``vm0``,
-    ``vm1``... and ``READABLE``.
+    ``frames`` are in order. ``ports`` are (first, last, owner), ``lines`` (interrupt line, owner). Owners are
+    ``vmm`` and ``vm0``, ``vm1``... and ``READABLE``. ``shares`` are frames that others than their owners may
+    use for now: (who, whether for writing).
     """
 
     frames: tuple[FrameRange, ...]
     ports: tuple[tuple[int, int, str], ...]
     lines: tuple[tuple[int, str], ...]
+    shares: Mapping[int, frozenset[tuple[str, bool]]] = MappingProxyType({})
 
 
 class Guest(Protocol):

@@ -72,10 +72,16 @@ class HostTables:
     """
 
     def __init__(
-        self, memory: PhysicalMemory, frames: FrameAllocator, base: Linear, owner: str = "vmm"
+        self,
+        memory: PhysicalMemory,
+        frames: FrameAllocator,
+        base: Linear,
+        owner: str = "vmm",
+        entry_bytes: int = 4,
     ) -> None:
         self.base = base
         self._memory = memory
+        self._entry_bytes = entry_bytes  # of a page-table entry: 8 with PAE
         self.page_table = frames.allocate(owner)
         self._first = {
             CODE: frames.allocate(owner, stubs.CODE_PAGES),
@@ -112,10 +118,20 @@ class HostTables:
         return Linear(self.base + CODE + offset)
 
     def map(self, linear: Linear, frame: int, flags: int) -> None:
-        """Map a further page of the monitor within the 4 MB of ``base``."""
-        self._memory.write(
-            (self.page_table << PAGE_SHIFT) + (linear >> 12 & 0x3FF) * 4, 4, frame << 12 | flags
-        )
+        """Map a further page of the monitor within what the page table of ``base`` covers."""
+        self._memory.write(self._entry(linear), self._entry_bytes, frame << PAGE_SHIFT | flags)
+
+    def remap(self, linear: Linear, frame: int | None, flags: int) -> bool:
+        """Map a page of the area to another frame, or to none; whether that changes the entry."""
+        entry = 0 if frame is None else frame << PAGE_SHIFT | flags
+        if self._memory.read(self._entry(linear), self._entry_bytes) == entry:
+            return False
+        self._memory.write(self._entry(linear), self._entry_bytes, entry)
+        return True
+
+    def page(self, offset: int, index: int) -> int:
+        """The monitor's own frame of page ``index`` of one of the areas."""
+        return self._first[offset] + index
 
     def set_descriptor(self, index: int, descriptor: Descriptor) -> None:
         """Write one entry of the physical GDT."""
@@ -150,6 +166,10 @@ class HostTables:
     def set_ldt_limit(self, limit: int) -> None:
         """Give the physical LDT descriptor a limit in bytes - 1."""
         self.set_descriptor(LDT_SELECTOR >> 3, system_segment(self.base + LDT, limit, LDT_TYPE))
+
+    def _entry(self, linear: Linear) -> HostPhysical:
+        index = (linear >> PAGE_SHIFT) % (PAGE_SIZE // self._entry_bytes)
+        return HostPhysical((self.page_table << PAGE_SHIFT) + index * self._entry_bytes)
 
     def _map(self) -> None:
         areas = (

@@ -22,6 +22,7 @@ class Abilities(NamedTuple):
         full_pc: the board of a full PC, see ``machine.features``.
         large_pages: a full PC's processor has 4 MB pages and PAE.
         inputs: what comes from outside while the guest runs reaches its devices.
+        lends_devices: the first guest drives the machine's own devices, as far as the monitor lets it.
         hides_cpuid: what CPUID says is the monitor's to choose. Where it executes directly, as on any
             processor without VT-x or AMD-V, what one guest's board makes it say the others and the machine
             have too.
@@ -32,6 +33,7 @@ class Abilities(NamedTuple):
     full_pc: bool = True
     large_pages: bool = True
     inputs: bool = True
+    lends_devices: bool = False
     hides_cpuid: bool = True
 
 
@@ -89,9 +91,9 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         Abilities(
             several=False,
             real_mode=False,
-            full_pc=False,
             large_pages=False,
             inputs=False,
+            lends_devices=True,
             hides_cpuid=False,
         ),
     ),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from vizapp.isa.addresses import M32, PAGE_SHIFT, PAGE_SIZE
 from vizapp.isa.descriptors import CODE_READ, DATA_READ_WRITE, TSS_32_BUSY, TSS_BYTES, segment, system_segment
 from vizapp.isa.descriptors import LDT as LDT_TYPE
-from vizapp.isa.registers import CR0_PG, CR0_WP, DS, ES, FS, GS, SS
+from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, DS, ES, FS, GS, SS
+from vizapp.machine.control import load_pointers
 from vizapp.machine.doors import Door
 from vizapp.machine.segments import SegmentState, TableRegister, state_of, system_state
 from vizapp.vmm import stubs
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 def load_cr3(pc: Pc, directory: int) -> None:
     """MOV CR3: switch to the page directory in a frame, forgetting every translation."""
     pc.meter.charge("cr3_write")
-    pc.cpu.cr3 = directory << PAGE_SHIFT
+    cpu = pc.cpu
+    if cpu.cr4 & CR4_PAE:
+        load_pointers(cpu, cpu.cr0, directory << PAGE_SHIFT, cpu.cr4)
+    cpu.cr3 = directory << PAGE_SHIFT
     pc.cpu.mode_changed()
     pc.mmu.flush()
 
@@ -57,6 +61,21 @@ def invlpg(pc: Pc, linear: int) -> None:
     """INVLPG."""
     pc.meter.charge("invlpg")
     pc.mmu.invalidate(linear)
+
+
+def load_ldt(pc: Pc, tables: HostTables, limit: int | None) -> None:
+    """LLDT with the descriptor of the monitor's LDT area, given this limit in bytes - 1; None: no LDT."""
+    if limit is None:
+        if pc.cpu.ldtr.usable:
+            pc.meter.charge("mon_instruction")
+            pc.cpu.ldtr = SegmentState(0)
+        return
+    if pc.cpu.ldtr.usable and pc.cpu.ldtr.limit == limit:
+        return
+    pc.meter.charge("mon_memory_reference", 2)
+    pc.meter.charge("mon_instruction")
+    tables.set_ldt_limit(limit)
+    pc.cpu.ldtr = system_state(LDT_SELECTOR, system_segment(tables.base + LDT, limit, LDT_TYPE))
 
 
 def outb(pc: Pc, port: int, value: int) -> None:

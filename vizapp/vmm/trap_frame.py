@@ -22,8 +22,8 @@ FRAME_BYTES: Final = 68
 HARDWARE_TOP: Final = 52  # where ESP0 points, from the base of the frame
 
 # As above; of a segment register's four bytes two are stored.
-_LAYOUT: Final = Struct("<7I HH I H2x I I H2x H2x H2x H2x H2x")
-assert _LAYOUT.size == FRAME_BYTES
+FRAME_LAYOUT: Final = Struct("<7I HH I H2x I I H2x H2x H2x H2x H2x")
+assert FRAME_LAYOUT.size == FRAME_BYTES
 
 
 class SavedRegisters(NamedTuple):
@@ -101,11 +101,11 @@ class TrapFrame:
 
     def read(self) -> SavedRegisters:
         """The whole frame at once."""
-        return SavedRegisters(*_LAYOUT.unpack(self.memory.dump(self.address, FRAME_BYTES)))
+        return SavedRegisters(*FRAME_LAYOUT.unpack(self.memory.dump(self.address, FRAME_BYTES)))
 
     def write(self, saved: SavedRegisters) -> None:
         """Store the whole frame at once."""
-        self.memory.load(self.address, _LAYOUT.pack(*saved))
+        self.memory.load(self.address, FRAME_LAYOUT.pack(*saved))
 
     def general(self) -> tuple[int, ...]:
         """EAX ECX EDX EBX ESP EBP ESI EDI."""

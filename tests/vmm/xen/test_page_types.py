@@ -11,7 +11,9 @@ from xen_support import recount, table
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.paging import PTE_A, PTE_D, PTE_G, PTE_P, PTE_PS, PTE_U, PTE_W
 from vizapp.machine.memory import PhysicalMemory
-from vizapp.vmm.xen.page_types import FIRST_XEN_SLOT, UNUSED, FrameInfo, PageType, PageTypes, RefusedError
+from vizapp.vmm.xen.frame_info import UNUSED, FrameInfo, PageType, RefusedError
+from vizapp.vmm.xen.page_types import PageTypes
+from vizapp.vmm.xen.paging_format import PLAIN
 
 OWNED = range(4, 12)
 FOREIGN = 2
@@ -19,12 +21,33 @@ TABLE, OTHER, DATA, DIRECTORY = 4, 5, 6, 7
 XEN_ENTRY = 0x1063
 
 
+OWN = 3
+FIRST_XEN_SLOT = PLAIN.first_xen_slot
+
+
+class OwnTypes(PageTypes):
+    """Asked for by one domain."""
+
+    def pin(self, frame: int, wanted: PageType) -> None:
+        super().pin(frame, wanted, OWN)
+
+    def unpin(self, frame: int) -> None:
+        super().unpin(frame, OWN)
+
+    def take(self, frame: int, wanted: PageType, domain: int = OWN) -> None:
+        super().take(frame, wanted, domain)
+
+    def reference(self, frame: int, domain: int = OWN) -> None:
+        super().reference(frame, domain)
+
+
 class Frames:
     """Page types of a domain with eight frames, without a machine."""
 
     def __init__(self) -> None:
         self.memory = PhysicalMemory(16 << 12)
-        self.types = PageTypes(self.memory, lambda frame: frame in OWNED, {1020: XEN_ENTRY})
+        self.types = OwnTypes(self.memory, PLAIN, {1020: XEN_ENTRY})
+        self.types.owners = dict.fromkeys(OWNED, OWN)
         self.flushes = 0
         self.types.flush = self.flush
 
@@ -41,7 +64,7 @@ class Frames:
 
     def ask(self, frame: int, slot: int, entry: int, kept: int = 0) -> None:
         """As the guest would by hypercall."""
-        self.types.write_entry(HostPhysical((frame << 12) + slot * 4), entry, kept)
+        self.types.write_entry(HostPhysical((frame << 12) + slot * 4), entry, OWN, kept)
 
 
 @pytest.fixture

@@ -11,14 +11,17 @@ from vizapp.guest.assembler import assemble
 from vizapp.guest.library import build_guest
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.isa.paging import PTE_P
+from vizapp.machine.features import Features
 from vizapp.machine.image import Image
 from vizapp.machine.pc import Pc
-from vizapp.vmm.base import Options
+from vizapp.vmm.base import Options, VmOptions
 from vizapp.vmm.registry import technique
 from vizapp.vmm.xen import abi
+from vizapp.vmm.xen.frame_info import FrameInfo, PageType
 from vizapp.vmm.xen.hypercalls import call
-from vizapp.vmm.xen.page_types import ENTRIES, FIRST_XEN_SLOT, FrameInfo, PageType
+from vizapp.vmm.xen.paging_format import PLAIN
 
+ENTRIES, FIRST_XEN_SLOT = PLAIN.entries, PLAIN.first_xen_slot
 BASE = 0xC000_0000
 MEMORY = 8 << 20
 PROCESSOR = load_processor("pentium-4-672")
@@ -162,11 +165,27 @@ library = cache(build_guest)
 class Run:
     """A PC with a domain, its events recorded."""
 
-    def __init__(self, image: Image, memory: int = MEMORY, name: str = "paravirtual") -> None:
+    def __init__(
+        self,
+        image: Image,
+        memory: int = MEMORY,
+        name: str = "paravirtual",
+        *,
+        spare: int = 0,
+        slice_cycles: int | None = None,
+        features: Features | None = None,
+    ) -> None:
+        """``spare`` is memory that is left for other domains, in bytes."""
         processor = PROCESSOR
         self.technique = technique(name)
-        options = Options(memory, PATHS if name == "paravirtual" else {})
-        self.pc = Pc(processor.cycles(), self.technique.host_memory(options), processor.hertz)
+        others = (VmOptions(image, spare),) if spare else ()
+        options = Options(
+            memory, PATHS if name == "paravirtual" else {}, others=others, slice_cycles=slice_cycles,
+            features=features,
+        )  # fmt: skip
+        self.pc = Pc(
+            processor.cycles(), self.technique.host_memory(options), processor.hertz, features=features
+        )
         self.image = image
         self.events = []
         self.pc.listener = self.events.append

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.machine import events
 from vizapp.vmm import ring0
-from vizapp.vmm.xen.page_types import PageType, refuse_foreign
+from vizapp.vmm.xen.frame_info import refuse_foreign
 from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def switch(xen: Hypervisor, frame: int) -> None:
     if frame == old:
         flush(xen)
         return
-    xen.types.take(frame, PageType.L2)
+    xen.types.take(frame, xen.types.top, xen.domain.id)
     xen.domain.page_directory = frame
     flush(xen)
     xen.types.give_back(old)
@@ -46,9 +46,8 @@ def invalidate(xen: Hypervisor, linear: int) -> None:
     ring0.invlpg(xen.pc, linear)
 
 
-def set_pseudo_physical(xen: Hypervisor, frame: int, pfn: int) -> None:
-    """Note in the machine-to-physical table where the domain keeps a frame; RefusedError if it does not."""
-    if not xen.domain.owns(frame):
+def set_pseudo_physical(xen: Hypervisor, frame: int, pfn: int, domain: int) -> None:
+    """Note in the machine-to-physical table where a domain keeps a frame; RefusedError if it does not."""
+    if xen.types.owner(frame) != domain:
         raise refuse_foreign(frame)
-    xen.memory.write((xen.m2p << PAGE_SHIFT) + frame * 4, 4, pfn)
-    xen.pay_references(1)
+    xen.set_pseudo_physical(frame, pfn)

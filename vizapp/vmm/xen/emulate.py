@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa import registers as r
 from vizapp.isa.addresses import M32
 from vizapp.isa.descriptors import ERROR_IDT, SELECTOR_RPL, unpack
+from vizapp.isa.instruction import Immediate, Memory
 from vizapp.machine import identity
 from vizapp.machine.cpu import Cpu
 from vizapp.machine.faults import Fault, Unimplemented
-from vizapp.machine.ports import PortBus
-from vizapp.machine.segments import SegmentState
+from vizapp.machine.segments import SegmentState, state_of
 from vizapp.messages import N_, Message
 from vizapp.vmm.instruction_fetch import fetch
 from vizapp.vmm.processor_view import general, set_general
 from vizapp.vmm.xen import abi, address_spaces
+from vizapp.vmm.xen.guest_ports import GuestPorts, may_try
+from vizapp.vmm.xen.segment_tables import raw_descriptor
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -30,9 +32,12 @@ if TYPE_CHECKING:
 # CLI and STI do nothing on purpose: a POPF that follows could not be trapped, and events would stay masked.
 # The caches are the whole machine's. What WRMSR writes is dropped: the registers are the hypervisor's.
 IGNORED: Final = frozenset({"cli", "sti", "wbinvd", "invd"})
-EMULATED: Final = IGNORED | {
-    "clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug",
-}  # fmt: skip
+PORT_ACCESSES: Final = frozenset({"in", "out", "ins", "outs"})
+EMULATED: Final = (
+    IGNORED
+    | PORT_ACCESSES
+    | {"clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug"}
+)
 
 FORCED_CPUID: Final = b"\x0f\x0bxen\x0f\xa2"  # ud2; "xen"; cpuid
 # Of leaf 1, EDX: VME, DE, PSE, PGE and SEP, what a guest kernel would need CR4 or ring 0 for.
@@ -110,7 +115,7 @@ def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
     """DR0 to DR7 of the domain, which are the processor's; 0 or a negative error."""
     if index > 7 or index in (4, 5):
         return -abi.EINVAL
-    if index < 4 and value > abi.GUEST_LIMIT:
+    if index < 4 and value > xen.format.guest_limit:
         return -abi.EPERM
     xen.pc.cpu.debug[index] = value
     xen.pc.meter.charge("mon_instruction")
@@ -118,17 +123,27 @@ def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
 
 
 def virtual_cpu(xen: Hypervisor) -> Cpu:
-    """A processor with the guest's state, in the ring that the guest kernel would have without Xen."""
+    """A processor with the guest's state, in the ring that the guest would have without Xen.
+
+    An application that the domain lets access ports has the IOPL for it.
+    """
     frame = xen.frame
-    cpu = Cpu(xen.space, PortBus(), identity=xen.pc.cpu.identity, tsc=xen.pc.cpu.tsc)
+    outer = frame.cs & SELECTOR_RPL == 3
+    cpu = Cpu(xen.space, GuestPorts(xen), identity=xen.pc.cpu.identity, tsc=xen.pc.cpu.tsc)
     set_general(cpu, frame.general())
-    cpu.eip, cpu.eflags = frame.eip, frame.eflags
+    cpu.eip, cpu.eflags = frame.eip, frame.eflags | (r.EFLAGS_IOPL if outer else 0)
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = controls(xen)
     cpu.debug = list(xen.pc.cpu.debug)
-    raw = xen.tables.raw_descriptor(frame.cs >> 3)
-    code = unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
-    cpu.set_code_segment(SegmentState(frame.cs, *code), 0)
+    cpu.set_code_segment(_segment(xen, frame.cs), 3 if outer else 0)
+    for index, selector in enumerate(frame.selectors()):
+        if index != r.CS and selector >> 2:
+            cpu.set_segment(index, _segment(xen, selector))
     return cpu
+
+
+def _segment(xen: Hypervisor, selector: int) -> SegmentState:
+    raw = raw_descriptor(xen, selector) or bytes(8)
+    return state_of(selector, unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")))
 
 
 def is_forced_cpuid(xen: Hypervisor) -> bool:
@@ -157,16 +172,29 @@ def trapped_instruction(cpu: Cpu) -> Instruction | None:
         return None
 
 
-def run(cpu: Cpu, instruction: Instruction) -> bool:
+def may_access(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -> bool:
+    """Whether the domain lets code of a ring do an instruction that accesses ports."""
+    operands = instruction.operands
+    memory = next((operand for operand in operands if isinstance(operand, Memory)), None)
+    number = next((operand.value for operand in operands if isinstance(operand, Immediate)), cpu.edx & 0xFFFF)
+    narrow = "AL" in instruction.opcode.operands
+    size = memory.size if memory is not None else 1 if narrow else instruction.operand_size
+    return may_try(xen, ring, number, size)
+
+
+def run(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -> bool:
     """Run it with the machine's own semantics; whether the hypervisor may let it."""
-    if instruction.opcode.operation not in EMULATED:
+    operation = instruction.opcode.operation
+    if operation not in EMULATED or (ring == 3 and operation not in PORT_ACCESSES):
+        return False
+    if operation in PORT_ACCESSES and not may_access(xen, cpu, instruction, ring):
         return False
     cr0, cr4, debug = cpu.cr0, cpu.cr4, list(cpu.debug)
     try:
         cpu.execute(instruction)
     except (Fault, Unimplemented):
         return False
-    breakpoints = all(value <= abi.GUEST_LIMIT for value in cpu.debug[:4])
+    breakpoints = all(value <= xen.format.guest_limit for value in cpu.debug[:4])
     return not (cpu.cr0 ^ cr0) & ~r.CR0_TS and cpu.cr4 == cr4 and (breakpoints or cpu.debug == debug)
 
 

@@ -34,7 +34,7 @@ def set_direct_gate(xen: Hypervisor, entry: Entry | None) -> None:
 
     An entry that masks events cannot be direct: no gate clears the guest's upcall mask.
     """
-    if entry is None or entry.flags & abi.TI_MASK_EVENTS or not is_guest_code(xen.tables, entry.selector):
+    if entry is None or entry.flags & abi.TI_MASK_EVENTS or not is_guest_code(xen, entry.selector):
         xen.tables.set_gate(abi.SYSTEM_CALL_VECTOR, dpl=0)
     else:
         gate = Gate(entry.selector, entry.offset, TRAP_GATE_32, entry.flags & abi.TI_DPL, present=True)

@@ -12,10 +12,11 @@ from vizapp.isa.addresses import M32, Linear
 from vizapp.isa.descriptors import ERROR_EXT, ERROR_IDT, SELECTOR_RPL
 from vizapp.machine import events
 from vizapp.messages import N_, Message
-from vizapp.vmm.xen import abi, emulate
+from vizapp.vmm.host_tables import LDT
+from vizapp.vmm.xen import abi, emulate, segment_tables
+from vizapp.vmm.xen.frame_info import RefusedError
 from vizapp.vmm.xen.hypervisor import Trap
-from vizapp.vmm.xen.page_types import RefusedError
-from vizapp.vmm.xen.places import HYPERVISOR, KERNEL, PLACES
+from vizapp.vmm.xen.places import HYPERVISOR
 from vizapp.vmm.xen.views import guest_read
 
 if TYPE_CHECKING:
@@ -32,16 +33,36 @@ def exception(xen: Hypervisor) -> str:
     vector, error, ring = frame.entry_vector, frame.error_code, frame.cs & SELECTOR_RPL
     if vector == vectors.PF:
         xen.fault_address = xen.pc.cpu.cr2
+        page = segment_tables.wanted_ldt_page(xen, xen.fault_address)
+        if page is not None:
+            return _ldt_fault(xen, page)
     if vector == vectors.UD and emulate.is_forced_cpuid(xen):
         return "emulate"
     if vector == vectors.GP:
         if error & (ERROR_IDT | ERROR_EXT) == ERROR_IDT:
             _software_interrupt(xen, error >> 3, ring)
             return "bounce"
-        if error == 0 and ring == 1:
+        if error == 0 and (ring == 1 or _may_reach_ports(xen)):
             return "emulate"
     xen.trap = Trap(vector, error if vector in vectors.WITH_ERROR_CODE else None)
     return "bounce"
+
+
+def _ldt_fault(xen: Hypervisor, page: int) -> str:
+    """The processor has missed a page of the LDT: it is the guest's, and mapped when it is needed."""
+    xen.pay("bounce")
+    if segment_tables.map_ldt_page(xen, page):
+        return "events"
+    # The guest is told of the address that it has given, at which there is nothing that serves.
+    offset = xen.fault_address - (xen.tables.base + LDT)
+    xen.fault_address = xen.domain.ldt[0] + offset & M32
+    xen.trap = Trap(vectors.PF, xen.frame.error_code)
+    return "bounce"
+
+
+def _may_reach_ports(xen: Hypervisor) -> bool:
+    """Whether an application's #GP may be an access to a port that its domain has opened to it."""
+    return xen.domain.iopl == 3 or bool(xen.domain.io_bitmap[1])
 
 
 def _software_interrupt(xen: Hypervisor, vector: int, ring: int) -> None:
@@ -58,29 +79,32 @@ def emulate_instruction(xen: Hypervisor) -> str:
     """An instruction that trapped: done for the guest, or handed back as its #GP."""
     xen.pay("emulate")
     if xen.frame.entry_vector == vectors.UD:
-        address, place = xen.frame.eip, PLACES[xen.frame.cs & SELECTOR_RPL]
+        address, place = xen.frame.eip, xen.places[xen.frame.cs & SELECTOR_RPL]
         emulate.forced_cpuid(xen)
         _emulated(xen, "cpuid", address, emulate.FORCED_CPUID, place)
         return "events"
     xen.trap = Trap(vectors.GP, 0)
     cpu = emulate.virtual_cpu(xen)
-    address = cpu.eip
+    address, ring = cpu.eip, xen.frame.cs & SELECTOR_RPL
     instruction = emulate.trapped_instruction(cpu)
     if instruction is None:
         return "bounce"
     try:
-        if not emulate.run(cpu, instruction):
+        if not emulate.run(xen, cpu, instruction, ring):
             return "bounce"
         emulate.commit(xen, cpu)
     except RefusedError as refusal:
         xen.refused(instruction.mnemonic, refusal)
         return "bounce"
-    _emulated(xen, instruction.mnemonic, address, instruction.raw, KERNEL)
+    _emulated(xen, instruction.mnemonic, address, instruction.raw, xen.places[ring])
     return "events"
 
 
 def _emulated(xen: Hypervisor, mnemonic: str, address: int, code: bytes, place: Place) -> None:
-    xen.pc.count_emulated(Linear(address))  # the code segments of guests begin at 0
+    if place.vm and not xen.pc.marks_by_vm:
+        xen.pc.count_emulated()
+    else:
+        xen.pc.count_emulated(Linear(address), place.vm)  # the code segments of guests begin at 0
     payload: dict[str, int | str] = {"mnemonic": mnemonic, "address": address, "bytes": code.hex(" ")}
     xen.pc.emit(events.INSTRUCTION_EMULATED, mnemonic, payload, place, HYPERVISOR)
 
@@ -92,27 +116,30 @@ def bounce_trap(xen: Hypervisor) -> str | None:
     entry = xen.domain.traps.get(vector)
     if entry is None:
         _no_handler(xen, vector)
-        return None
+        return xen.next_phase
     xen.pay("bounce")
     if vector == vectors.PF and error is not None:
         xen.shared.write(abi.VCPU_CR2, 4, xen.fault_address)
-    address, source = frame.eip, PLACES[frame.cs & SELECTOR_RPL]
+    address, source = frame.eip, xen.places[frame.cs & SELECTOR_RPL]
     if not xen.push(entry, error, mask=bool(entry.flags & abi.TI_MASK_EVENTS)):
-        return None
+        return xen.next_phase
     payload: dict[str, int | str] = {"vector": vector, "address": address, "handler": entry.offset}
     if error is not None:
         payload["error"] = error
     if vector == vectors.PF:
         payload["cr2"] = xen.fault_address
     kind = events.FAULT_REFLECTED if vector in vectors.NAMES else events.SYSTEM_CALL_REFLECTED
-    xen.pc.emit(kind, vectors.name(vector), payload, source, KERNEL)
+    xen.pc.emit(kind, vectors.name(vector), payload, source, xen.places[1])
     return "events"
 
 
 def _no_handler(xen: Hypervisor, vector: int) -> None:
     """The domain's last sentence: which instruction Xen cannot honour and why, or which exception it was."""
     eip, error = xen.frame.eip, xen.frame.error_code
-    raw = next((code for n in range(_SHOWN_BYTES, 0, -1) if (code := guest_read(xen, Linear(eip), n))), b"")
+    raw = next(
+        (code for n in range(_SHOWN_BYTES, 0, -1) if (code := guest_read(xen, xen.domain, Linear(eip), n))),
+        b"",
+    )
     here = {"address": f"{eip:#010x}", "bytes": raw.hex(" ") or "?"}
     instruction = emulate.trapped_instruction(emulate.virtual_cpu(xen))
     in_kernel = vector == vectors.GP and xen.frame.cs & SELECTOR_RPL == 1

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
-from vizapp.isa.paging import PF_P, PF_U, PF_W, PTE_A, PTE_D, PTE_FRAME, PTE_P, PTE_U, PTE_W
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE, HostPhysical
+from vizapp.isa.paging import PF_P, PF_U, PF_W, PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
 from vizapp.machine.faults import Fault
-from vizapp.vmm.xen import abi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizapp.machine.memory import PhysicalMemory
+    from vizapp.vmm.xen.paging_format import Format
 
 
 class GuestMemoryError(Exception):
@@ -29,14 +29,20 @@ class DirectSpace:
 
     Args:
         memory: the machine's.
-        directory: gives the machine frame of the page directory in use.
+        form: the format of page tables.
+        directory: gives the machine frame of the top-level table in use.
         charge: called with the number of page-table entries that were read.
     """
 
     def __init__(
-        self, memory: PhysicalMemory, directory: Callable[[], int], charge: Callable[[int], None]
+        self,
+        memory: PhysicalMemory,
+        form: Format,
+        directory: Callable[[], int],
+        charge: Callable[[int], None],
     ) -> None:
         self._memory = memory
+        self._form = form
         self._directory = directory
         self._charge = charge
 
@@ -46,22 +52,22 @@ class DirectSpace:
         Raises:
             Fault: #PF, with the error code that the processor would give.
         """
+        form, memory = self._form, self._memory
         code = (PF_W if write else 0) | (PF_U if user else 0)
         needed = PTE_P | (PTE_W if write else 0) | (PTE_U if user else 0)
-        if linear >= abi.HYPERVISOR_START and (write or linear >= abi.M2P_END):
+        if linear >= form.hole and (write or linear >= form.m2p_end):
             raise Fault(vectors.PF, code | PF_P, linear)
-        table = self._directory() << PAGE_SHIFT
-        self._charge(2)
-        for shift in (22, 12):
-            where = table + (linear >> shift & 1023) * 4
-            entry = self._memory.read(where, 4)
-            if entry & needed != needed:
+        self._charge(form.levels)
+        entry = 0
+        for level, (where, entry) in enumerate(form.walk(memory, self._directory(), linear)):
+            pointers = level == 0 and form.levels > 2
+            wanted = PTE_P if pointers else needed
+            if entry & wanted != wanted:
                 raise Fault(vectors.PF, code | (PF_P if entry & PTE_P else 0), linear)
-            used = PTE_A | (PTE_D if write and shift == 12 else 0)
-            if entry & used != used:
-                self._memory.write(where, 4, entry | used)
-            table = entry & PTE_FRAME
-        return HostPhysical(table | linear & PAGE_MASK)
+            used = PTE_A | (PTE_D if write and level == form.levels - 1 else 0)
+            if not pointers and entry & used != used:
+                memory.write(where, form.entry_bytes, entry | used)
+        return HostPhysical(entry & form.frame_bits | linear & PAGE_MASK)
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """``size`` bytes, little-endian."""

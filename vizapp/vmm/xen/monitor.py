@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from vizapp.isa.addresses import PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView, Devices, Ownership, SoftwareOnly
+from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.physical_timer import LINES
-from vizapp.vmm.sole_guest import SoleGuest
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
+from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.xen import views
+from vizapp.vmm.xen.guests import XenGuest
 from vizapp.vmm.xen.phases import PHASES
-from vizapp.vmm.xen.places import PLACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.input_log import Input
     from vizapp.machine.places import Place
+    from vizapp.vmm.xen.domain import Domain
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 OWNER: Final = "vmm"
-GUEST: Final = "vm0"
+_NOTHING: Final = Message(N_("nowhere: there is no such domain"))
 
 
 class XenMonitor(SoftwareOnly):
-    """The hypervisor with one domain.
+    """The hypervisor with its domains.
 
     Attributes:
         xen: the hypervisor.
-        devices: the machine's own, for it drives the serial port and shows guests no device.
+        devices: those of the initial domain: the machine's own, of which it drives those that it is given.
     """
 
-    def __init__(self, xen: Hypervisor) -> None:
+    def __init__(self, xen: Hypervisor, names: Sequence[tuple[str, int]]) -> None:
         self.xen = xen
-        self.devices = Devices(xen.pc.pic, xen.pc.pit, xen.pc.uart, xen.pc.screen)
-        self.vms = (SoleGuest(xen.pc, self.devices),)
-        self.current = 0
+        pc = xen.pc
+        # Without devices to drive a domain has no ports.
+        board = pc.board if pc.board.peripherals is not None else None
+        self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen, board)
         self.on_input: Callable[[int, Input], None] | None = None
+        self._pseudo_physical = views.PseudoPhysical(xen)
+        self._named = len(names)
+        self._guests = [self._guest(index, *named) for index, named in enumerate(names)]
+
+    @property
+    def vms(self) -> Sequence[XenGuest]:
+        """The domains, those that are still to be created too."""
+        while len(self._guests) < len(self.xen.domains):
+            number = len(self._guests)
+            self._guests.append(self._guest(number, self.xen.domains[number].name, 0))
+        return self._guests
+
+    @property
+    def current(self) -> int:
+        """The index of the domain whose state the processor has."""
+        return self.xen.domain.index
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase; the name of the next, or None when the processor goes on at EIP."""
@@ -52,42 +72,86 @@ class XenMonitor(SoftwareOnly):
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
         self.xen.load(saved)
+        del self._guests[max(len(self.xen.domains), self._named) :]
 
     def place_of(self, cpu: Cpu) -> Place:
-        """Ring 0 is the hypervisor, ring 1 the guest kernel, ring 3 applications."""
-        return PLACES[cpu.cpl]
+        """Ring 0 is the hypervisor, ring 1 a domain's kernel, ring 3 its applications."""
+        return self.xen.places[cpu.cpl]
 
     def stage(self) -> tuple[StageWorld, ...]:
-        """Xen in ring 0, the ported kernel in ring 1."""
-        return deprivileged_stage(Message(N_("Xen")))
+        """Xen in ring 0, the ported kernels in ring 1."""
+        return deprivileged_stage(Message(N_("Xen")), [vm.name for vm in self.vms])
 
     def guest_view(self, vm: int = 0) -> CpuView:
         """The processor as the ported kernel understands it."""
-        return views.guest_view(self.xen)
+        domain = self._domain(vm)
+        return self._nothing() if domain is None else views.guest_view(self.xen, domain)
 
     def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest."""
-        return views.processor_view(self.xen)
+        domain = self._domain(vm)
+        return self._nothing() if domain is None else views.processor_view(self.xen, domain)
 
     def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Pseudo-physical."""
-        return views.guest_translate(self.xen, linear)
+        domain = self._domain(vm)
+        return None if domain is None else views.guest_translate(self.xen, domain, linear)
 
     def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Machine."""
-        return views.translate(self.xen, linear)
+        domain = self._domain(vm)
+        return None if domain is None else views.translate(self.xen, domain, linear)
 
     def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Machine address of a pseudo-physical one."""
-        domain = self.xen.domain
-        return domain.to_machine(address) if address >> PAGE_SHIFT < domain.frames else None
+        domain = self._domain(vm)
+        frame = None if domain is None else self._pseudo_physical.of(domain).get(address >> PAGE_SHIFT)
+        return None if frame is None else HostPhysical(frame << PAGE_SHIFT | address & PAGE_MASK)
 
     def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """What the guest would read."""
-        return views.guest_read(self.xen, linear, count)
+        domain = self._domain(vm)
+        return None if domain is None else views.guest_read(self.xen, domain, linear, count)
 
     def ownership(self) -> Ownership:
-        """Frames by the allocator's books; every port and interrupt line is the hypervisor's."""
+        """Frames by the allocator's books; every port and interrupt line is the hypervisor's.
+
+        A domain may use frames of another that it has mapped with the hypervisor's leave, and devices.
+        """
+        xen = self.xen
+        names = {domain.id: owner_of(domain.index) for domain in xen.domains}
+        shares: defaultdict[int, frozenset[tuple[str, bool]]] = defaultdict(frozenset)
+        for (frame, domain), (_, writes) in xen.types.visitors.items():
+            shares[frame] |= {(names[domain], False), (names[domain], writes > 0)}
+        for mapped in (m for d in xen.domains for m in d.mapped.values() if not m.entry):
+            owner = owner_of(next(d.index for d in xen.domains if mapped in d.mapped.values()))
+            shares[mapped.frame] |= {(owner, False), (owner, True)}
+        devices = tuple(
+            FrameRange(part.start, len(part), owner_of(domain.index))
+            for domain in xen.domains
+            for part in domain.devices
+        )
         return Ownership(
-            self.xen.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in LINES)
+            tuple(sorted((*devices, *xen.frames.ranges()))),
+            ((0, 0xFFFF, OWNER),),
+            tuple((line, OWNER) for line in LINES),
+            dict(shares),
+        )
+
+    def _guest(self, index: int, name: str, weight: int) -> XenGuest:
+        if index == 0:
+            return XenGuest(self.xen, index, self.devices, name, weight)
+        pc = self.xen.pc
+        hardware = Devices(pc.pic, pc.pit, pc.uart, pc.screen)
+        return XenGuest(self.xen, index, hardware, name, weight)
+
+    def _domain(self, vm: int) -> Domain | None:
+        domains = self.xen.domains
+        return domains[vm] if vm < len(domains) else None
+
+    def _nothing(self) -> CpuView:
+        """Of a domain that is still to be created."""
+        live = views.processor_view(self.xen, self.xen.domain)
+        return live._replace(
+            general=(0,) * 8, eip=0, eflags=0, selectors=(0,) * 6, cpl=1, control=(0,) * 5, where=_NOTHING
         )

@@ -1,8 +1,8 @@
-"""The hypervisor's phases: entered by traps, interrupts and hypercalls of its domain, left by IRET.
+"""The hypervisor's phases: entered by traps, interrupts and hypercalls of its domains, left by IRET.
 
-    entered ─┬─ hypercall ─(continue)─┐
-             ├─ exception ─┬─ emulate ┤
-             │             └─ bounce  ┼─ events ─▶ resume ─▶ (the guest runs)
+    entered ─┬─ hypercall ─(continue)─┐  ┌─ schedule ◀┐
+             ├─ exception ─┬─ emulate ┤  ▼            │ another domain's turn
+             │             └─ bounce  ┼─ events ──────┴─▶ resume ─▶ (the guest runs)
              └─ interrupt ────────────┘  ▲ └─▶ idle ─▶ (HLT) ─▶ woken ─┐
                                          └─────────────────────────────┘
     trap out of ring 0 ─▶ nested ─┬▶ (back into the idle loop)
@@ -22,20 +22,22 @@ from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0, stubs
-from vizapp.vmm.physical_timer import VECTORS
+from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
 from vizapp.vmm.trap_frame import TrapFrame
-from vizapp.vmm.xen import abi, exceptions, timekeeping
+from vizapp.vmm.xen import abi, event_channels, exceptions, switching, timekeeping
 from vizapp.vmm.xen.bounce import BadFrameError, pop_frame
 from vizapp.vmm.xen.continuation import Continuation
-from vizapp.vmm.xen.domain import TIMER
+from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.hypercalls import call
-from vizapp.vmm.xen.places import HYPERVISOR, KERNEL, PLACES
+from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizapp.vmm.xen.domain import Domain
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
+NOTHING_COMES: Final = Message(N_("the domain waits for an event, and none can come"))
 _ARGUMENTS: Final = ("ebx", "ecx", "edx", "esi", "edi", "ebp")
 
 
@@ -82,8 +84,7 @@ def _return_from_trap(xen: Hypervisor) -> str | None:
     try:
         xen.pay_references(pop_frame(xen.frame, xen.space, xen.shared))
     except BadFrameError as bad:
-        xen.crash(bad.reason)
-        return None
+        return xen.crash(bad.reason)
     _tell(xen, abi.IRET, arguments, xen.frame.eax)
     return "events"
 
@@ -92,7 +93,7 @@ def _tell(xen: Hypervisor, number: int, arguments: tuple[int, ...], result: int)
     name = abi.HYPERCALLS.get(number, f"hypercall_{number}")
     payload: dict[str, int | str] = {"name": name, "number": number, "result": result}
     payload.update(zip(_ARGUMENTS[:5], arguments, strict=False))
-    xen.pc.emit(events.HYPERCALL_MADE, name, payload, KERNEL, HYPERVISOR)
+    xen.pc.emit(events.HYPERCALL_MADE, name, payload, xen.places[1], HYPERVISOR)
 
 
 def _interrupt_waits(xen: Hypervisor) -> bool:
@@ -103,26 +104,37 @@ def _interrupt_waits(xen: Hypervisor) -> bool:
 
 
 def interrupt(xen: Hypervisor) -> str:
-    """The machine's timer."""
-    _take_interrupt(xen)
+    """The machine's timer, or a device of which a domain has the driver."""
+    _take_interrupt(xen, xen.frame.entry_vector)
     return "events"
 
 
-def _take_interrupt(xen: Hypervisor) -> None:
+def _take_interrupt(xen: Hypervisor, vector: int) -> None:
     xen.pay("interrupt")
-    xen.timer.acknowledge()
-    timekeeping.expire(xen)
+    if vector == TIMER_VECTOR:
+        xen.timer.acknowledge()
+        timekeeping.expire(xen)
+        return
+    line = xen.lines.line_of(vector)
+    if xen.lines.accept(line):
+        bound = Channel("pirq", line)
+        for domain in xen.domains:
+            for port, channel in sorted(domain.channels.items()):
+                if channel == bound:
+                    event_channels.raise_port(xen, domain, port)
 
 
 def look_for_events(xen: Hypervisor) -> str | None:
-    """On the way out: sleep if the domain blocked, enter its callback if an event is due, or return."""
+    """On the way out: another domain's turn, sleep, the event callback, or back to where the guest was."""
     domain, shared = xen.domain, xen.shared
-    if domain.shutdown is not None:
-        xen.shut_down(domain.shutdown)
-        return None
-    if domain.blocked and not shared.pending:
+    if domain.shutdown is not None and domain.stopped is None:
+        xen.shut_down(domain, domain.shutdown)
+        if xen.pc.stopped is not None:
+            return None
+    if xen.scheduler.must_switch(xen.pc.meter.cycles):
+        return "schedule"
+    if not domain.runnable:
         return "idle"
-    domain.blocked = False
     if shared.pending and not shared.masked:
         return _upcall(xen)
     return "resume"
@@ -131,13 +143,12 @@ def look_for_events(xen: Hypervisor) -> str | None:
 def _upcall(xen: Hypervisor) -> str | None:
     callback = xen.domain.event_callback
     if callback is None:
-        xen.crash(Message(N_("an event is due, and the guest has registered no event callback")))
-        return None
-    source = PLACES[xen.frame.cs & SELECTOR_RPL]
+        return xen.crash(Message(N_("an event is due, and the guest has registered no event callback")))
+    source = xen.places[xen.frame.cs & SELECTOR_RPL]
     xen.pay("upcall")
     if not xen.push(callback, None, mask=True):
-        return None
-    xen.pc.emit(events.UPCALL_DELIVERED, "event", {"handler": callback.offset}, source, KERNEL)
+        return xen.next_phase
+    xen.pc.emit(events.UPCALL_DELIVERED, "event", {"handler": callback.offset}, source, xen.places[1])
     return "resume"
 
 
@@ -151,15 +162,25 @@ def resume(xen: Hypervisor) -> None:
 
 
 def idle(xen: Hypervisor) -> None:
-    """Nothing to run: STI, HLT, until the physical timer interrupts."""
+    """Nothing to run: STI, HLT, until a physical interrupt."""
     xen.pay("idle")
-    ports = [port for port, channel in xen.domain.channels.items() if channel == TIMER]
-    if timekeeping.next_deadline(xen) is None or not any(xen.shared.can_ring(port) for port in ports):
-        xen.end(Message(N_("the domain waits for an event, and none can come")))
+    if not any(_may_wake(xen, domain) for domain in xen.domains):
+        for domain in xen.domains:
+            if domain.ready and domain.stopped is None and not domain.dying:
+                xen.stop(domain, "halted", NOTHING_COMES)
         return
     timekeeping.program(xen)
     xen.pc.emit(events.VIRTUAL_CPU_HALTED, "sched_op block", {}, HYPERVISOR, HYPERVISOR)
     ring0.jump(xen.pc, xen.tables, stubs.IDLE)
+
+
+def _may_wake(xen: Hypervisor, domain: Domain) -> bool:
+    """Whether a timer or a device can wake a domain that waits; the others wake each other."""
+    if domain.stopped is not None or domain.dying or domain.paused or not domain.ready:
+        return False
+    if timekeeping.next_deadline(xen, domain) is None and not xen.lines.bound:
+        return False
+    return domain.poll_deadline is not None or event_channels.can_be_woken(xen, domain)
 
 
 def woken(xen: Hypervisor) -> str:
@@ -172,12 +193,13 @@ def nested(xen: Hypervisor) -> str | None:
     below = TrapFrame(xen.memory, HostPhysical(xen.frame.address - xen.tables.frame_linear + xen.pc.cpu.esp))
     trap = below.read()
     if trap.entry_vector in VECTORS:
-        _take_interrupt(xen)
+        _take_interrupt(xen, trap.entry_vector)
         ring0.jump(xen.pc, xen.tables, stubs.NESTED_EXIT)
         return None
     if not xen.tables.code(stubs.EXIT_ALL) <= trap.eip <= xen.tables.code(stubs.EXIT_IRET):
         fault = {"exception": vectors.name(trap.entry_vector), "address": f"{trap.eip:#010x}"}
-        xen.crash(Message(N_("the hypervisor itself raised {exception} at {address}"), {**fault}))
+        why = Message(N_("the hypervisor itself raised {exception} at {address}"), {**fault})
+        xen.pc.stop("crashed", why)
         return None
     if trap.eip == xen.tables.code(stubs.EXIT_IRET):
         # The exit had restored the registers already, and the trap was pushed over where they had been.
@@ -193,17 +215,15 @@ def failsafe(xen: Hypervisor) -> str | None:
     selectors = {"cs": f"{frame.cs:#06x}", "ss": f"{frame.ss:#06x}"}
     if callback is None:
         text = N_("the guest cannot continue with the selectors {cs} and {ss}, and has no failsafe callback")
-        xen.crash(Message(text, {**selectors}))
-        return None
+        return xen.crash(Message(text, {**selectors}))
     if (frame.cs, frame.eip) == (callback.selector, callback.offset):
-        xen.crash(
+        return xen.crash(
             Message(N_("the guest's failsafe callback itself cannot be entered at {cs}"), {**selectors})
         )
-        return None
     xen.pay("bounce")
     segments = (frame.ds, frame.es, frame.fs, frame.gs)
     if not xen.push(callback, None, mask=bool(callback.flags & abi.TI_MASK_EVENTS), segments=segments):
-        return None
+        return xen.next_phase
     frame.ds = frame.es = frame.fs = frame.gs = 0
     xen.reload = True
     return "events"
@@ -217,6 +237,7 @@ PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
     "emulate": exceptions.emulate_instruction,
     "bounce": exceptions.bounce_trap,
     "interrupt": interrupt,
+    "schedule": switching.schedule,
     "events": look_for_events,
     "resume": resume,
     "idle": idle,

@@ -7,6 +7,9 @@ from typing import Final
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 
 HYPERVISOR: Final = Place(ring=0, component=VMM)
-KERNEL: Final = Place(ring=1, vm=0, component=GUEST_KERNEL)
-PLACES: Final = (HYPERVISOR, KERNEL, KERNEL._replace(ring=2), Place(ring=3, vm=0, component=APPLICATION))
-"""By ring."""
+
+
+def places_of(domain: int) -> tuple[Place, ...]:
+    """By ring, while the domain with this index has the processor."""
+    kernel = Place(ring=1, vm=domain, component=GUEST_KERNEL)
+    return HYPERVISOR, kernel, kernel._replace(ring=2), Place(ring=3, vm=domain, component=APPLICATION)

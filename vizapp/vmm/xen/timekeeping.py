@@ -1,4 +1,4 @@
-"""A domain's time: the record from which it reads the clock, its two timers, and the machine's one below.
+"""Domains' time: the record from which one reads the clock, its timers, and the machine's one timer below.
 
 System time is in nanoseconds since the machine started; inside the hypervisor everything is in cycles.
 
@@ -14,6 +14,7 @@ from vizapp.vmm.xen import abi, event_channels
 from vizapp.vmm.xen.domain import TIMER
 
 if TYPE_CHECKING:
+    from vizapp.vmm.xen.domain import Domain
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 
@@ -27,62 +28,70 @@ def now(xen: Hypervisor) -> int:
     return xen.pc.meter.cycles * abi.NANOSECONDS // xen.pc.hertz
 
 
-def set_period(xen: Hypervisor, nanoseconds: int) -> None:
+def set_period(xen: Hypervisor, domain: Domain, nanoseconds: int) -> None:
     """Start, change or stop (0) the periodic timer."""
-    xen.domain.period = nanoseconds
-    xen.domain.tick = xen.pc.meter.cycles + cycles_of(xen, nanoseconds) if nanoseconds else None
+    domain.period = nanoseconds
+    domain.tick = xen.pc.meter.cycles + cycles_of(xen, nanoseconds) if nanoseconds else None
     program(xen)
 
 
-def set_deadline(xen: Hypervisor, nanoseconds: int | None) -> None:
+def set_deadline(xen: Hypervisor, domain: Domain, nanoseconds: int | None) -> None:
     """Set the singleshot timer to a system time, or stop it."""
-    xen.domain.deadline = None if nanoseconds is None else cycles_of(xen, nanoseconds)
+    domain.deadline = None if nanoseconds is None else cycles_of(xen, nanoseconds)
     program(xen)
 
 
-def next_deadline(xen: Hypervisor) -> int | None:
-    """The first cycle at which a timer is due; None when nothing is, or the domain listens to none."""
-    if TIMER not in xen.domain.channels.values():
+def set_poll_deadline(xen: Hypervisor, domain: Domain, nanoseconds: int) -> None:
+    """Let a poll for events end at a system time; 0: never."""
+    domain.poll_deadline = cycles_of(xen, nanoseconds) if nanoseconds else None
+    program(xen)
+
+
+def next_deadline(xen: Hypervisor, domain: Domain) -> int | None:
+    """The first cycle at which a timer of a domain is due.
+
+    None when nothing is, or it listens to none, or cannot run whatever happens.
+    """
+    if not domain.ready or domain.stopped is not None or domain.dying or domain.paused:
         return None
-    due = [cycle for cycle in (xen.domain.deadline, xen.domain.tick) if cycle is not None]
-    return min(due, default=None)
+    due = [domain.poll_deadline]
+    if TIMER in domain.channels.values():
+        due += [domain.deadline, domain.tick]
+    return min((cycle for cycle in due if cycle is not None), default=None)
 
 
 def program(xen: Hypervisor) -> None:
-    """Let the machine's timer interrupt at the next deadline."""
-    xen.timer.arm(next_deadline(xen))
+    """Let the machine's timer interrupt when a domain's timer is due or the slice of the current one ends."""
+    due = [next_deadline(xen, domain) for domain in xen.domains]
+    due.append(xen.scheduler.slice_end())
+    xen.timer.arm(min((cycle for cycle in due if cycle is not None), default=None))
 
 
-def listen(xen: Hypervisor) -> None:
-    """The domain has just begun to listen: ticks that it could not hear are over."""
-    _skip_ticks(xen)
+def listen(xen: Hypervisor, domain: Domain) -> None:
+    """A domain has just begun to listen: ticks that it could not hear are over."""
+    _skip_ticks(xen, domain)
     program(xen)
 
 
 def expire(xen: Hypervisor) -> None:
-    """Send the timer's virtual interrupt if a deadline has passed, and go on to the next."""
-    domain = xen.domain
-    rung = _skip_ticks(xen)
-    if domain.deadline is not None and domain.deadline <= xen.pc.meter.cycles:
-        domain.deadline, rung = None, True
-    write_record(xen)
-    if rung:
-        for port, channel in sorted(domain.channels.items()):
-            if channel == TIMER:
-                event_channels.send(xen, port)
+    """Send the timer's virtual interrupt wherever a deadline has passed, and go on to the next."""
+    for domain in xen.domains:
+        if domain is xen.domain or next_deadline(xen, domain) is not None:
+            _expire(xen, domain)
     program(xen)
 
 
-def set_wall_clock(xen: Hypervisor) -> None:
+def set_wall_clock(xen: Hypervisor, domain: Domain) -> None:
     """Tell when the machine started: at no time in particular, so that every run is the same."""
-    xen.shared.write(abi.SHARED_WALLCLOCK, 4, 2)  # a version: even, and a first time written
-    xen.shared.write(abi.SHARED_WALLCLOCK + 4, 8, 0)  # seconds and nanoseconds
+    shared = xen.shared_of(domain)
+    shared.write(abi.SHARED_WALLCLOCK, 4, 2)  # a version: even, and a first time written
+    shared.write(abi.SHARED_WALLCLOCK + 4, 8, 0)  # seconds and nanoseconds
 
 
-def write_record(xen: Hypervisor) -> None:
+def write_record(xen: Hypervisor, domain: Domain) -> None:
     """Write the time record: system time at a cycle, and how to scale what has passed since."""
     shift, scale = time_scale(xen.pc.hertz)
-    base, shared = abi.VCPU_TIME, xen.shared
+    base, shared = abi.VCPU_TIME, xen.shared_of(domain)
     version = shared.read(base, 4)
     # Odd while the record is being written, so that a guest that reads it now tries again.
     shared.write(base, 4, version + 1 & M32)
@@ -110,9 +119,23 @@ def time_scale(hertz: int) -> tuple[int, int]:
     return shift, multiplier(shift)
 
 
-def _skip_ticks(xen: Hypervisor) -> bool:
+def _expire(xen: Hypervisor, domain: Domain) -> None:
+    cycles = xen.pc.meter.cycles
+    rung = _skip_ticks(xen, domain)
+    if domain.deadline is not None and domain.deadline <= cycles:
+        domain.deadline, rung = None, True
+    if domain is xen.domain:
+        write_record(xen, domain)
+    if rung:
+        event_channels.raise_virq(xen, domain, abi.VIRQ_TIMER)
+    if domain.poll_deadline is not None and domain.poll_deadline <= cycles:
+        domain.poll_deadline = None
+        event_channels.unblock(xen, domain)
+
+
+def _skip_ticks(xen: Hypervisor, domain: Domain) -> bool:
     """Move the periodic timer past the present; whether it was due."""
-    domain, cycles = xen.domain, xen.pc.meter.cycles
+    cycles = xen.pc.meter.cycles
     if domain.tick is None or domain.tick > cycles:
         return False
     period = cycles_of(xen, domain.period)

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vizapp.vmm.xen import abi
+from vizapp.vmm.xen.frame_info import RefusedError
 from vizapp.vmm.xen.guest_access import GuestMemoryError
-from vizapp.vmm.xen.hypercalls import events, misc, mmu, scheduling, traps
-from vizapp.vmm.xen.page_types import RefusedError
+from vizapp.vmm.xen.hypercalls import (
+    domctl,
+    events,
+    grant_table,
+    memory,
+    misc,
+    mmu,
+    physdev,
+    scheduling,
+    segments,
+    traps,
+)
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.continuation import Continuation
@@ -42,6 +53,11 @@ TABLE: Final[dict[str, Handler]] = {
     **mmu.HYPERCALLS,
     **scheduling.HYPERCALLS,
     **events.HYPERCALLS,
+    **physdev.HYPERCALLS,
+    **grant_table.HYPERCALLS,
+    **memory.HYPERCALLS,
+    **domctl.HYPERCALLS,
+    **segments.HYPERCALLS,
     **misc.HYPERCALLS,
     "multicall": lambda xen, a: misc.multicall(xen, a, call),
 }

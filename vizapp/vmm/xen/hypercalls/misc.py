@@ -50,7 +50,7 @@ def xen_version(xen: Hypervisor, a: tuple[int, ...]) -> int:
     elif command == abi.XENVER_CAPABILITIES:
         xen.space.copy_to(argument, _CAPABILITIES)
     elif command == abi.XENVER_PLATFORM_PARAMETERS:
-        xen.space.copy_to(argument, abi.HYPERVISOR_START.to_bytes(4, "little"))
+        xen.space.copy_to(argument, xen.format.hole.to_bytes(4, "little"))
     elif command == abi.XENVER_GET_FEATURES:
         if any(xen.space.copy_from(argument, 4)):
             return -abi.EINVAL

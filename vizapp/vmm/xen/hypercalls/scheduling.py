@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.vmm.xen import abi, timekeeping
+from vizapp.vmm.xen.hypercalls.arguments import Structure
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
@@ -16,22 +17,60 @@ SHORTEST_PERIOD: Final = 1_000_000  # nanoseconds; the hypervisor refuses a fast
 # A deadline this far off, or negative, is how old kernels say that they have none: they are woken soon.
 _FARTHEST: Final = 1 << 50
 _SOON: Final = 100_000_000
+_MOST_POLLED: Final = 128
 
 
 def sched_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
-    """Yield, block until an event, or shut the domain down."""
-    command = a[0]
+    """Yield, block until an event, shut a domain down, or wait for one of some ports."""
+    command, argument, domain = a[0], a[1], xen.domain
+    cycles = xen.pc.meter.cycles
     if command == abi.SCHEDOP_YIELD:
+        xen.scheduler.give_way(domain.index, cycles)
         return 0
     if command == abi.SCHEDOP_BLOCK:
         # Enabling events and sleeping is one act: an event between the two would be slept through.
         xen.shared.masked = False
-        xen.domain.blocked = not xen.shared.pending
+        if not xen.shared.pending:
+            _sleep(xen, ())
         return 0
     if command == abi.SCHEDOP_SHUTDOWN:
-        xen.domain.shutdown = xen.space.copy_from(a[1], 4)[0]
+        domain.shutdown = xen.space.copy_from(argument, 4)[0]
+        return 0
+    if command == abi.SCHEDOP_POLL:
+        return _poll(xen, Structure(xen, argument, 16))
+    if command == abi.SCHEDOP_REMOTE_SHUTDOWN:
+        request = Structure(xen, argument, 8)
+        if not domain.privileged:
+            return -abi.EPERM
+        other = xen.by_id(request[0, 2])
+        if other is None:
+            return -abi.ESRCH
+        xen.shut_down(other, request[4, 4] & 0xFF)
         return 0
     return -abi.ENOSYS
+
+
+def _poll(xen: Hypervisor, request: Structure) -> int:
+    """{ports, count, timeout}: sleep until one of them is pending, whether masked or not, or until then."""
+    count = request[4, 4]
+    if count > _MOST_POLLED:
+        return -abi.EINVAL
+    raw = xen.space.copy_from(request[0, 4], count * 4)
+    ports = tuple(int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4))
+    if any(port >= abi.EVENT_CHANNELS for port in ports):
+        return -abi.EINVAL
+    if any(xen.shared.bit(abi.SHARED_PENDING, port) for port in ports):
+        return 0
+    if request[8, 8] and request[8, 8] <= timekeeping.now(xen):
+        return 0
+    _sleep(xen, ports or (0,))
+    timekeeping.set_poll_deadline(xen, xen.domain, request[8, 8])
+    return 0
+
+
+def _sleep(xen: Hypervisor, ports: tuple[int, ...]) -> None:
+    xen.domain.blocked, xen.domain.poll = True, ports
+    xen.scheduler.block(xen.domain.index, xen.pc.meter.cycles)
 
 
 def sched_op_compat(xen: Hypervisor, a: tuple[int, ...]) -> int:
@@ -39,7 +78,7 @@ def sched_op_compat(xen: Hypervisor, a: tuple[int, ...]) -> int:
     if a[0] == abi.SCHEDOP_SHUTDOWN:
         xen.domain.shutdown = a[1] & 0xFF
         return 0
-    return sched_op(xen, a)
+    return sched_op(xen, a) if a[0] in (abi.SCHEDOP_YIELD, abi.SCHEDOP_BLOCK) else -abi.ENOSYS
 
 
 def set_timer_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
@@ -48,7 +87,7 @@ def set_timer_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
     now = timekeeping.now(xen)
     if when >> 63 or when - now >= _FARTHEST:
         when = now + _SOON
-    timekeeping.set_deadline(xen, when or None)
+    timekeeping.set_deadline(xen, xen.domain, when or None)
     return 0
 
 
@@ -61,17 +100,17 @@ def vcpu_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
         period = int.from_bytes(xen.space.copy_from(a[2], 8), "little")
         if period < SHORTEST_PERIOD:
             return -abi.EINVAL
-        timekeeping.set_period(xen, period)
+        timekeeping.set_period(xen, xen.domain, period)
     elif command == abi.VCPUOP_STOP_PERIODIC_TIMER:
-        timekeeping.set_period(xen, 0)
+        timekeeping.set_period(xen, xen.domain, 0)
     elif command == abi.VCPUOP_SET_SINGLESHOT_TIMER:
         raw = xen.space.copy_from(a[2], 12)
         when, flags = int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
         if flags & abi.VCPU_SSHOTTMR_FUTURE and when < timekeeping.now(xen):
             return -abi.ETIME
-        timekeeping.set_deadline(xen, when)
+        timekeeping.set_deadline(xen, xen.domain, when)
     elif command == abi.VCPUOP_STOP_SINGLESHOT_TIMER:
-        timekeeping.set_deadline(xen, None)
+        timekeeping.set_deadline(xen, xen.domain, None)
     else:
         return -abi.ENOSYS
     return 0
