@@ -176,7 +176,8 @@ class Run:
         )
         identity = PENTIUM_4_VIRTUALIZABLE if virtualizable else PENTIUM_4
         prices = dict.fromkeys(NAMES, 1)
-        self.pc = Pc(prices, self.technique.host_memory(options), HERTZ, identity)
+        own = features if isinstance(self.technique, Native) else None
+        self.pc = Pc(prices, self.technique.host_memory(options), HERTZ, identity, own)
         self.events: list[Event] = []
         self.pc.listener = self.events.append
         self.monitor = self.technique.start(self.pc, image, options)

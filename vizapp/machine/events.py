@@ -36,6 +36,7 @@ VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
 # Binary translation.
 UNIT_TRANSLATED = "UnitTranslated"  # guest code put into the cache; payload: address, instructions, by kind
 CHAIN_PATCHED = "ChainPatched"  # a jump of the cache leads to a unit now, not to the monitor
+INSTRUCTION_RETRANSLATED = "InstructionRetranslated"  # payload: address, from, to (a form), faults
 UNITS_DROPPED = "UnitsDropped"  # the guest wrote to code, or mapped another page there; payload: units
 CACHE_FLUSHED = "CacheFlushed"  # the cache was full; payload: units
 # Paravirtual.
@@ -83,6 +84,7 @@ CLI_NAMES = {
     VM_STOPPED: "vm-stop",
     UNIT_TRANSLATED: "unit-translated",
     CHAIN_PATCHED: "chain-patched",
+    INSTRUCTION_RETRANSLATED: "retranslated",
     UNITS_DROPPED: "units-dropped",
     CACHE_FLUSHED: "cache-flushed",
     HYPERCALL_MADE: "hypercall",

@@ -24,6 +24,7 @@ EVENT_TITLES = {
     events.VM_STOPPED: N_("guest stopped"),
     events.UNIT_TRANSLATED: N_("unit translated"),
     events.CHAIN_PATCHED: N_("chain patched"),
+    events.INSTRUCTION_RETRANSLATED: N_("instruction retranslated"),
     events.UNITS_DROPPED: N_("units dropped"),
     events.CACHE_FLUSHED: N_("cache flushed"),
     events.HYPERCALL_MADE: N_("hypercall"),

@@ -94,6 +94,16 @@ class GuestMmu:
         spans = (PAGE_SIZE * (PAGE_SIZE // size), PAGE_SIZE)
         return tuple((address, span, size) for (address, _), span in zip(found.entries, spans, strict=False))
 
+    def look(self, linear: int) -> Translation | None:
+        """What the tables say of an address, without side effects or charge; None: nothing present."""
+        if not self._paging:
+            return Translation(linear >> PAGE_SHIFT, True, True, True)
+        found = look_up(self.memory, self._tables, linear)
+        if not found.present or found.reserved:
+            return None
+        writable, for_user = bool(found.rights & PTE_W), bool(found.rights & PTE_U)
+        return Translation(found.frame, writable, for_user, bool(found.last & PTE_D), self._levels(found))
+
     def probe(self, linear: int) -> GuestPhysical | None:
         """Where the guest's tables put an address, without side effects or charge; None: nothing present."""
         if not self._paging:

@@ -138,6 +138,11 @@ class LocalApic:
         return self._pending() is not None or (self._external.intr and self.passes_external)
 
     @property
+    def requested(self) -> bool:
+        """Whether any interrupt waits in IRR, whatever the priorities are."""
+        return self._irr.highest() is not None
+
+    @property
     def passes_external(self) -> bool:
         """Whether LINT0 lets the 8259s through."""
         entry = self._lvt[Register.LVT_LINT0]

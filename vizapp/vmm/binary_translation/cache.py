@@ -181,6 +181,27 @@ class TranslationCache:
         self._saved = None
         return unit
 
+    def replace(self, former: Unit, source: Source) -> Unit | None:
+        """Place a unit anew, as ``source`` has it now, and let what leads to the former one lead there.
+
+        None if there is no room: then the cache has to be cleared first.
+        """
+        if self._tail is not None and former.start <= self._tail[0] < former.end:
+            self._tail = None
+        self._tail = None if self._tail is not None and self._tail[1] == former.key else self._tail
+        del self.units[former.number], self._by_key[former.key]
+        unit = self.add(source, former.key, former.code, former.pages)
+        if unit is None:
+            self.units[former.number] = former
+            self._by_key[former.key] = former.number
+            return None
+        self._spot(former.start, Spot(-1, former.key.eip))
+        self._put_jump(former.start, bytes((JUMP,)), former.key)
+        at = self.landings.pop(former.number, None)
+        if at is not None:
+            self.landings[unit.number] = at  # by way of the former one
+        return unit
+
     def chain(self, site: int, unit: Unit) -> bool:
         """Patch the jump whose distance is at ``site``; False if it is not there any more, or was already."""
         overwritten = unit.elided and site == unit.start + 1  # what is there now is the unit's own first jump

@@ -5,8 +5,9 @@ door of the cache ─▶ arrive ─┬▶ find ─┬▶ translate ─┬▶ cha
                              └▶ callout ─▶ emulate ─▶ resume
 fault, interrupt ─▶ arrive ─▶ as under trap-and-emulate, with the state that the cache's spot tells
 resume ─┬▶ translate              the next instruction has no translation yet
-        └▶ drop_units             the guest has written to code that was translated
-translate, chain, drop_units ─▶ flush_cache ─▶ resume
+        ├▶ drop_units             the guest has written to code that was translated, or to a page table
+        └▶ retranslate            see ``retranslation``
+translate, chain, drop_units, retranslate ─▶ flush_cache ─▶ resume
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.meter import Purpose
 from vizapp.vmm import ring0
 from vizapp.vmm.binary_translation.layout import DOOR_VECTOR
+from vizapp.vmm.binary_translation.retranslation import emulate, note_fault, retranslate
 from vizapp.vmm.binary_translation.spots import CALLOUT, LOOKUP
-from vizapp.vmm.binary_translation.translator import KINDS, translate
+from vizapp.vmm.binary_translation.translator import translate
 from vizapp.vmm.binary_translation.virtual_cpu import INTERPRETED, TRANSLATED
 from vizapp.vmm.binary_translation.vm import NO_LINK
 from vizapp.vmm.trap_and_emulate import idle
@@ -40,6 +42,7 @@ def arrive(vm: TranslatedVm) -> str:
     """A trap out of the guest, or a call out of the cache."""
     vm.virtual.capture(vm.tables.frame)
     vm.leave_cache()
+    vm.take_in()
     vm.held = True
     vm.pending = Pending()
     vm.link = NO_LINK
@@ -67,24 +70,12 @@ def translate_unit(vm: TranslatedVm) -> str | None:
         return vm.reflect(fault)
     except Unimplemented as limit:
         return vm.stop("crashed", limit.message)
+    source = vm.place_unit(source)
     unit = vm.cache.add(source, key, *vm.origin(source))
     if unit is None:
         return "flush_cache"
     vm.trace(unit)
-    vm.bill.charge("mon_decode", len(source.instructions))
-    vm.bill.charge("mon_memory_reference", (unit.end - unit.start + 3) // 4)
-    counts = source.counts
-    vm.count(units=1)
-    vm.kinds = tuple(before + counts[kind] for before, kind in zip(vm.kinds, KINDS, strict=True))
-    payload: dict[str, int | str] = {
-        "address": key.eip,
-        "instructions": len(source.instructions),
-        "offset": unit.start,
-        "bytes": unit.end - unit.start,
-        "elided": int(unit.elided),
-    }
-    payload.update({kind.replace("-", "_"): counts[kind] for kind in KINDS})
-    vm.emit(events.UNIT_TRANSLATED, f"{key.eip:#010x}", payload)
+    vm.tell_unit(unit, source)
     return "resume" if vm.link == NO_LINK else "chain"
 
 
@@ -110,6 +101,7 @@ def chain(vm: TranslatedVm) -> str:
 def drop_units(vm: TranslatedVm) -> str:
     """The guest's memory has changed where code of it was translated: forget the units of those pages."""
     touched, vm.memory.touched = vm.memory.touched, ()
+    vm.tables_written(at for at, _ in touched)
     near = {
         frame for at, size in touched for frame in range(at >> PAGE_SHIFT, (at + size - 1 >> PAGE_SHIFT) + 1)
     }
@@ -130,10 +122,8 @@ def flush_cache(vm: TranslatedVm) -> str:
     """The cache is full: begin anew."""
     vm.link = NO_LINK
     vm.pc.settle_heat()
-    units = vm.cache.clear()
+    units = vm.empty_cache()
     vm.bill.charge("mon_memory_reference", 256)
-    vm.memory.traced = frozenset()
-    vm.memory.touched = ()
     vm.count(flushed=1)
     vm.emit(events.CACHE_FLUSHED, "full", {"units": units})
     return "resume"
@@ -142,13 +132,16 @@ def flush_cache(vm: TranslatedVm) -> str:
 def walk(vm: TranslatedVm) -> str:
     """A page fault; a write to a traced page that the guest's tables grant the monitor carries out."""
     following = classical.walk(vm)
-    hidden = vm.pending.hidden
+    hidden, linear = vm.pending.hidden, vm.pc.cpu.cr2
     if following != "fill_shadow" or hidden is None:
+        if following == "decode" and linear < vm.tables.base and vm.is_device(linear):
+            note_fault(vm, linear)
         return following
     frame = hidden.translation.frame
-    if frame in vm.memory.traced or vm.memory.read_only(frame):
+    if vm.memory.covers(frame) or vm.memory.read_only(frame):
         if hidden.write:
             vm.pending = Pending()
+            note_fault(vm, linear)
             return "decode"  # what it writes to ROM vanishes
         # As long as its D bit seems clear the shadow is read-only.
         translation = hidden.translation._replace(dirty=False)
@@ -156,9 +149,26 @@ def walk(vm: TranslatedVm) -> str:
     return following
 
 
+def fill_shadow(vm: TranslatedVm) -> str:
+    """Fill the shadow, and trace the page tables that it is filled from."""
+    hidden = vm.pending.hidden
+    assert hidden is not None
+    if not vm.shadow.has_room(hidden.linear):
+        vm.traces.clear()
+    following = classical.fill_shadow(vm)
+    found = hidden.translation
+    tables = {at >> PAGE_SHIFT: vm.memory.host_frame(at >> PAGE_SHIFT) for at, _, _ in found.entries}
+    for page in vm.traces.add(hidden.linear, found, tables):
+        ring0.invlpg(vm.pc, page)
+    return following
+
+
 def flush_shadow(vm: TranslatedVm) -> str:
     """The guest has flushed its translations: where its tables now have other pages, units are stale."""
+    if vm.mmu.flush_requested:
+        vm.traces.clear()
     following = classical.flush_shadow(vm)
+    vm.check_windows()
     here: dict[int, int | None] = {}
     stale: list[Unit] = []
     for unit in vm.cache.units.values():
@@ -177,6 +187,8 @@ def resume(vm: TranslatedVm) -> str | None:
     """Back to the guest: to its application, to the translation of its kernel, or by the monitor's hand."""
     if vm.memory.touched:
         return "drop_units"
+    if vm.adaptation.due >= 0:
+        return "retranslate"
     following = classical.due(vm)
     if following != classical.ENTER:
         return following
@@ -196,6 +208,9 @@ def resume(vm: TranslatedVm) -> str | None:
             offset = unit.start
         prepare(vm)
         pending = vm.devices.interrupt_pending
+        if virtual.refresh_now():
+            vm.check_segments()
+        vm.priority.show()
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
         vm.bill.charge("mon_memory_reference", vm.cache.serve(key))
         vm.enter_cache()
@@ -236,6 +251,9 @@ PHASES: Final[dict[str, Callable[[TranslatedVm], str | None]]] = {
     "drop_units": drop_units,
     "flush_cache": flush_cache,
     "walk": walk,
+    "fill_shadow": fill_shadow,
+    "emulate": emulate,
+    "retranslate": retranslate,
     "flush_shadow": flush_shadow,
     "resume": resume,
     "schedule": schedule,
@@ -245,6 +263,7 @@ PURPOSES: Final = {
     "find": Purpose.TRANSLATION,
     "translate": Purpose.TRANSLATION,
     "chain": Purpose.TRANSLATION,
+    "retranslate": Purpose.TRANSLATION,
     "drop_units": Purpose.TRANSLATION,
     "flush_cache": Purpose.TRANSLATION,
 }

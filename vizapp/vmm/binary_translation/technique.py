@@ -18,14 +18,17 @@ from vizapp.vmm.binary_translation.layout import (
     DOOR_VECTOR,
     LEAST_CACHE_BYTES,
     SEGMENT,
+    SEGMENT_BYTES,
     SEGMENT_INDEX,
     SEGMENT_PAGES,
 )
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
+from vizapp.vmm.binary_translation.task_priority import TaskPriority
 from vizapp.vmm.binary_translation.traced_memory import TracedMemory
 from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
 from vizapp.vmm.binary_translation.vm import TranslatedVm, places_of
+from vizapp.vmm.binary_translation.windows import Windows
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.trap_and_emulate.technique import FIRST_FRAME, MONITOR_PAGES, Kinds, make_vm
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host
@@ -96,12 +99,14 @@ class BinaryTranslation:
         at = HostPhysical(frame << PAGE_SHIFT)
         base = Linear(tables.base + CACHE)
         vm.virtual.segment = MonitorSegment(memory, at, vm.bill.charge)
+        vm.windows = Windows(host.pc, tables, at, vm.bill)
+        full = vm.devices.peripherals
+        vm.priority = TaskPriority(vm.virtual.segment, vm.mmu, None if full is None else full.apic)
         vm.virtual.cache = TranslationCache(memory, cache_frame, self._bytes, base, at)
         end = base + self._pages * PAGE_SIZE - 1
         tables.set_descriptor(CODE_INDEX, _ring_1(segment(0, end, CODE_READ)))
         tables.set_descriptor(
-            SEGMENT_INDEX,
-            _ring_1(segment(tables.base + SEGMENT, SEGMENT_PAGES * PAGE_SIZE - 1, DATA_READ_WRITE)),
+            SEGMENT_INDEX, _ring_1(segment(tables.base + SEGMENT, SEGMENT_BYTES - 1, DATA_READ_WRITE))
         )
         tables.set_gate(DOOR_VECTOR, dpl=1)
         return vm

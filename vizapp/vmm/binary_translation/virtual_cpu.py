@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from vizapp.isa.descriptors import SELECTOR_RPL
+from vizapp.isa.descriptors import AR_P, SELECTOR_RPL, TYPE_EXPAND_DOWN, unpack
 from vizapp.isa.registers import (
     CR0_PE,
     CS,
@@ -91,6 +91,22 @@ class TranslatedCpu(VirtualCpu):
             if self.shadowed(selector) != self.held_descriptor(state):
                 return False
         return True
+
+    def refresh_now(self) -> bool:
+        """Bring the shadows of the guest's descriptor tables in step; whether any descriptor was another."""
+        before = self.gdt.save(), self.ldt.save()
+        self.refresh()
+        return before != (self.gdt.save(), self.ldt.save())
+
+    def is_flat(self, selector: int) -> bool:
+        """Whether the processor finds a descriptor of all the guest's linear space there, to be written."""
+        raw = self.shadowed(selector)
+        if raw is None:
+            return False
+        found = unpack(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
+        upward = found.is_data and not found.type & TYPE_EXPAND_DOWN
+        whole = found.base == 0 and found.limit == self._tables.base - 1
+        return bool(upward and whole and found.is_writable and found.access & AR_P)
 
     @property
     def key(self) -> Key:

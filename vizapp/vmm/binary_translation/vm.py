@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, Linear
 from vizapp.machine import events
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, Place
 from vizapp.vmm import ring0
+from vizapp.vmm.binary_translation.adaptation import Adaptation
 from vizapp.vmm.binary_translation.traced_memory import TracedMemory
 from vizapp.vmm.binary_translation.translator import KINDS
 from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
+from vizapp.vmm.hardware_assisted.traces import Traces
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host, Parts, Vm
 
 if TYPE_CHECKING:
     from vizapp.vmm.base import VmOptions
     from vizapp.vmm.binary_translation.cache import TranslationCache, Unit
+    from vizapp.vmm.binary_translation.task_priority import TaskPriority
     from vizapp.vmm.binary_translation.translator import Source
+    from vizapp.vmm.binary_translation.windows import Windows
     from vizapp.vmm.virtual_devices import VirtualDevices
 
 NO_LINK: Final = (-1, False)
@@ -36,10 +40,17 @@ class TranslatedVm(Vm):
         link: what is to lead to the unit being looked for: (site of a jump or -1, whether the lookup does).
         kinds: instructions put into the cache so far, by kind in the order of ``KINDS``.
         cache_events: units, chains patched, units dropped, flushes so far.
+        adaptation: which instructions are translated otherwise than as copies.
+        traces: the guest's page tables that the shadow was made from.
+        windows: through which sequences write to traced pages.
+        priority: the task priority, which sequences have too.
+        spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
     """
 
     memory: TracedMemory
     virtual: TranslatedCpu
+    windows: Windows
+    priority: TaskPriority
 
     def __init__(
         self, host: Host, index: int, options: VmOptions, memory: TracedMemory, devices: VirtualDevices,
@@ -52,6 +63,10 @@ class TranslatedVm(Vm):
         self._cached = 0
         self._entered: int | None = None  # what the PC had retired when the cache was last entered
         self.cache_events: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self.adaptation = Adaptation()
+        self.traces = Traces(self.shadow)
+        memory.is_table = self.traces.covers
+        self.spoiled = False
 
     @property
     def cache(self) -> TranslationCache:
@@ -81,6 +96,28 @@ class TranslatedVm(Vm):
         """Where the guest will be when it runs on."""
         return self.places[3 if self.virtual.cpu.cpl == 3 else 1]
 
+    def is_device(self, linear: int) -> bool:
+        """Whether the guest's tables lead to a device in memory."""
+        at = self.mmu.probe(linear)
+        return at is not None and at >> PAGE_SHIFT in self.memory.mmio.frames
+
+    def tell_unit(self, unit: Unit, source: Source) -> None:
+        """A unit has been put into the cache."""
+        self.bill.charge("mon_decode", len(source.instructions))
+        self.bill.charge("mon_memory_reference", (unit.end - unit.start + 3) // 4)
+        counts = source.counts
+        self.count(units=1)
+        self.kinds = tuple(before + counts[kind] for before, kind in zip(self.kinds, KINDS, strict=True))
+        payload: dict[str, int | str] = {
+            "address": unit.key.eip,
+            "instructions": len(source.instructions),
+            "offset": unit.start,
+            "bytes": unit.end - unit.start,
+            "elided": int(unit.elided),
+        }
+        payload.update({kind.replace("-", "_"): counts[kind] for kind in KINDS})
+        self.emit(events.UNIT_TRANSLATED, f"{unit.key.eip:#010x}", payload)
+
     def count(self, *, units: int = 0, chained: int = 0, dropped: int = 0, flushed: int = 0) -> None:
         """Add to ``cache_events``."""
         before = self.cache_events
@@ -107,8 +144,64 @@ class TranslatedVm(Vm):
                 code.append((frames[linear + here >> PAGE_SHIFT & 0xF_FFFF] << PAGE_SHIFT, count - here))
         return tuple(code), tuple(pages)
 
+    def place_unit(self, source: Source) -> Source:
+        """A unit's instructions in the forms that they have by now."""
+        return self.adaptation.apply(source, self.virtual.key.base, self.cache.size)
+
+    def code_in(self, frame: int) -> tuple[tuple[int, int], ...]:
+        """Where code lies in a guest frame that has been translated: (guest-physical address, count)."""
+        return tuple(
+            piece
+            for unit in self.cache.units.values()
+            for piece in unit.code
+            if piece[0] >> PAGE_SHIFT == frame
+        )
+
+    def empty_cache(self) -> int:
+        """Forget all translations; how many units there were."""
+        units = self.cache.clear()
+        self.memory.traced = frozenset()
+        self.memory.touched = ()
+        self.windows.clear()
+        self.priority.clear()
+        self.adaptation.forget_sequences()
+        self.spoiled = False
+        return units
+
+    def take_in(self) -> None:
+        """The monitor has come in: hear what sequences have written where it matters."""
+        self.priority.take()
+        self.tables_written(self.windows.take_written())
+
+    def tables_written(self, addresses: Iterable[int]) -> None:
+        """Page tables have changed at these guest-physical addresses: forget what was made of them."""
+        for address in addresses:
+            if not self.traces.covers(address >> PAGE_SHIFT):
+                continue
+            for linear in self.traces.written(address):
+                ring0.invlpg(self.pc, linear)
+                self.emit(events.SHADOW_FLUSHED, "trace", {"linear": linear, "pages": 1})
+
+    def check_windows(self) -> None:
+        """The guest has flushed translations: close the windows of pages that it has put elsewhere."""
+        self.priority.check()
+        for number, window in enumerate(self.windows.all):
+            found = self.mmu.look(window.page << PAGE_SHIFT) if window.open else None
+            right = found is not None and found.frame == window.frame and found.writable and found.dirty
+            if window.open and not (right and self.memory.host_frame(window.frame) == window.host):
+                self.windows.close(number)
+
+    def check_segments(self) -> None:
+        """The guest's descriptors have changed: what sequences take for flat may not be."""
+        if all(self.virtual.is_flat(selector) for selector in self.adaptation.selectors):
+            return
+        self.spoiled = True
+        self.priority.valid = False
+        self.windows.close_all()
+
     def trace(self, unit: Unit) -> None:
         """Let every write to the pages of a unit come to the monitor."""
+        self.windows.refuse(unit.code)
         for _, frame in unit.pages:
             if frame in self.memory.traced:
                 continue
@@ -146,6 +239,11 @@ class TranslatedVm(Vm):
             "kinds": self.kinds,
             "cached": (self._cached, self._entered),
             "cache_events": self.cache_events,
+            "adaptation": self.adaptation.save(),
+            "traces": self.traces.save(),
+            "windows": self.windows.save(),
+            "priority": self.priority.save(),
+            "spoiled": self.spoiled,
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -154,3 +252,8 @@ class TranslatedVm(Vm):
         self.link, self.kinds = saved["link"], saved["kinds"]
         self._cached, self._entered = saved["cached"]
         self.cache_events = saved["cache_events"]
+        self.adaptation.load(saved["adaptation"])
+        self.traces.load(saved["traces"])
+        self.windows.load(saved["windows"])
+        self.priority.load(saved["priority"])
+        self.spoiled = saved["spoiled"]
