@@ -15,6 +15,7 @@ from vizapp.ui.lesson_panel import LessonPanel
 from vizapp.ui.machines_panel import MachinesPanel
 from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.overhead_panel import OverheadPanel
+from vizapp.ui.page_types_panel import PageTypesPanel
 from vizapp.ui.port_panel import PortPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
@@ -25,6 +26,7 @@ from vizapp.ui.translation_panel import TranslationPanel
 from vizapp.ui.transport_panel import TransportPanel
 from vizapp.ui.truths_panel import TruthsPanel
 from vizapp.ui.walk_panel import WalkPanel
+from vizapp.ui.xen_panels import ChannelsPanel, DomainsPanel, GrantsPanel
 
 if TYPE_CHECKING:
     from vizapp.ui.panel import Panel
@@ -65,6 +67,10 @@ PANELS = (
     Entry(TranslationPanel, beside="stage", shown=False, under=_TRANSLATING),
     Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
     Entry(PortPanel, beside="stage", shown=False, under=_PORTED),
+    Entry(DomainsPanel, beside="lanes", shown=False, under=_PORTED),
+    Entry(ChannelsPanel, beside="truths", shown=False, under=_PORTED),
+    Entry(GrantsPanel, beside="truths", shown=False),
+    Entry(PageTypesPanel, beside="stage", shown=False, under=_PORTED),
     Entry(WalkPanel, beside="stage", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
     Entry(MachinesPanel, beside="lanes", shown=False),

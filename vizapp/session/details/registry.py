@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.session.details import (
     CONTROL_STRUCTURE,
+    DOMAINS,
     EXITS,
     MAPPINGS,
     MEMORY_MAP,
+    PAGE_TYPES,
     PORTING,
     TRANSLATION,
     TRANSLATION_CACHE,
     WALK,
 )
 from vizapp.session.details.control_structure import control_structure
+from vizapp.session.details.domains import domains
 from vizapp.session.details.exits import exits
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
+from vizapp.session.details.page_types import page_types
 from vizapp.session.details.porting import porting
 from vizapp.session.details.translation import translation
 from vizapp.session.details.translation_cache import translation_cache
@@ -66,6 +70,8 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     TRANSLATION: translation,
     TRANSLATION_CACHE: translation_cache,
     PORTING: porting,
+    DOMAINS: domains,
+    PAGE_TYPES: page_types,
 }
 
 
