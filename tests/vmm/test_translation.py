@@ -56,6 +56,18 @@ far transfers:
     jmp 8:a; a: push cs; call dword b; jmp c; b: retf; c: call 8:d; jmp e; d: retf; e: mov eax, esp
 tables read:
     sgdt [0x125000]; sidt [0x125010]; str eax; sldt ebx; smsw ecx; lar edx, eax; mov esi, [0x125002]
+segment registers read:
+    mov eax, cs; mov bx, ss; mov ecx, ds; push es; pop edx; push cs; pop esi; pushw fs; pop di; mov ecx,
+    gs; mov [0x125000], ds; mov ax, 0x23; mov es, ax; mov ebp, es; mov ax, 0; mov fs, ax; mov ecx, fs
+CPUID:
+    stc; xor eax, eax; cpuid; push ebx; push edx; push ecx; push eax; sbb edi, edi; mov eax, 1; cpuid;
+    push ebx; push edx; push ecx; push eax; mov eax, 2; cpuid; push edx; mov eax, 7; cpuid; push ecx;
+    mov eax, 8; cpuid; push eax; mov eax, 0x80000002; cpuid; mov eax, 0x100; cpuid; mov esi, eax;
+    mov eax, 0x80000000; cpuid
+ports:
+    stc; in al, 0x80; sbb ebx, ebx; in al, 0x21; mov ch, al; mov al, 0x5A; out 0x21, al; mov al, 0; in al,
+    0x21; mov cl, al; in al, 0xA1; mov dl, al; mov al, 0x0C; out 0x20, al; in al, 0x21; mov dh, al; in al,
+    0x21; bswap edx; in al, 0xFE; mov dl, al; in ax, 0x80; mov si, ax; in eax, 0x80; in al, 0x20
 true fault:
     mov dword [0x125000], 7; xor ecx, ecx; mov eax, 5; xor edx, edx; div ecx
 INT of the kernel's:

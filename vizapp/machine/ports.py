@@ -52,6 +52,12 @@ class PortBus:
         """Whether a device answers at ``port``."""
         return port in self._devices
 
+    def constant(self, port: int) -> int | None:
+        """The byte that ``port`` always reads as, where nothing comes of reading it; None of others."""
+        device = self._devices.get(port)
+        answer: int | None = 0xFF if device is None else getattr(device, "constant", None)
+        return answer
+
     def read(self, port: int, size: int) -> int:
         """IN of ``size`` bytes: one byte from each of the consecutive ports, low byte first."""
         if size > 1 and port in self._wide:

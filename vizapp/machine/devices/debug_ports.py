@@ -19,6 +19,11 @@ class LoggedPort:
         self.output = bytearray()
         self._answer = answer
 
+    @property
+    def constant(self) -> int:
+        """What it reads as, always."""
+        return self._answer
+
     def read_port(self, port: int) -> int:
         """IN: what tells software that the port is there."""
         return self._answer

@@ -119,6 +119,11 @@ class Controller:
             self._lowest = line
         return line
 
+    @property
+    def mask_to_read(self) -> int | None:
+        """What the odd port reads as, where nothing comes of reading it."""
+        return None if self._poll else self.imr
+
     def read(self, a0: int) -> int:
         """IN from the even (``a0`` 0) or odd port."""
         if self._poll:

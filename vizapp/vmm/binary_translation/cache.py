@@ -325,6 +325,7 @@ class TranslationCache:
             spot = Spot(
                 unit, after if piece.after else eip, piece.kind, piece.ends, base + eip & M32,
                 piece.ecx, piece.edx, piece.esp, piece.target, piece.flag, shadow and not index,
+                eax=piece.eax, ebx=piece.ebx,
             )  # fmt: skip
             self._spot(at, spot)
             self._store(at, piece.raw)

@@ -6,6 +6,7 @@ In the monitor's 4 MB, behind the areas of ``host_tables``:
     base + 100000   the translation cache: machine code, read-only to ring 1
 
     monitor segment:   000  slots, see below
+                       100  the virtual machine's ports and CPUID, see ``virtual_reads``
                        400  POPF table: by bits 15:8 of an EFLAGS image, what POPF does with it
                       1000  lookup tables: by the low byte of a target, where in the cache to go on. A guest
                             code segment has one of the eight; an EIP means another place in another segment
@@ -43,6 +44,12 @@ SHIFTED: Final = 0x48  # sixteen times as much, and a doubleword behind it
 TABLE_WRITTEN: Final = 0x50  # not 0: a sequence has written to a page that is traced, see ``WRITTEN``
 PRIORITY: Final = 0x54  # of the local APIC's task; the monitor hands it on when it comes in
 PRIORITY_KEPT: Final = 0x58  # not 0 while the monitor has to be told of another priority, or of a read
+SELECTORS: Final = 0x60  # ES CS SS DS FS GS as the guest has them
+PORTS: Final = 0x100  # by port, the byte that IN reads
+PORT_KEPT: Final = 0x200  # by port, not 0 where the monitor answers
+IDENTITY: Final = 0x300  # CPUID's basic leaves: EAX, EBX, ECX, EDX of each
+LEAVES: Final = 8
+LEAF_BYTES: Final = 32
 POPF_TABLE: Final = 0x400
 LOOKUP_TABLE: Final = 0x1000
 LOOKUP_TABLES: Final = 8

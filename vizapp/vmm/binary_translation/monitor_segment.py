@@ -10,6 +10,8 @@ from vizapp.vmm.binary_translation.layout import (
     FLAGS_BASE,
     PENDING,
     POPF_TABLE,
+    SPILLED_EAX,
+    SPILLED_EBX,
     SPILLED_ECX,
     SPILLED_EDX,
     TARGET,
@@ -67,6 +69,10 @@ class MonitorSegment:
             cpu.ecx = self.slot(SPILLED_ECX)
         if spot.edx:
             cpu.edx = self.slot(SPILLED_EDX)
+        if spot.eax:
+            cpu.eax = self.slot(SPILLED_EAX)
+        if spot.ebx:
+            cpu.ebx = self.slot(SPILLED_EBX)
         cpu.esp = moved(cpu.esp, spot.esp, cpu.segments[SS].stack_mask)
         cpu.eip = self.slot(TARGET) if spot.target else spot.eip
         cpu.eflags = cpu.eflags & ~EFLAGS_IF | flag & EFLAGS_IF

@@ -211,6 +211,7 @@ def resume(vm: TranslatedVm) -> str | None:
         if virtual.refresh_now():
             vm.check_segments()
         vm.priority.show()
+        vm.state_read.show(virtual.cpu)
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
         vm.bill.charge("mon_memory_reference", vm.cache.serve(key))
         vm.enter_cache()

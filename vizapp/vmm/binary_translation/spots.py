@@ -24,7 +24,7 @@ class Spot(NamedTuple):
         eip: the guest's; with ``target`` it is in the slot of that name instead.
         kind: PLAIN, CALLOUT...
         ends: the instruction ends a guest instruction, the one at ``ended``.
-        ecx, edx: the register is in its slot.
+        ecx, edx, eax, ebx: the register is in its slot.
         esp: what is to be added to ESP.
         flag: ECX holds the virtual IF.
         shadow: interrupts are held off here for one more instruction.
@@ -43,6 +43,8 @@ class Spot(NamedTuple):
     flag: bool = False
     shadow: bool = False
     site: int = -1
+    eax: bool = False
+    ebx: bool = False
 
 
 class Piece(NamedTuple):
@@ -57,3 +59,5 @@ class Piece(NamedTuple):
     esp: int = 0
     target: bool = False
     flag: bool = False
+    eax: bool = False
+    ebx: bool = False

@@ -27,6 +27,7 @@ from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
 from vizapp.vmm.binary_translation.task_priority import TaskPriority
 from vizapp.vmm.binary_translation.traced_memory import TracedMemory
 from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
+from vizapp.vmm.binary_translation.virtual_state import VirtualState
 from vizapp.vmm.binary_translation.vm import TranslatedVm, places_of
 from vizapp.vmm.binary_translation.windows import Windows
 from vizapp.vmm.frame_allocator import FrameAllocator
@@ -102,6 +103,7 @@ class BinaryTranslation:
         vm.windows = Windows(host.pc, tables, at, vm.bill)
         full = vm.devices.peripherals
         vm.priority = TaskPriority(vm.virtual.segment, vm.mmu, None if full is None else full.apic)
+        vm.state_read = VirtualState(memory, vm.virtual.segment, vm.devices, vm.bill)
         vm.virtual.cache = TranslationCache(memory, cache_frame, self._bytes, base, at)
         end = base + self._pages * PAGE_SIZE - 1
         tables.set_descriptor(CODE_INDEX, _ring_1(segment(0, end, CODE_READ)))

@@ -24,6 +24,7 @@ from vizapp.vmm.binary_translation import sequences
 from vizapp.vmm.binary_translation.layout import LOOKUP_TABLE
 from vizapp.vmm.binary_translation.sequences import JUMP
 from vizapp.vmm.binary_translation.spots import Piece
+from vizapp.vmm.binary_translation.virtual_reads import read_virtual
 from vizapp.vmm.instruction_fetch import decoded, fetch
 
 if TYPE_CHECKING:
@@ -198,6 +199,9 @@ def _translate(instruction: Instruction, around: Surroundings) -> Translated:
         return Translated(instruction, IN_CACHE, pieces)
     if operation == "mov_from_control" and _readable(instruction):
         return Translated(instruction, IN_CACHE, sequences.read_control(instruction))
+    found_reads = read_virtual(instruction)
+    if found_reads:
+        return Translated(instruction, IN_CACHE, found_reads)
     last = operation in _LAST
     copy = None if last or not _is_harmless(instruction) else _copy(instruction, around.bits)
     if copy is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa.registers import CS, ECX, EDX, EFLAGS_IF, ESP, SS
+from vizapp.isa.registers import CS, EAX, EBX, ECX, EDX, EFLAGS_IF, ESP, SS
 from vizapp.vmm import stubs
 from vizapp.vmm.binary_translation.layout import (
     CODE_SELECTOR,
+    SPILLED_EAX,
+    SPILLED_EBX,
     SPILLED_ECX,
     SPILLED_EDX,
     TARGET,
@@ -57,6 +59,10 @@ def state(
         registers[ECX] = slot(SPILLED_ECX)
     if spot.edx:
         registers[EDX] = slot(SPILLED_EDX)
+    if spot.eax:
+        registers[EAX] = slot(SPILLED_EAX)
+    if spot.ebx:
+        registers[EBX] = slot(SPILLED_EBX)
     registers[ESP] = moved(registers[ESP], spot.esp, vm.virtual.cpu.segments[SS].stack_mask)
     return (slot(TARGET) if spot.target else spot.eip), tuple(registers), flag & EFLAGS_IF
 

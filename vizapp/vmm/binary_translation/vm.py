@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.binary_translation.cache import TranslationCache, Unit
     from vizapp.vmm.binary_translation.task_priority import TaskPriority
     from vizapp.vmm.binary_translation.translator import Source
+    from vizapp.vmm.binary_translation.virtual_state import VirtualState
     from vizapp.vmm.binary_translation.windows import Windows
     from vizapp.vmm.virtual_devices import VirtualDevices
 
@@ -43,7 +44,7 @@ class TranslatedVm(Vm):
         adaptation: which instructions are translated otherwise than as copies.
         traces: the guest's page tables that the shadow was made from.
         windows: through which sequences write to traced pages.
-        priority: the task priority, which sequences have too.
+        priority: the task priority, which sequences have too; ``state_read``: what else they read.
         spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
     """
 
@@ -51,6 +52,7 @@ class TranslatedVm(Vm):
     virtual: TranslatedCpu
     windows: Windows
     priority: TaskPriority
+    state_read: VirtualState
 
     def __init__(
         self, host: Host, index: int, options: VmOptions, memory: TracedMemory, devices: VirtualDevices,
@@ -244,6 +246,7 @@ class TranslatedVm(Vm):
             "windows": self.windows.save(),
             "priority": self.priority.save(),
             "spoiled": self.spoiled,
+            "state_read": self.state_read.save(),
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -257,3 +260,4 @@ class TranslatedVm(Vm):
         self.windows.load(saved["windows"])
         self.priority.load(saved["priority"])
         self.spoiled = saved["spoiled"]
+        self.state_read.load(saved["state_read"])
