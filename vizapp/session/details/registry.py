@@ -12,6 +12,7 @@ from vizapp.session.details import (
     CONTROL_STRUCTURE,
     DOMAINS,
     EXITS,
+    HYPERCALLS,
     MAPPINGS,
     MEMORY_MAP,
     PAGE_TYPES,
@@ -23,6 +24,7 @@ from vizapp.session.details import (
 from vizapp.session.details.control_structure import control_structure
 from vizapp.session.details.domains import domains
 from vizapp.session.details.exits import exits
+from vizapp.session.details.hypercalls import hypercalls
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
 from vizapp.session.details.page_types import page_types
@@ -72,6 +74,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     PORTING: porting,
     DOMAINS: domains,
     PAGE_TYPES: page_types,
+    HYPERCALLS: hypercalls,
 }
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa import vectors
-from vizapp.isa.addresses import M32, HostPhysical
+from vizapp.isa.addresses import M32, HostPhysical, Linear
 from vizapp.isa.descriptors import SELECTOR_RPL
 from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
@@ -30,6 +30,8 @@ from vizapp.vmm.xen.continuation import Continuation
 from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.hypercalls import call
 from vizapp.vmm.xen.places import HYPERVISOR
+from vizapp.vmm.xen.signatures import operation
+from vizapp.vmm.xen.views import guest_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,7 @@ def serve(xen: Hypervisor) -> str | None:
     arguments = (saved.ebx, saved.ecx, saved.edx, saved.esi, saved.edi, saved.ebp)
     if number == abi.IRET:
         return _return_from_trap(xen)
+    asked = _operation(xen, number, arguments)
     result = call(xen, number, arguments)
     if isinstance(result, Continuation):
         for name, value in zip(_ARGUMENTS, result.arguments, strict=False):
@@ -73,7 +76,7 @@ def serve(xen: Hypervisor) -> str | None:
         frame.eip = frame.eip - abi.HYPERCALL_BYTES & M32
         return "events"
     frame.eax = result & M32
-    _tell(xen, number, arguments, result & M32)
+    _tell(xen, number, arguments, result & M32, asked)
     return "events"
 
 
@@ -89,10 +92,22 @@ def _return_from_trap(xen: Hypervisor) -> str | None:
     return "events"
 
 
-def _tell(xen: Hypervisor, number: int, arguments: tuple[int, ...], result: int) -> None:
+def _operation(xen: Hypervisor, number: int, arguments: tuple[int, ...]) -> str:
+    """Which of its operations a call asks for, for people: looked up before the call changes anything."""
+
+    def word(address: int) -> int | None:
+        raw = guest_read(xen, xen.domain, Linear(address), 4)
+        return None if raw is None else int.from_bytes(raw, "little")
+
+    return operation(abi.HYPERCALLS.get(number, ""), arguments, word)
+
+
+def _tell(xen: Hypervisor, number: int, arguments: tuple[int, ...], result: int, asked: str = "") -> None:
     name = abi.HYPERCALLS.get(number, f"hypercall_{number}")
     payload: dict[str, int | str] = {"name": name, "number": number, "result": result}
     payload.update(zip(_ARGUMENTS[:5], arguments, strict=False))
+    if asked:
+        payload["operation"] = asked
     xen.pc.emit(events.HYPERCALL_MADE, name, payload, xen.places[1], HYPERVISOR)
 
 
