@@ -39,6 +39,7 @@ CHAIN_PATCHED = "ChainPatched"  # a jump of the cache leads to a unit now, not t
 INSTRUCTION_RETRANSLATED = "InstructionRetranslated"  # payload: address, from, to (a form), faults
 UNITS_DROPPED = "UnitsDropped"  # the guest wrote to code, or mapped another page there; payload: units
 CACHE_FLUSHED = "CacheFlushed"  # the cache was full; payload: units
+ENGINE_SELECTED = "EngineSelected"  # direct execution, translation or interpretation from here on; the cause
 # Paravirtual.
 HYPERCALL_MADE = "HypercallMade"  # payload: name, number, arguments, result
 EVENT_SENT = "EventSent"  # an event channel became pending
@@ -87,6 +88,7 @@ CLI_NAMES = {
     INSTRUCTION_RETRANSLATED: "retranslated",
     UNITS_DROPPED: "units-dropped",
     CACHE_FLUSHED: "cache-flushed",
+    ENGINE_SELECTED: "engine-selected",
     HYPERCALL_MADE: "hypercall",
     EVENT_SENT: "event-send",
     REQUEST_REFUSED: "refuse",

@@ -10,6 +10,7 @@ from vizapp.messages import N_, Message
 from vizapp.session.describe_domains import DESCRIBED, describe_domain_event
 from vizapp.session.describe_effects import hexadecimal
 from vizapp.session.describe_emulation import describe_emulation
+from vizapp.session.describe_engine import describe_engine
 from vizapp.session.describe_exits import (
     describe_entry,
     describe_exit,
@@ -281,6 +282,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
     ev.CACHE_FLUSHED: _cause(
         N_("The translation cache is full. The VMM empties it, and it fills again with what is still used.")
     ),
+    ev.ENGINE_SELECTED: describe_engine,
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
     ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
     ev.VM_EXITED: describe_exit,
@@ -310,6 +312,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
 _WEIGHT = {
     ev.MARK_PASSED: -1,
     ev.RETURNED: 1,
+    ev.ENGINE_SELECTED: 2,
     ev.ADDRESS_SPACE_SWITCHED: 2,
     ev.SHADOW_FLUSHED: 3,
     ev.INSTRUCTION_EMULATED: 4,

@@ -27,6 +27,7 @@ EVENT_TITLES = {
     events.INSTRUCTION_RETRANSLATED: N_("instruction retranslated"),
     events.UNITS_DROPPED: N_("units dropped"),
     events.CACHE_FLUSHED: N_("cache flushed"),
+    events.ENGINE_SELECTED: N_("direct or translated"),
     events.HYPERCALL_MADE: N_("hypercall"),
     events.REQUEST_REFUSED: N_("request refused"),
     events.EVENT_SENT: N_("event sent"),

@@ -48,6 +48,11 @@ _SAVE: Final = bytes.fromhex(
     "8e d9"  # mov ds, ecx
     "8e c1"  # mov es, ecx
 )
+_SAVE_VIRTUAL_8086: Final = bytes.fromhex(
+    "fc"  # cld
+    "50 55 57 56 52 51 53"  # as above; the processor has pushed and emptied ES DS FS GS
+    "8c d1 8e d9 8e c1"  # mov ecx, ss; mov ds, ecx; mov es, ecx
+)
 _EXIT_ALL: Final = bytes.fromhex(
     "8e 64 24 3c"  # mov fs, [esp + fs]
     "8e 6c 24 40"  # mov gs, [esp + gs]
@@ -72,6 +77,7 @@ NESTED_EXIT: Final = PAGE_SIZE + 0xC0
 IDLE: Final = PAGE_SIZE + 0xE0
 IDLE_DOOR: Final = IDLE + len(_IDLE)
 EXIT_16: Final = PAGE_SIZE + 0x100
+VIRTUAL_8086_DOOR: Final = SAVE + len(_SAVE_VIRTUAL_8086)
 STACK_POINTER: Final = -8  # where EXIT_16 finds its SS:ESP, from the base of the frame
 
 
@@ -92,6 +98,16 @@ def code_pages() -> bytes:
     _put(code, NESTED_EXIT, _POP_REGISTERS)
     _put(code, IDLE, _IDLE + _DOOR)
     _put(code, EXIT_16, _EXIT_ALL + _EXIT_DATA + _CHANGE_STACK + _POP_REGISTERS)
+    return bytes(code)
+
+
+def virtual_8086_pages() -> bytes:
+    """Both pages for gates that are used in virtual-8086 mode only; their door is ``VIRTUAL_8086_DOOR``."""
+    code = bytearray(b"\xcc" * (CODE_PAGES * PAGE_SIZE))
+    for vector in range(256):
+        _put(code, vector * SLOT_BYTES, _slot(vector))
+    _put(code, SAVE, _SAVE_VIRTUAL_8086)
+    _put(code, VIRTUAL_8086_DOOR, _DOOR)
     return bytes(code)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa.addresses import M32
 from vizapp.isa.decode import MAX_LENGTH
 from vizapp.session.listing import Disassembler
+from vizapp.vmm.binary_translation.engine import TRANSLATED
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
-from vizapp.vmm.binary_translation.virtual_cpu import TRANSLATED
 
 if TYPE_CHECKING:
     from vizapp.session.details.registry import Subject
@@ -121,7 +121,7 @@ def translation(subject: Subject) -> Translation | None:
     here = seen.code_base + seen.eip & M32
     at_cache = _offset(vm)
     linear = here if subject.address is None else subject.address
-    mode = TRANSLATED if at_cache != NOWHERE else vm.virtual.mode
+    mode = TRANSLATED if at_cache != NOWHERE else vm.virtual.choice.engine
     unit = _running(vm, at_cache)
     if unit is None or linear not in _addresses(unit):
         unit = _unit_with(vm.cache, linear)

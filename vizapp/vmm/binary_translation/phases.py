@@ -16,16 +16,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_SHIFT, Linear
-from vizapp.isa.registers import CR0_EM, CR0_MP, CR0_TS
+from vizapp.isa.registers import CR0_EM, CR0_MP, CR0_TS, EFLAGS_VM
 from vizapp.machine import events
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.meter import Purpose
 from vizapp.vmm import ring0
+from vizapp.vmm.binary_translation.engine import INTERPRETED, TRANSLATED
 from vizapp.vmm.binary_translation.layout import DOOR_VECTOR
 from vizapp.vmm.binary_translation.retranslation import emulate, note_fault, retranslate
 from vizapp.vmm.binary_translation.spots import CALLOUT, LOOKUP
 from vizapp.vmm.binary_translation.translator import translate
-from vizapp.vmm.binary_translation.virtual_cpu import INTERPRETED, TRANSLATED
 from vizapp.vmm.binary_translation.vm import NO_LINK
 from vizapp.vmm.trap_and_emulate import idle
 from vizapp.vmm.trap_and_emulate import phases as classical
@@ -41,6 +41,8 @@ _X87_CONTROL: Final = CR0_MP | CR0_EM | CR0_TS
 def arrive(vm: TranslatedVm) -> str:
     """A trap out of the guest, or a call out of the cache."""
     vm.virtual.capture(vm.tables.frame)
+    if vm.passage.is_open:
+        vm.passage.close()
     vm.leave_cache()
     vm.take_in()
     vm.held = True
@@ -195,10 +197,11 @@ def resume(vm: TranslatedVm) -> str | None:
     if vm.memory.touched:  # by a device, just now
         return "drop_units"
     virtual = vm.virtual
-    mode = virtual.mode
-    if mode == INTERPRETED:
+    choice = virtual.choice
+    if choice.engine == INTERPRETED:
+        vm.select(choice)
         return "decode"
-    if mode == TRANSLATED:
+    if choice.engine == TRANSLATED:
         key = virtual.key
         offset = vm.cache.within(virtual.unit, key)
         if offset is None:
@@ -206,6 +209,7 @@ def resume(vm: TranslatedVm) -> str | None:
             if unit is None:
                 return "translate"
             offset = unit.start
+        vm.select(choice)
         prepare(vm)
         pending = vm.devices.interrupt_pending
         if virtual.refresh_now():
@@ -215,9 +219,15 @@ def resume(vm: TranslatedVm) -> str | None:
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)
         vm.bill.charge("mon_memory_reference", vm.cache.serve(key))
         vm.enter_cache()
+    elif virtual.cpu.eflags & EFLAGS_VM:
+        vm.select(choice)
+        prepare(vm)
+        vm.passage.open()
+        exit_stub = virtual.commit_virtual_8086(vm.tables.frame)
     elif not virtual.reachable:
         return "decode"
     else:
+        vm.select(choice)
         prepare(vm)
         exit_stub = virtual.commit(vm.tables.frame)
     classical.leave(vm, exit_stub)

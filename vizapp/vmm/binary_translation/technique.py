@@ -26,11 +26,13 @@ from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
 from vizapp.vmm.binary_translation.task_priority import TaskPriority
 from vizapp.vmm.binary_translation.traced_memory import TracedMemory
+from vizapp.vmm.binary_translation.virtual8086 import Passage
 from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
 from vizapp.vmm.binary_translation.virtual_state import VirtualState
 from vizapp.vmm.binary_translation.vm import TranslatedVm, places_of
 from vizapp.vmm.binary_translation.windows import Windows
 from vizapp.vmm.frame_allocator import FrameAllocator
+from vizapp.vmm.trap_and_emulate.monitor import OWNER
 from vizapp.vmm.trap_and_emulate.technique import FIRST_FRAME, MONITOR_PAGES, Kinds, make_vm
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host
 from vizapp.vmm.virtual_machines import VirtualMachines
@@ -111,6 +113,7 @@ class BinaryTranslation:
             SEGMENT_INDEX, _ring_1(segment(tables.base + SEGMENT, SEGMENT_BYTES - 1, DATA_READ_WRITE))
         )
         tables.set_gate(DOOR_VECTOR, dpl=1)
+        vm.passage = Passage(host.pc, host.frames, tables, OWNER, "arrive")
         return vm
 
 

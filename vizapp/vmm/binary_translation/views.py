@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa.registers import CS, EAX, EBX, ECX, EDX, EFLAGS_IF, ESP, SS
+from vizapp.isa.registers import CS, EAX, EBX, ECX, EDX, EFLAGS_IF, EFLAGS_VM, ESP, SS
 from vizapp.vmm import stubs
 from vizapp.vmm.binary_translation.layout import (
     CODE_SELECTOR,
@@ -30,6 +30,8 @@ def guest_view(vm: TranslatedVm) -> CpuView:
     """What the guest sees, wherever it is at this moment."""
     view = _guest_view(vm)
     virtual = vm.virtual
+    if view.eflags & EFLAGS_VM:
+        return view._replace(code_base=view.selectors[CS] << 4, code_bits=16)
     code = virtual.cpu.segments[CS]
     if view.selectors[CS] != code.selector:
         code = virtual.loaded(view.selectors[CS])
@@ -40,6 +42,11 @@ def _guest_view(vm: TranslatedVm) -> CpuView:
     if vm.held or (not vm.pc.cpu.cpl and not views.entering(vm)):
         return views.guest_view(vm)
     real = views.processor_view(vm)
+    if real.eflags & EFLAGS_VM:
+        eflags = real.eflags & ~VIRTUAL_FLAGS | vm.virtual.cpu.eflags & VIRTUAL_FLAGS
+        return cpu_view(vm.virtual.cpu, views.VIRTUAL)._replace(
+            general=real.general, eip=real.eip, eflags=eflags, selectors=real.selectors, cpl=3
+        )
     if real.selectors[CS] != CODE_SELECTOR:
         return views.guest_view(vm)
     virtual = cpu_view(vm.virtual.cpu, views.VIRTUAL)
@@ -72,5 +79,5 @@ def _vector(vm: TranslatedVm) -> int:
     cpu = vm.pc.cpu
     if cpu.cpl:
         return -1
-    offset = cpu.eip - vm.tables.code(0)
+    offset = vm.stub_offset(cpu.eip)
     return offset // stubs.SLOT_BYTES if offset < stubs.SAVE else vm.tables.frame.entry_vector

@@ -14,16 +14,16 @@ from vizapp.isa.registers import (
     CR0_PE,
     CS,
     EFLAGS_IF,
-    EFLAGS_IOPL,
     EFLAGS_RF,
-    EFLAGS_TF,
+    EFLAGS_VM,
     FS,
     GS,
     SS,
 )
-from vizapp.machine.segments import TableRegister
+from vizapp.machine.segments import TableRegister, paragraph_segment
 from vizapp.vmm import deprivilege, stubs
 from vizapp.vmm.binary_translation.cache import Key
+from vizapp.vmm.binary_translation.engine import Choice, choose
 from vizapp.vmm.binary_translation.layout import CODE_SELECTOR, DOOR_VECTOR, SEGMENT_SELECTOR
 from vizapp.vmm.binary_translation.sequences import DOOR
 from vizapp.vmm.binary_translation.spots import Spot
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
     from vizapp.vmm.trap_frame import SavedRegisters, TrapFrame
 
-DIRECT: Final = "direct"
-TRANSLATED: Final = "translated"
-INTERPRETED: Final = "interpreted"
 _NO_TABLE: Final = TableRegister(0, -1)
 
 
@@ -58,25 +55,9 @@ class TranslatedCpu(VirtualCpu):
     unit: int = -1
 
     @property
-    def mode(self) -> str:
-        """How the guest goes on.
-
-        Applications run directly, but not where the processor would show another IF or IOPL than theirs;
-        code of ring 0, real mode too, runs translated; what is neither, or is being single-stepped in ring
-        0, the monitor runs for the guest, one instruction at a time.
-        """
-        cpu = self.cpu
-        if cpu.cpl == 3:
-            direct = cpu.eflags & EFLAGS_IF and cpu.eflags & EFLAGS_IOPL != EFLAGS_IOPL
-            return DIRECT if direct and self.reversible else INTERPRETED
-        if (
-            cpu.cpl == 0
-            and cpu.segments[SS].usable
-            and not cpu.eflags & EFLAGS_TF
-            and cpu.eip <= cpu.segments[CS].limit
-        ):
-            return TRANSLATED
-        return INTERPRETED
+    def choice(self) -> Choice:
+        """How the guest goes on, and why."""
+        return choose(self.cpu, lambda: self.reversible)
 
     @property
     def reversible(self) -> bool:
@@ -117,6 +98,10 @@ class TranslatedCpu(VirtualCpu):
     def capture(self, frame: TrapFrame) -> None:
         """Take the guest's state out of the frame of a trap, from the cache or from direct execution."""
         saved = frame.read()
+        if saved.eflags & EFLAGS_VM:
+            self.spot, self.unit = None, -1
+            self._capture_virtual_8086(saved)
+            return
         if saved.cs != CODE_SELECTOR:
             self.spot, self.unit = None, -1
             super().capture(frame)
@@ -130,6 +115,36 @@ class TranslatedCpu(VirtualCpu):
         cpu.shadow = spot.shadow or cpu.eip == self._shadowed_at
         cpu.halted = cpu.single_step = False
         self.spot, self.unit = spot, spot.unit
+
+    def _capture_virtual_8086(self, saved: SavedRegisters) -> None:
+        """The same out of virtual-8086 mode, where a segment register is its selector."""
+        cpu = self.cpu
+        set_general(cpu, saved.general)
+        cpu.eip = saved.eip
+        cpu.eflags = saved.eflags & ~(VIRTUAL_FLAGS | EFLAGS_RF) | cpu.eflags & VIRTUAL_FLAGS
+        for index, selector in enumerate(saved.selectors):
+            state = paragraph_segment(cpu, index, selector)
+            if index == CS:
+                cpu.set_code_segment(state, 3)
+            else:
+                cpu.set_segment(index, state)
+        cpu.shadow = cpu.eip == self._shadowed_at
+        cpu.halted = cpu.single_step = False
+
+    def commit_virtual_8086(self, frame: TrapFrame) -> int:
+        """Put the guest's state into the frame, to go on in virtual-8086 mode; the exit to take."""
+        cpu = self.cpu
+        es, cs, ss, ds, fs, gs = (state.selector for state in cpu.segments)
+        frame.write(
+            frame.read()._replace(
+                eax=cpu.eax, ecx=cpu.ecx, edx=cpu.edx, ebx=cpu.ebx, ebp=cpu.ebp, esi=cpu.esi, edi=cpu.edi,
+                eip=cpu.eip, esp=cpu.esp, eflags=cpu.eflags & ~VIRTUAL_FLAGS | EFLAGS_IF | EFLAGS_VM,
+                es=es, cs=cs, ss=ss, ds=ds, fs=fs, gs=gs,
+            )
+        )  # fmt: skip
+        self.reload = True  # whoever goes on elsewhere finds FS and GS empty
+        self._shadowed_at = cpu.eip if cpu.shadow else -1
+        return stubs.NESTED_EXIT
 
     def spot_of(self, eip: int, vector: int) -> Spot:
         """The spot at which a trap has left ``eip``: the door's instruction is behind it, others before."""

@@ -10,9 +10,12 @@ from vizapp.machine import events
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, Place
 from vizapp.vmm import ring0
 from vizapp.vmm.binary_translation.adaptation import Adaptation
+from vizapp.vmm.binary_translation.engine import Choice
 from vizapp.vmm.binary_translation.traced_memory import TracedMemory
 from vizapp.vmm.binary_translation.translator import KINDS
+from vizapp.vmm.binary_translation.virtual8086 import Passage
 from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
+from vizapp.vmm.guest_start import start_cpu
 from vizapp.vmm.hardware_assisted.traces import Traces
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host, Parts, Vm
 
@@ -46,6 +49,8 @@ class TranslatedVm(Vm):
         windows: through which sequences write to traced pages.
         priority: the task priority, which sequences have too; ``state_read``: what else they read.
         spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
+        passage: the way into virtual-8086 mode.
+        engine: how it was let run last, and why.
     """
 
     memory: TracedMemory
@@ -53,6 +58,7 @@ class TranslatedVm(Vm):
     windows: Windows
     priority: TaskPriority
     state_read: VirtualState
+    passage: Passage
 
     def __init__(
         self, host: Host, index: int, options: VmOptions, memory: TracedMemory, devices: VirtualDevices,
@@ -62,6 +68,7 @@ class TranslatedVm(Vm):
         self.places = places_of(index)
         self.link: tuple[int, bool] = NO_LINK
         self.kinds: tuple[int, ...] = (0,) * len(KINDS)
+        self.engine = Choice("", "")
         self._cached = 0
         self._entered: int | None = None  # what the PC had retired when the cache was last entered
         self.cache_events: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -92,6 +99,29 @@ class TranslatedVm(Vm):
     def leave_cache(self) -> None:
         """From now on it is not."""
         self._cached, self._entered = self.cached, None
+
+    def select(self, choice: Choice) -> None:
+        """Go on by an engine; a change from one to another is told."""
+        if choice.engine != self.engine.engine:
+            self.emit(
+                events.ENGINE_SELECTED,
+                choice.cause,
+                {"engine": choice.engine, "before": self.engine.engine, "address": self.virtual.cpu.eip},
+            )
+        self.engine = choice
+
+    def stub_offset(self, eip: int) -> int:
+        """See ``Vm``; virtual-8086 mode has stubs of its own."""
+        own = eip - self.passage.base
+        return own if own >= 0 else super().stub_offset(eip)
+
+    def power_on(self) -> bool:
+        """The reset line: its ROM runs again; False where there is none."""
+        if self.image is None or not self.image.rom:
+            return False
+        start_cpu(self.virtual.cpu, self.image)
+        self.mmu.flush()
+        return True
 
     @property
     def place(self) -> Place:
@@ -238,6 +268,7 @@ class TranslatedVm(Vm):
         return {
             **super().save(),
             "link": self.link,
+            "engine": tuple(self.engine),
             "kinds": self.kinds,
             "cached": (self._cached, self._entered),
             "cache_events": self.cache_events,
@@ -253,6 +284,7 @@ class TranslatedVm(Vm):
         """Take up a saved state."""
         super().load(saved)
         self.link, self.kinds = saved["link"], saved["kinds"]
+        self.engine = Choice(*saved["engine"])
         self._cached, self._entered = saved["cached"]
         self.cache_events = saved["cache_events"]
         self.adaptation.load(saved["adaptation"])

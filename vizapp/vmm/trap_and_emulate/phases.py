@@ -300,7 +300,7 @@ def _signalled(vm: Vm, signal: str) -> str | None:
     if signal == NMI:
         vm.pending = Pending(fault=(vectors.NMI, None, None))
         return "reflect"
-    return vm.stop("shutdown", Message(N_("the guest reset the machine")))
+    return "resume" if vm.power_on() else vm.stop("shutdown", Message(N_("the guest reset the machine")))
 
 
 def _flush(vm: Vm, cause: str) -> None:

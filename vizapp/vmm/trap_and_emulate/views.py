@@ -36,7 +36,7 @@ def processor_view(vm: Vm) -> CpuView:
         # The stub has not saved everything yet; what it has not saved it has not changed either.
         registers = list(general(cpu))
         registers[ESP] = frame.esp
-        if cpu.eip >= vm.tables.code(stubs.ECX_SAVED):
+        if vm.stub_offset(cpu.eip) >= stubs.ECX_SAVED:
             registers[ECX] = frame.ecx
         selectors = tuple(
             held if index in (CS, SS) or state.selector == DATA_SELECTOR else state.selector
@@ -85,7 +85,7 @@ def entering(vm: Vm) -> bool:
     if vm.held or not vm.is_current:
         return False
     cpu = vm.pc.cpu
-    return not cpu.cpl and cpu.eip <= vm.tables.code(stubs.GUEST_DOOR)
+    return not cpu.cpl and vm.stub_offset(cpu.eip) <= stubs.GUEST_DOOR
 
 
 def _as_seen(vm: Vm, index: int, selector: int, cpl: int) -> int:

@@ -134,6 +134,14 @@ class Vm(VirtualMachine):
         """The guest has ended or died: the phase that goes on with the others, or None with the run over."""
         return "wait" if self.host.machines.stop(self, reason, message) else None
 
+    def power_on(self) -> bool:
+        """What the reset line does; False: it ends the run."""
+        return False
+
+    def stub_offset(self, eip: int) -> int:
+        """How far into the pages of its entry stubs ``eip`` is; what is not in them is far away."""
+        return eip - self.tables.code(0)
+
     @property
     def linear_eip(self) -> Linear:
         """Linear address of the guest's next instruction."""
