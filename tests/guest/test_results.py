@@ -102,6 +102,28 @@ def test_system_calls_by_sysenter_are_measured_where_there_is_one() -> None:
     assert "SYSENTER" not in output_of(run("syscall", "paravirtual"))
 
 
+def cycles_of_one(name: str, technique: str) -> int:
+    image = library.build_guest(name, TECHNIQUES[technique]().build, iterations=5)
+    machine = build(Scenario(image, technique=technique))
+    machine.pc.run(max_steps=MOST_STEPS)
+    return int(output_of(machine).splitlines()[0].rpartition(" ")[2])
+
+
+# Barham et al. 2003, tables 3 to 5: what Xen is between, and where it loses nothing.
+@pytest.mark.parametrize("name", ["context-switch", "fork", "exec", "mmap", "protection-fault"])
+def test_xen_is_slower_than_the_bare_machine_and_faster_than_vmware(name: str) -> None:
+    native, xen, vmware = (
+        cycles_of_one(name, technique) for technique in ("native", "paravirtual", "binary-translation")
+    )
+    assert native < xen < vmware
+
+
+def test_a_null_call_costs_the_same_under_xen() -> None:
+    assert cycles_of_one("null-call", "paravirtual") == pytest.approx(
+        cycles_of_one("null-call", "native"), abs=20
+    )
+
+
 @pytest.mark.parametrize("processor", processor_names())
 @pytest.mark.parametrize("technique", ["native", "trap-and-emulate", "paravirtual"])
 def test_results_are_the_same_on_every_processor(processor: str, technique: str) -> None:

@@ -22,6 +22,7 @@ SPARE_SECTORS = 2048
 GROUPS = {
     "teaching": Message(N_("Teaching")),
     "nanobenchmarks": Message(N_("Nanobenchmarks")),
+    "microbenchmarks": Message(N_("Microbenchmarks")),
     "workloads": Message(N_("Workloads")),
 }
 
@@ -214,6 +215,70 @@ _LIBRARY = (
         "nanobenchmarks",
         Message(N_("The kernel changes a page-table entry N times 16 and counts the cycles of one change.")),
         iterations=50,
+    ),
+    Guest(
+        "null-call",
+        Message(N_("Null call")),
+        "microbenchmarks",
+        Message(
+            N_(
+                "An application asks its kernel N times for the number of its parent and counts "
+                "the cycles of one call."
+            )
+        ),
+        iterations=200,
+    ),
+    Guest(
+        "context-switch",
+        Message(N_("Context switch")),
+        "microbenchmarks",
+        Message(
+            N_("Two processes hand the processor to each other N times and count the cycles of one switch.")
+        ),
+        iterations=40,
+    ),
+    Guest(
+        "fork",
+        Message(N_("Fork")),
+        "microbenchmarks",
+        Message(
+            N_(
+                "A process forks a child N times, which gets copies of what it writes to and "
+                "exits; counts the cycles of one."
+            )
+        ),
+        iterations=10,
+    ),
+    Guest(
+        "exec",
+        Message(N_("Exec")),
+        "microbenchmarks",
+        Message(
+            N_(
+                "A process forks a child N times, which becomes another program and exits; "
+                "counts the cycles of one."
+            )
+        ),
+        iterations=10,
+    ),
+    Guest(
+        "protection-fault",
+        Message(N_("Protection fault")),
+        "microbenchmarks",
+        Message(
+            N_(
+                "A process writes N times to a page that it has protected, is sent a signal and "
+                "returns from it."
+            )
+        ),
+        iterations=50,
+    ),
+    Guest(
+        "mmap",
+        Message(N_("Mapped file")),
+        "microbenchmarks",
+        Message(N_("A process maps a file of 8 pages N times, touches each page and unmaps them.")),
+        iterations=10,
     ),
     Guest(
         "compute",
