@@ -123,6 +123,10 @@ def _run(parser: argparse.ArgumentParser) -> None:
                         "'trap:#GP', 'instruction:0x101000'")  # fmt: skip
     parser.add_argument("--serial", metavar="-|FILE", help="where COM1's output goes")
     parser.add_argument("--port-log", type=port_log, action="append", default=[], metavar="PORT=FILE")
+    parser.add_argument(
+        "--ramdisk", metavar="FILE", help="what a domain's kernel finds in memory at its start"
+    )
+    parser.add_argument("--command-line", default="", metavar="TEXT", help="what it is told there")
     parser.add_argument("--exit-port", type=number, metavar="PORT")
     parser.add_argument("--trace", metavar="FILE", help=".jsonl, or .perfetto.json for the Perfetto viewer")
     parser.add_argument("--registers", metavar="FILE.jsonl", help="one record an instruction retired")

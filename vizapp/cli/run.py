@@ -64,6 +64,8 @@ def scenario_from(
         serial_input=serial_input,
         exit_port=exit_port,
         log_ports=log_ports,
+        ramdisk=getattr(options, "ramdisk", None),
+        command_line=getattr(options, "command_line", ""),
     )
 
 

@@ -44,11 +44,14 @@ def make_scenario(
     log_ports: tuple[int, ...] = (),
     disks: Sequence[str] = (),
     intercepts: Mapping[str, bool] | None = None,
+    ramdisk: str | None = None,
+    command_line: str = "",
 ) -> Scenario:
     """The scenario that these choices mean.
 
     A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
-    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks. A
+    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks. ``ramdisk``, a
+    file, and ``command_line`` are given to a kernel of Xen's at its start. A
     ``scenario.yaml`` instead of a guest says itself what runs on what; prices, input and port choices are
     added to it.
 
@@ -71,6 +74,8 @@ def make_scenario(
             "--entry": entry,
             "--bits": bits,
             "--disk": disks or None,
+            "--ramdisk": ramdisk,
+            "--command-line": command_line or None,
         }
         unwanted = ", ".join(name for name, value in given.items() if value is not None)
         if unwanted:
@@ -121,6 +126,14 @@ def make_scenario(
             )
         )
     ported = image(wanted)
+    if ramdisk is not None or command_line:
+        if ported.build != "xen":
+            sentence = N_(
+                "--ramdisk and --command-line are for a domain's kernel: add --technique paravirtual"
+            )
+            raise ScenarioError(Message(sentence))
+        module = b"" if ramdisk is None else read_disk(ramdisk)
+        ported = replace(ported, ramdisk=module, command_line=command_line)
     yardstick = image("native") if ported.build == "xen" and guest in GUESTS else None
     return Scenario(
         image=ported,

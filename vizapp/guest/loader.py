@@ -1,7 +1,7 @@
 """Finds what a person means by GUEST: a guest of the library, or a file, recognised by its content first.
 
 a name of the library
-\\x7fELF ...                     an ELF file: a multiboot kernel
+\\x7fELF ...                     an ELF file: a multiboot kernel, or one with notes for Xen
 NAME.asm                        a source, assembled here
 ... 55 AA at offset 510         a disk or diskette image that boots    unless --load says that
 1BADB002h in the first 8 KB     a multiboot kernel                     it is a flat binary
@@ -20,6 +20,8 @@ from vizapp.guest.library import BUILDS, GUESTS, build_guest, guest_directory
 from vizapp.guest.multiboot import find_header, multiboot_image
 from vizapp.guest.real_mode import ROM_SIZES, disk_image, flat_image, is_bootable, rom_image
 from vizapp.guest.source import assemble_image
+from vizapp.guest.xen_elf import xen_image
+from vizapp.guest.xen_notes import HEADER_BYTES, find_notes
 from vizapp.isa.addresses import M32, GuestPhysical, Linear
 from vizapp.machine.image import Image
 from vizapp.messages import N_, Message
@@ -80,7 +82,7 @@ def load_guest(
         sentence = N_("{file} is a scenario and no guest; vizapp run takes it")
         raise ImageError(Message(sentence, {"file": str(path)}))
     if data.startswith(ELF_MAGIC):
-        return _kernel(path, data, memory)
+        return _kernel(path, data, build, memory)
     if path.suffix.lower() in SOURCE_SUFFIXES:
         _refuse_options(guest, load, entry, bits)
         if build not in BUILDS:
@@ -139,9 +141,15 @@ def _unreadable(path: Path, error: OSError) -> ImageError:
     return ImageError(Message(N_("{file} cannot be read: {reason}"), {"file": str(path), "reason": reason}))
 
 
-def _kernel(path: Path, data: bytes, memory: int) -> Image:
-    """An ELF file that a boot loader can start."""
+def _kernel(path: Path, data: bytes, build: str, memory: int) -> Image:
+    """An ELF file that a boot loader can start, or the domain builder of a hypervisor."""
     header = find_header(data)
+    notes = find_notes(str(path), data) if len(data) >= HEADER_BYTES else None
+    if build == "xen" and notes is not None:
+        return xen_image(path.name, data, notes)
+    if header is None and notes is not None:
+        sentence = N_("{file} is a kernel that was ported to Xen: it runs under paravirtual")
+        raise ImageError(Message(sentence, {"file": str(path)}))
     if header is None:
         sentence = N_("{file} is an ELF file without a multiboot header in its first 8 KB")
         raise ImageError(Message(sentence, {"file": str(path)}))

@@ -159,6 +159,8 @@ def _identity(scenario: Scenario, processor: Processor) -> Identity:
     if uses_virtualization(scenario.technique):
         return with_large_pages(identity)  # which its guests see if their board is one of a full PC
     identity = identity.without_virtualization()
+    if scenario.image.pae:
+        identity = with_large_pages(identity)
     return with_virtualizable(identity) if scenario.virtualizable else identity
 
 

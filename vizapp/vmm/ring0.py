@@ -110,6 +110,8 @@ def enter_protected(pc: Pc, tables: HostTables, directory: int, cr4: int = 0) ->
     cpu.cr0 |= CR0_PG | CR0_WP
     cpu.cr3 = directory << PAGE_SHIFT
     cpu.cr4 = cr4
+    if cr4 & CR4_PAE:
+        load_pointers(cpu, cpu.cr0, cpu.cr3, cr4)
     cpu.gdtr = TableRegister(tables.base + GDT, 16 * PAGE_SIZE - 1)
     cpu.idtr = TableRegister(tables.base + IDT, 256 * 8 - 1)
     cpu.ldtr = system_state(LDT_SELECTOR, system_segment(tables.base + LDT, 16 * PAGE_SIZE - 1, LDT_TYPE))

@@ -92,7 +92,7 @@ def build(run: Run, image: Image, pages: int = 2048, *, start: bool = True, **in
         "pt_base": base + (directory << 12),
         "nr_pt_frames": tables, "mfn_list": base + end, **info,
     }  # fmt: skip
-    page = bytearray(abi.START_INFO_MAGIC.ljust(PAGE_SIZE, b"\0"))
+    page = bytearray(abi.PLATFORM.ljust(PAGE_SIZE, b"\0"))
     for name, value in fields.items():
         struct.pack_into("<I", page, abi.START_INFO[name], value)
     place(info_at << 12, bytes(page))

@@ -12,6 +12,7 @@ from vizapp.guest.library import build_guest
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.isa.paging import PTE_P
 from vizapp.machine.features import Features
+from vizapp.machine.identity import PENTIUM_4, with_large_pages
 from vizapp.machine.image import Image
 from vizapp.machine.pc import Pc
 from vizapp.vmm.base import Options, VmOptions
@@ -184,8 +185,9 @@ class Run:
             features=features,
         )  # fmt: skip
         self.pc = Pc(
-            processor.cycles(), self.technique.host_memory(options), processor.hertz, features=features
-        )
+            processor.cycles(), self.technique.host_memory(options), processor.hertz,
+            with_large_pages(PENTIUM_4) if image.pae else PENTIUM_4, features,
+        )  # fmt: skip
         self.image = image
         self.events = []
         self.pc.listener = self.events.append

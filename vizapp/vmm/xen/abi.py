@@ -41,7 +41,7 @@ PAE_HYPERVISOR_START = Linear(0xF580_0000)
 PAE_M2P_END = Linear(0xF680_0000)
 GUEST_LIMIT = M2P_END - 1  # of every segment that a guest can load
 
-START_INFO_MAGIC = b"xen-3.0-x86_32\0"
+PLATFORM, PAE_PLATFORM = b"xen-3.0-x86_32", b"xen-3.0-x86_32p"
 SIF_PRIVILEGED, SIF_INITDOMAIN = 1, 2
 START_INFO = {
     "magic": 0, "nr_pages": 32, "shared_info": 36, "flags": 40, "store_mfn": 44, "store_evtchn": 48,

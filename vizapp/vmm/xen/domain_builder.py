@@ -160,7 +160,7 @@ def _start_info(frames: Sequence[int], shared_frame: int, image: Image, layout: 
     }
     if image.ramdisk:
         fields |= {"mod_start": base + layout.ramdisk, "mod_len": len(image.ramdisk)}
-    page = bytearray(abi.START_INFO_MAGIC.ljust(PAGE_SIZE, b"\0"))
+    page = bytearray((abi.PAE_PLATFORM if image.pae else abi.PLATFORM).ljust(PAGE_SIZE, b"\0"))
     for name, value in fields.items():
         offset = abi.START_INFO[name]
         page[offset : offset + 4] = value.to_bytes(4, "little")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONSOLE_PART: Final = 128  # bytes
 _EXTRAVERSION: Final = b".0\0".ljust(16, b"\0")
-_CAPABILITIES: Final = b"xen-3.0-x86_32 \0".ljust(1024, b"\0")
+_CAPABILITIES_BYTES: Final = 1024
 _MULTICALL: Final = 13
 
 
@@ -48,7 +48,8 @@ def xen_version(xen: Hypervisor, a: tuple[int, ...]) -> int:
     if command == abi.XENVER_EXTRAVERSION:
         xen.space.copy_to(argument, _EXTRAVERSION)
     elif command == abi.XENVER_CAPABILITIES:
-        xen.space.copy_to(argument, _CAPABILITIES)
+        name = abi.PLATFORM if xen.format.levels == 2 else abi.PAE_PLATFORM
+        xen.space.copy_to(argument, (name + b" ").ljust(_CAPABILITIES_BYTES, b"\0"))
     elif command == abi.XENVER_PLATFORM_PARAMETERS:
         xen.space.copy_to(argument, xen.format.hole.to_bytes(4, "little"))
     elif command == abi.XENVER_GET_FEATURES:
