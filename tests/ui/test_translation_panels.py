@@ -8,6 +8,7 @@ from conftest import make_frame
 from PySide6.QtCore import QPoint, Qt
 
 from vizapp.experiment.scenarios import make_scenario
+from vizapp.machine.events import INSTRUCTION_RETRANSLATED
 from vizapp.session.details import TRANSLATION, TRANSLATION_CACHE
 from vizapp.session.details.translation import CacheLine, GuestLine, TranslatedUnit
 from vizapp.session.session import Session
@@ -60,7 +61,7 @@ def test_every_line_of_the_unit_stands_once_and_beside_its_guest_instruction(det
 def test_a_detour_comes_behind_the_unit_and_is_tied_to_its_instruction():
     guest = (
         GuestLine(0x1000, b"\x90", "nop", "ident", 0, 1),
-        GuestLine(0x1001, b"\x89\x03", "mov [ebx], eax", "callout", 1, 2, form="simulated", faults=3),
+        GuestLine(0x1001, b"\x89\x03", "mov [ebx], eax", "callout", 1, 2, form="window", faults=3),
     )
     cache = (
         CacheLine(0x9000, 0, b"\x90", "nop", 0),
@@ -178,3 +179,19 @@ def test_the_counts_are_the_details_own(show, details):
     assert f"units made {found.made} " in panel.counts.text()
     assert f"patched {found.chained} " in panel.counts.text()
     assert panel.note.startswith(f"{len(found.units)} units")
+
+
+def test_an_instruction_that_was_translated_anew_is_marked_and_says_why(show):
+    session = Session(make_scenario("pte-modify", technique_name="binary-translation"))
+    session.watch_details((TRANSLATION,))
+    session.run()
+    retranslated = next(session.store.of_kinds((INSTRUCTION_RETRANSLATED,), session.timeline.cursor))
+    session.seek(retranslated.position + 1)
+    session.watch_details((TRANSLATION,), retranslated.payload["address"])
+    panel = show(TranslationPanel, session.frame().details)
+    unit = session.frame().details[TRANSLATION].unit
+    number = [line.address for line in unit.guest].index(retranslated.payload["address"])
+    assert unit.guest[number].form == retranslated.payload["to"] != "copy"
+    panel.view.select(number)
+    assert "translated anew" in panel.words.text()
+    assert f"traces hit: {retranslated.payload['faults']}" in panel.words.text()

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.messages import N_, Message
 from vizapp.ui.translation_layout import groups_of, row_of
-from vizapp.ui.translation_words import DOORS, words_of
+from vizapp.ui.translation_words import COPY, DOORS, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,7 +227,7 @@ class TranslationView(QWidget):
         sign = QRectF(area.left() + px(4), area.top(), px(18), area.height())
         painter.drawText(sign, Qt.AlignmentFlag.AlignCenter, words.sign)
         name = self._render(Message(words.title)) if words.title else line.kind
-        if line.form != "plain":
+        if line.form != COPY:
             name = f"⟳ {name}"
         painter.setFont(self._look.font("small"))
         painter.setPen(self._look.color("text_muted"))

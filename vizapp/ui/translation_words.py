@@ -62,7 +62,16 @@ MODES: Final = {
     "interpreted": N_("the monitor does one instruction after the other by hand"),
 }
 
-FORMS: Final = {"plain": "", "simulated": N_("retranslated: its access is simulated, without a fault")}
+COPY: Final = "copy"
+FORMS: Final = {
+    COPY: "",
+    "window": N_("translated anew: it kept faulting, so its access goes through a window of the monitor's"),
+    "priority": N_(
+        "translated anew: it kept faulting, so the task priority is read and written in the cache"
+    ),
+    "callout": N_("translated anew: it kept faulting, so the monitor is called instead"),
+}
+"""What became of instructions that touch traced memory again and again, by ``GuestLine.form``."""
 
 
 def words_of(kind: str) -> KindWords:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa.addresses import M32
 from vizapp.isa.decode import MAX_LENGTH
 from vizapp.session.listing import Disassembler
+from vizapp.vmm.binary_translation.adaptation import COPY
 from vizapp.vmm.binary_translation.engine import TRANSLATED
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
@@ -38,8 +39,8 @@ class GuestLine(NamedTuple):
         kind: what became of it, one of ``translator.KINDS``.
         first, end: which lines of the cache are its, as a range of indices; empty where a jump is elided.
         hits: how often execution arrived here, in the whole recording.
-        form: how its accesses to memory are done: ``plain``, or ``simulated`` after retranslation.
-        faults: how many traces it has hit since it has this form.
+        form: how it is translated: ``copy``, or after retranslation as ``adaptation`` names it.
+        faults: how many traces it has hit as a copy, since it was one last.
     """
 
     address: int
@@ -49,7 +50,7 @@ class GuestLine(NamedTuple):
     first: int
     end: int
     hits: int = 0
-    form: str = "plain"
+    form: str = COPY
     faults: int = 0
 
 
@@ -169,7 +170,10 @@ def _show(subject: Subject, vm: TranslatedVm, unit: Unit, here: int, at_cache: i
         text, instruction = disassemble(address, code[:MAX_LENGTH])
         length = 1 if instruction is None else instruction.length
         hits = subject.heat.get(eip, 0)
-        guest.append(GuestLine(address, code[:length], text, kind, *ties[index], hits))
+        record = vm.adaptation.record(address)
+        guest.append(
+            GuestLine(address, code[:length], text, kind, *ties[index], hits, record.form, record.faults)
+        )
         code = code[length:]
     addresses = [line.address for line in guest]
     return TranslatedUnit(
