@@ -12,6 +12,7 @@ from vizapp.session.describe_effects import effect, hexadecimal
 from vizapp.session.describe_events import describe_event, principal
 from vizapp.session.describe_phases import describe_monitor
 from vizapp.session.describe_silent import silent_failure
+from vizapp.session.describe_translation import describe_part, describe_translated, in_cache
 from vizapp.session.frames import DIVERGED
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _not_retired(step: LastStep) -> Message:
     before = step.before
     if not before.place.is_guest or before.phase:
         return describe_monitor(step)
+    if in_cache(step):
+        return describe_part(step)
     if before.instruction is not None and before.instruction.repeat:
         return Message(
             N_("{text}: one iteration done, ECX is now {ecx}."),
@@ -114,6 +117,8 @@ def _instruction(step: LastStep) -> Message:
     privilege, ring = instruction.opcode.privilege, before.place.ring
     if step.technique == "native":
         return _on_bare_machine(step, done)
+    if in_cache(step):
+        return _join(done, describe_translated(step))
     if _deprivileged(step) and privilege == "sensitive":
         failure = silent_failure(step, instruction)
         if failure is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa import vectors
 from vizapp.machine import events as ev
+from vizapp.machine.places import TRANSLATION_CACHE
 from vizapp.messages import N_, Message
 from vizapp.session.describe_domains import DESCRIBED, describe_domain_event
 from vizapp.session.describe_effects import hexadecimal
@@ -18,6 +19,11 @@ from vizapp.session.describe_exits import (
     describe_refused_entry,
 )
 from vizapp.session.describe_hypercalls import describe_hypercall
+from vizapp.session.describe_translation import (
+    describe_door,
+    describe_entry_of_cache,
+    describe_retranslation,
+)
 from vizapp.session.notes import HYPERCALL_VECTOR
 
 if TYPE_CHECKING:
@@ -133,6 +139,8 @@ def _software_interrupt(event: Event, step: LastStep) -> Message:
             ),
             {**parameters, "number": step.before.guest["eax"]},
         )
+    if event.source.component == TRANSLATION_CACHE:
+        return describe_door(event, step)
     return Message(
         N_(
             "{text}: gate {vector} lets ring {ring} in, and it leads into the VMM at ring {target}: the "
@@ -171,6 +179,8 @@ def _returned(event: Event, step: LastStep) -> Message:
         "target": event.target.ring,
         "eip": hexadecimal(step.after.processor["eip"]),
     }
+    if event.target.component == TRANSLATION_CACHE:
+        return describe_entry_of_cache(event, step)
     if not event.source.is_guest and event.target.is_guest:
         return Message(
             N_(
@@ -273,6 +283,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "and the next time the processor stays in the cache."
         )
     ),
+    ev.INSTRUCTION_RETRANSLATED: describe_retranslation,
     ev.UNITS_DROPPED: _cause(
         N_(
             "The guest's code is not what was translated any more. The VMM forgets those units; they will be "

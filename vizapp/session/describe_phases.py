@@ -44,6 +44,7 @@ _PHASES = {
     "find": N_("The VMM has looked whether the guest's next instruction has a translation."),
     "translate": N_("The VMM has translated the guest's code from the next instruction on."),
     "chain": N_("The VMM has made sure that the cache finds this unit by itself the next time."),
+    "retranslate": N_("The VMM has looked whether another translation of the instruction serves better."),
     "drop_units": N_("The VMM has looked which translations the guest has made untrue by what it wrote."),
     "flush_cache": N_("The VMM has emptied the translation cache."),
     "schedule": N_(

@@ -24,7 +24,8 @@ class Moment:
         top: the doubleword on top of the guest's stack; None where it cannot be read.
         phase: the monitor's phase that is about to run, or an empty string.
         own_eip: where the processor itself is, in the monitor's code or in the guest's.
-        own_text: the monitor's instruction there; empty while the guest or a phase runs.
+        own_text: the monitor's instruction there, or the translation cache's; empty while the guest itself or
+            a phase runs.
     """
 
     position: int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vizapp.isa.addresses import M32, PAGE_MASK, HostPhysical, Linear
 from vizapp.isa.descriptors import unpack
 from vizapp.isa.registers import DS, ESP
+from vizapp.machine.places import TRANSLATION_CACHE
 from vizapp.session.listing import LONGEST
 from vizapp.session.moment import Moment
 from vizapp.session.truths import Pair, register_values
@@ -83,7 +84,7 @@ class Observer:
             bits=guest.code_bits,
             top=None if top is None else int.from_bytes(top, "little"),
             own_eip=pc.cpu.eip,
-            own_text="" if pc.meter.place.is_guest or phase else self._own_text(pc.cpu.eip),
+            own_text="" if phase or self._runs_guest_code else self._own_text(pc.cpu.eip),
         )
         live = pc.meter.place.is_guest and vm == self._monitor.current
         real = self._live_limit() if live else self._limit(processor, partial(self._physical, vm=vm))
@@ -102,6 +103,11 @@ class Observer:
         if whole is not None:
             return whole
         return self.read(linear, min(LONGEST, PAGE_MASK + 1 - (linear & PAGE_MASK)), vm)
+
+    @property
+    def _runs_guest_code(self) -> bool:
+        place = self._pc.meter.place
+        return place.is_guest and place.component != TRANSLATION_CACHE
 
     def _phase_behind_door(self) -> str:
         """The phase that begins when the processor fetches where it stands now."""

@@ -98,6 +98,7 @@ class TranslationCache:
         self._jumps: dict[int, int] = {}  # of jumps that can be patched, the offset of the distance: the stub
         self.landings: dict[int, int] = {}
         self._numbers: dict[tuple[int, ...], int] = {}  # of code segments, in the order of their coming
+        self._into: dict[int, tuple[int, ...]] = {}  # by offset of a unit, where distances to it stand
         self._served: dict[int, int] = {}  # by lookup table, the number of the segment that it is for
         self._tail: tuple[int, Key, int] | None = None  # the last unit's jump, where it goes, and the unit
         self._next = 0
@@ -197,9 +198,12 @@ class TranslationCache:
             return None
         self._spot(former.start, Spot(-1, former.key.eip))
         self._put_jump(former.start, bytes((JUMP,)), former.key)
+        for site in self._into.pop(former.start, ()):
+            if self._target(site) == former.start:
+                self._lead(site, unit.start)
         at = self.landings.pop(former.number, None)
         if at is not None:
-            self.landings[unit.number] = at  # by way of the former one
+            self.landings[unit.number] = at
         return unit
 
     def chain(self, site: int, unit: Unit) -> bool:
@@ -208,7 +212,7 @@ class TranslationCache:
         if site not in self._jumps or overwritten:
             return False
         del self._jumps[site]
-        self._store(site, dword(unit.start - site - 4))
+        self._lead(site, unit.start)
         self._saved = None
         return True
 
@@ -224,7 +228,8 @@ class TranslationCache:
             at = self.landings[unit.number] = self.top
             end = self._put_pieces(at, pieces, -1, eip, eip)
             self._spot(end, Spot(-1, eip, target=True))
-            self._store(end, bytes((JUMP,)) + dword(unit.start - end - JUMP_BYTES))
+            self._store(end, bytes((JUMP,)))
+            self._lead(end + 1, unit.start)
             self.top, self._tail = end + JUMP_BYTES, None
         self._memory.write(
             self._segment + self.table(unit.key) + 4 * (eip & LOOKUP_ENTRIES - 1), 4, self.base + at
@@ -267,7 +272,7 @@ class TranslationCache:
     def _tables(self) -> tuple[dict[Any, Any], ...]:
         return (
             self.spots, self.ends, self.units, self._by_key, self._jumps, self.landings, self._numbers,
-            self._served,
+            self._served, self._into,
         )  # fmt: skip
 
     def _write(self, unit: Unit, source: Source) -> Unit:
@@ -341,9 +346,21 @@ class TranslationCache:
             self._spot(self.bottom, Spot(-1, target.eip, CONTINUATION, site=site))
             self._store(self.bottom, DOOR)
             self._jumps[site] = self.bottom
-        to = self.bottom if unit is None else unit.start
-        self._store(at, opcode + dword(to - site - 4))
+        self._store(at, opcode)
+        if unit is None:
+            self._store(site, dword(self.bottom - site - 4))
+        else:
+            self._lead(site, unit.start)
         return site + 4
+
+    def _lead(self, site: int, start: int) -> None:
+        """Let the jump whose distance is at ``site`` lead to the unit at ``start``."""
+        self._store(site, dword(start - site - 4))
+        self._into[start] = (*self._into.get(start, ()), site)
+
+    def _target(self, site: int) -> int:
+        """Where the jump with its distance at ``site`` leads; if it is one no more, anywhere."""
+        return site + 4 + int.from_bytes(self.bytes_at(site, 4), "little", signed=True)
 
     def _spot(self, offset: int, spot: Spot) -> None:
         self.spots[offset] = spot
