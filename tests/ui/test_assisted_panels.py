@@ -10,16 +10,18 @@ from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.events import VM_EXITED
 from vizapp.machine.walks import GUEST, NESTED, WalkStep
 from vizapp.messages import Message
-from vizapp.session.details import CONTROL_STRUCTURE, EXITS, MAPPINGS, MEMORY_MAP, WALK
+from vizapp.session.details import CONTROL_STRUCTURE, EXITS, MAPPINGS, MEMORY_MAP, PAGE_FAULTS, WALK
 from vizapp.session.details.control_structure import ControlField, ControlStructure
 from vizapp.session.details.exits import ExitRow
 from vizapp.session.details.mappings import Mappings, Page, Row
 from vizapp.session.details.memory_map import MemoryMap
+from vizapp.session.details.page_faults import FaultRow
 from vizapp.session.details.walk import Walk
 from vizapp.session.frames import Stopped, VmState
 from vizapp.session.protocol import NextEvent, SelectVm, SetCatchpoints, Watch
 from vizapp.ui.control_panel import ControlPanel
 from vizapp.ui.exits_panel import ExitsPanel
+from vizapp.ui.faults_panel import FaultsPanel
 from vizapp.ui.machines_panel import MachinesPanel
 from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.selection import Selection, fitting, racers
@@ -242,3 +244,12 @@ def test_those_race_that_the_processor_allows():
     on_nehalem = racers(Selection(processor="nehalem"))
     assert "amd-v" not in on_nehalem
     assert {chosen.paging for name, chosen in on_nehalem.items() if name != "vt-x"} == {"shadow"}
+
+
+def test_page_faults_are_counted_by_page_and_kind(show, qtmodeltester):
+    rows = (FaultRow(0x100, 2, 0, 0, 9000), FaultRow(0x104, 1, 3, 5, 12000))
+    panel = show(FaultsPanel, details={PAGE_FAULTS: rows})
+    assert cells(panel, 0) == ["00104000", "00100000"]
+    assert cells(panel, 2) == ["3", "0"]
+    assert panel.note == "3 hidden, 3 true, 5 traced"
+    qtmodeltester.check(panel.sorter)

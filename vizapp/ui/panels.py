@@ -9,6 +9,7 @@ from vizapp.ui.code_panel import CodePanel
 from vizapp.ui.control_panel import ControlPanel
 from vizapp.ui.events_panel import EventsPanel
 from vizapp.ui.exits_panel import ExitsPanel
+from vizapp.ui.faults_panel import FaultsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
 from vizapp.ui.lesson_panel import LessonPanel
@@ -72,6 +73,7 @@ PANELS = (
     Entry(GrantsPanel, beside="truths", shown=False),
     Entry(PageTypesPanel, beside="stage", shown=False, under=_PORTED),
     Entry(WalkPanel, beside="stage", shown=False),
+    Entry(FaultsPanel, beside="lanes", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
     Entry(MachinesPanel, beside="lanes", shown=False),
     Entry(LessonPanel, beside="code", shown=False),

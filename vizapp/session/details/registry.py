@@ -15,6 +15,7 @@ from vizapp.session.details import (
     HYPERCALLS,
     MAPPINGS,
     MEMORY_MAP,
+    PAGE_FAULTS,
     PAGE_TYPES,
     PORTING,
     TRANSLATION,
@@ -27,6 +28,7 @@ from vizapp.session.details.exits import exits
 from vizapp.session.details.hypercalls import hypercalls
 from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
+from vizapp.session.details.page_faults import page_faults
 from vizapp.session.details.page_types import page_types
 from vizapp.session.details.porting import porting
 from vizapp.session.details.translation import translation
@@ -74,6 +76,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     PORTING: porting,
     DOMAINS: domains,
     PAGE_TYPES: page_types,
+    PAGE_FAULTS: page_faults,
     HYPERCALLS: hypercalls,
 }
 
