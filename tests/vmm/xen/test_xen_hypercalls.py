@@ -100,11 +100,16 @@ POINTERS = {
     "mmuext_op": [(WILD, 1, 0, abi.DOMID_SELF)],
     "multicall": [(WILD, 1)],
     "console_io": [(0, 1, WILD)],
-    "xen_version": [(command, WILD) for command in (1, 3, 5, 6)],
-    "sched_op": [(2, WILD)],
-    "vcpu_op": [(6, 0, WILD), (8, 0, WILD)],
+    "xen_version": [(command, WILD) for command in (1, 2, 3, 4, 5, 6, 8)],
+    "sched_op": [(2, WILD), (3, WILD), (4, WILD)],
+    "set_gdt": [(WILD, 1)],
+    "memory_op": [(3, WILD), (4, WILD), (11, WILD), (12, WILD)],
+    "grant_table_op": [(command, WILD, 1) for command in range(8)],
+    "physdev_op": [(command, WILD) for command in (5, 6, 7, 12)],
+    "domctl": [(WILD,)],
+    "vcpu_op": [(4, 0, WILD), (5, 0, WILD), (6, 0, WILD), (8, 0, WILD)],
     "callback_op": [(0, WILD)],
-    "event_channel_op": [(command, WILD) for command in (1, 3, 4, 5, 6, 7, 9)],
+    "event_channel_op": [(command, WILD) for command in range(11)],
     "event_channel_op_compat": [(WILD,)],
 }
 
@@ -406,7 +411,10 @@ def test_versions(run):
     assert run.word(where) == 0xFC00_0000
     assert run.call("xen_version", 7, 0) == 4096
     assert run.call("xen_version", 6, run.put(where, pack(1, 0))) == -abi.EINVAL
-    assert run.call("xen_version", 2, where) == -abi.ENOSYS
+    assert run.call("xen_version", 9, where) == -abi.ENOSYS
+    assert run.call("xen_version", 2, where) == run.call("xen_version", 4, where) == 0
+    assert run.call("xen_version", 8, where) == 0
+    assert run.monitor.guest_read(where, 16) == bytes(16)
 
 
 def test_multicall_makes_each_call_and_keeps_each_result(run):

@@ -9,6 +9,7 @@ from vizapp.machine.fpu import RESET
 from vizapp.machine.meter import Purpose
 from vizapp.vmm.scheduler import DEFAULT_WEIGHT
 from vizapp.vmm.xen import abi
+from vizapp.vmm.xen.runstate import RunState
 
 if TYPE_CHECKING:
     from vizapp.machine.fpu import FpuState
@@ -85,7 +86,7 @@ class Domain:
         shutdown: the reason for which it has asked for its end.
         stopped: why it is over: (reason, sentence).
         paused: domain 0 keeps the processor from it; so it begins.
-        ready: its virtual CPU has been given a context.
+        ready: its virtual CPU has been given a context; ``down``: it has taken itself off.
         dying: domain 0 has destroyed it.
         registers: of its virtual CPU while another domain has the processor; ``debug`` and ``fpu`` likewise.
         gdt: machine frames of its descriptor table; ``gdt_entries`` in use.
@@ -93,6 +94,7 @@ class Domain:
         iopl: its virtual privilege level for ports; ``io_bitmap`` (linear address, ports) allows more.
         ports, devices, lines: ranges of ports and device frames, and interrupt lines, that it may use.
         assists: bits of vm_assist.
+        runstate: what its virtual CPU does; ``runstate_area`` is where that is to be told, 0: nowhere.
         grants: machine frames of its grant table; ``granted`` what of it is in use, by reference;
             ``mapped`` what it has mapped of others' by handle.
         before, mark, spent, spent_mark: guest instructions retired and emulated, and cycles by purpose,
@@ -125,6 +127,7 @@ class Domain:
     stopped: tuple[str, Message] | None = None
     paused: bool = False
     ready: bool = False
+    down: bool = False
     dying: bool = False
     task_switched: bool = False
     registers: SavedRegisters | None = None
@@ -140,6 +143,8 @@ class Domain:
     devices: tuple[range, ...] = ()
     lines: tuple[int, ...] = ()
     assists: int = 0
+    runstate: RunState = RunState()
+    runstate_area: int = 0
     grants: tuple[int, ...] = ()
     granted: dict[int, Granted] = field(default_factory=dict)
     mapped: dict[int, Mapped] = field(default_factory=dict)
@@ -164,14 +169,14 @@ class Domain:
     def runnable(self) -> bool:
         """Whether it has something to run."""
         alive = self.ready and self.stopped is None and not self.dying
-        return alive and not self.blocked and not self.paused
+        return alive and not self.blocked and not self.paused and not self.down
 
     @property
     def state(self) -> str:
         """See ``base.Guest``."""
         if self.stopped is not None or self.dying:
             return "stopped"
-        if self.paused or not self.ready:
+        if self.paused or self.down or not self.ready:
             return "paused"
         if self.blocked:
             return "waiting"

@@ -27,6 +27,7 @@ from vizapp.vmm.xen.segment_tables import raw_descriptor
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
+    from vizapp.vmm.xen.guest_access import DirectSpace
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 # CLI and STI do nothing on purpose: a POPF that follows could not be trapped, and events would stay masked.
@@ -122,14 +123,15 @@ def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
     return 0
 
 
-def virtual_cpu(xen: Hypervisor) -> Cpu:
+def virtual_cpu(xen: Hypervisor, space: DirectSpace | None = None) -> Cpu:
     """A processor with the guest's state, in the ring that the guest would have without Xen.
 
-    An application that the domain lets access ports has the IOPL for it.
+    An application that the domain lets access ports has the IOPL for it. ``space`` is another view of the
+    guest's memory.
     """
     frame = xen.frame
     outer = frame.cs & SELECTOR_RPL == 3
-    cpu = Cpu(xen.space, GuestPorts(xen), identity=xen.pc.cpu.identity, tsc=xen.pc.cpu.tsc)
+    cpu = Cpu(space or xen.space, GuestPorts(xen), identity=xen.pc.cpu.identity, tsc=xen.pc.cpu.tsc)
     set_general(cpu, frame.general())
     cpu.eip, cpu.eflags = frame.eip, frame.eflags | (r.EFLAGS_IOPL if outer else 0)
     cpu.cr0, cpu.cr2, cpu.cr3, cpu.cr4 = controls(xen)

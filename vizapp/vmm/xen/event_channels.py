@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.machine import events
-from vizapp.vmm.xen import abi
+from vizapp.vmm.xen import abi, runstate
 from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.places import HYPERVISOR
 
@@ -106,6 +106,7 @@ def raise_global(xen: Hypervisor, virq: int) -> None:
 def unblock(xen: Hypervisor, domain: Domain) -> None:
     """A domain waits no longer."""
     domain.blocked, domain.poll, domain.poll_deadline = False, (), None
+    runstate.update(xen, domain)
     if domain.runnable:
         xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
 

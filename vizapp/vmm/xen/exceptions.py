@@ -13,7 +13,7 @@ from vizapp.isa.descriptors import ERROR_EXT, ERROR_IDT, SELECTOR_RPL
 from vizapp.machine import events
 from vizapp.messages import N_, Message
 from vizapp.vmm.host_tables import LDT
-from vizapp.vmm.xen import abi, emulate, segment_tables
+from vizapp.vmm.xen import abi, emulate, segment_tables, writable_tables
 from vizapp.vmm.xen.frame_info import RefusedError
 from vizapp.vmm.xen.hypervisor import Trap
 from vizapp.vmm.xen.places import HYPERVISOR
@@ -36,6 +36,8 @@ def exception(xen: Hypervisor) -> str:
         page = segment_tables.wanted_ldt_page(xen, xen.fault_address)
         if page is not None:
             return _ldt_fault(xen, page)
+        if writable_tables.is_wanted(xen, error):
+            return "emulate"
     if vector == vectors.UD and emulate.is_forced_cpuid(xen):
         return "emulate"
     if vector == vectors.GP:
@@ -83,6 +85,8 @@ def emulate_instruction(xen: Hypervisor) -> str:
         emulate.forced_cpuid(xen)
         _emulated(xen, "cpuid", address, emulate.FORCED_CPUID, place)
         return "events"
+    if xen.frame.entry_vector == vectors.PF:
+        return _store_into_table(xen)
     xen.trap = Trap(vectors.GP, 0)
     cpu = emulate.virtual_cpu(xen)
     address, ring = cpu.eip, xen.frame.cs & SELECTOR_RPL
@@ -97,6 +101,17 @@ def emulate_instruction(xen: Hypervisor) -> str:
         xen.refused(instruction.mnemonic, refusal)
         return "bounce"
     _emulated(xen, instruction.mnemonic, address, instruction.raw, xen.places[ring])
+    return "events"
+
+
+def _store_into_table(xen: Hypervisor) -> str:
+    """A store into a page table, done as an update; or the page fault that it was."""
+    address = xen.frame.eip
+    instruction = writable_tables.run(xen)
+    if instruction is None:
+        xen.trap = Trap(vectors.PF, xen.frame.error_code)
+        return "bounce"
+    _emulated(xen, instruction.mnemonic, address, instruction.raw, xen.places[1])
     return "events"
 
 

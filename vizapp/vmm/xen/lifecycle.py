@@ -15,7 +15,7 @@ from vizapp.isa.addresses import M32, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.machine import events
 from vizapp.messages import N_, Message
 from vizapp.vmm.virtual_machine import owner_of
-from vizapp.vmm.xen import abi, event_channels, grants, segment_tables, timekeeping
+from vizapp.vmm.xen import abi, event_channels, grants, runstate, segment_tables, timekeeping
 from vizapp.vmm.xen.domain import NO_TABLE, Domain
 from vizapp.vmm.xen.frame_info import PageType
 from vizapp.vmm.xen.places import HYPERVISOR
@@ -100,6 +100,7 @@ def freed(xen: Hypervisor, frame: int) -> None:
 def pause(xen: Hypervisor, domain: Domain) -> None:
     """Take the processor from a domain until it is unpaused."""
     domain.paused = True
+    runstate.update(xen, domain)
     xen.scheduler.block(domain.index, xen.pc.meter.cycles)
     timekeeping.program(xen)
 
@@ -107,6 +108,7 @@ def pause(xen: Hypervisor, domain: Domain) -> None:
 def unpause(xen: Hypervisor, domain: Domain) -> None:
     """Let it go on."""
     domain.paused = False
+    runstate.update(xen, domain)
     if domain.runnable:
         xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
     timekeeping.program(xen)

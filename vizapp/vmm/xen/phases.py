@@ -191,7 +191,7 @@ def idle(xen: Hypervisor) -> None:
 
 def _may_wake(xen: Hypervisor, domain: Domain) -> bool:
     """Whether a timer or a device can wake a domain that waits; the others wake each other."""
-    if domain.stopped is not None or domain.dying or domain.paused or not domain.ready:
+    if domain.stopped is not None or domain.dying or domain.paused or domain.down or not domain.ready:
         return False
     if timekeeping.next_deadline(xen, domain) is None and not xen.lines.bound:
         return False

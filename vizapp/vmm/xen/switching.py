@@ -17,7 +17,7 @@ from vizapp.isa.registers import CR0_TS
 from vizapp.machine import events
 from vizapp.machine.meter import Purpose
 from vizapp.vmm import ring0
-from vizapp.vmm.xen import abi, address_spaces, entries, segment_tables, timekeeping
+from vizapp.vmm.xen import abi, address_spaces, entries, runstate, segment_tables, timekeeping
 from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def _switch(xen: Hypervisor, former: Domain, chosen: Domain) -> None:
     take_processor(xen, chosen)
     load(xen, chosen)
     timekeeping.write_record(xen, chosen)
+    runstate.update(xen, former)
+    runstate.update(xen, chosen)
+    runstate.publish(xen)
     payload = {"vm": chosen.index, "from": former.index}
     xen.pc.emit(events.VM_SCHEDULED, chosen.name, payload, HYPERVISOR, HYPERVISOR)
 

@@ -23,6 +23,7 @@ from vizapp.vmm.xen import (
     guest_ports,
     lifecycle,
     physical_irqs,
+    runstate,
     switching,
     timekeeping,
 )
@@ -156,4 +157,5 @@ def _first_frame(xen: Hypervisor, boot: domain_builder.Boot) -> None:
     timekeeping.write_record(xen, domain)
     timekeeping.set_wall_clock(xen, domain)
     switching.take_processor(xen, domain)
+    runstate.update(xen, domain)
     xen.started()

@@ -52,7 +52,7 @@ def next_deadline(xen: Hypervisor, domain: Domain) -> int | None:
 
     None when nothing is, or it listens to none, or cannot run whatever happens.
     """
-    if not domain.ready or domain.stopped is not None or domain.dying or domain.paused:
+    if not domain.ready or domain.stopped is not None or domain.dying or domain.paused or domain.down:
         return None
     due = [domain.poll_deadline]
     if TIMER in domain.channels.values():

@@ -60,6 +60,7 @@ def take(xen: Hypervisor, domain: Domain, raw: bytes) -> int:
     debug = unpack_from("<8I", raw, c.CTX_DEBUG)
     if all(address <= xen.format.guest_limit for address in debug[:4]):
         domain.debug = (*debug[:4], 0, 0, debug[6] or domain.debug[6], debug[7] or domain.debug[7])
+    domain.down = False
     if not domain.ready:
         domain.ready = True
         timekeeping.set_period(xen, domain, domain.period)

@@ -23,6 +23,7 @@ _CONSOLE_PART: Final = 128  # bytes
 _EXTRAVERSION: Final = b".0\0".ljust(16, b"\0")
 _CAPABILITIES_BYTES: Final = 1024
 _MULTICALL: Final = 13
+_COMPILED: Final = ((b"vizapp", 64), (b"vizapp", 16), (b"vizapp", 32), (b"", 32))  # compiler, by, where, when
 
 
 def console_io(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
@@ -58,6 +59,12 @@ def xen_version(xen: Hypervisor, a: tuple[int, ...]) -> int:
         xen.space.copy_to(argument + 4, bytes(4))
     elif command == abi.XENVER_PAGESIZE:
         return PAGE_SIZE
+    elif command == abi.XENVER_COMPILE_INFO:
+        xen.space.copy_to(argument, b"".join(text.ljust(size, b"\0") for text, size in _COMPILED))
+    elif command == abi.XENVER_CHANGESET:
+        xen.space.copy_to(argument, b"unavailable".ljust(64, b"\0"))
+    elif command == abi.XENVER_GUEST_HANDLE:
+        xen.space.copy_to(argument, xen.domain.handle)
     else:
         return -abi.ENOSYS
     return 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vizapp.vmm.xen import abi, timekeeping
+from vizapp.vmm.xen import abi, runstate, timekeeping
 from vizapp.vmm.xen.hypercalls.arguments import Structure
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ SHORTEST_PERIOD: Final = 1_000_000  # nanoseconds; the hypervisor refuses a fast
 _FARTHEST: Final = 1 << 50
 _SOON: Final = 100_000_000
 _MOST_POLLED: Final = 128
+_MOST_VCPUS: Final = 32
 
 
 def sched_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
@@ -70,6 +71,7 @@ def _poll(xen: Hypervisor, request: Structure) -> int:
 
 def _sleep(xen: Hypervisor, ports: tuple[int, ...]) -> None:
     xen.domain.blocked, xen.domain.poll = True, ports
+    runstate.update(xen, xen.domain)
     xen.scheduler.block(xen.domain.index, xen.pc.meter.cycles)
 
 
@@ -92,10 +94,29 @@ def set_timer_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
 
 
 def vcpu_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
-    """Periodic and singleshot timer of the one virtual CPU."""
+    """Timers and state of the one virtual CPU."""
     command, vcpu = a[0], a[1]
     if vcpu != 0:
-        return -abi.ENOENT
+        return -abi.ENOENT if vcpu < _MOST_VCPUS else -abi.EINVAL
+    if command == abi.VCPUOP_INITIALISE:
+        return -abi.EEXIST  # it has run since the domain was started
+    if command in (abi.VCPUOP_UP, abi.VCPUOP_IS_UP):
+        return int(command == abi.VCPUOP_IS_UP)
+    if command == abi.VCPUOP_DOWN:
+        xen.domain.down = True
+        runstate.update(xen, xen.domain)
+        xen.scheduler.block(xen.domain.index, xen.pc.meter.cycles)
+        return 0
+    if command == abi.VCPUOP_GET_RUNSTATE_INFO:
+        xen.space.copy_to(a[2], runstate.record(xen, xen.domain))
+        return 0
+    if command == abi.VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA:
+        address = Structure(xen, a[2], 8)[0, 8]
+        if not address or address + runstate.BYTES > xen.format.hole:
+            return -abi.EFAULT
+        xen.domain.runstate_area = address
+        runstate.publish(xen)
+        return 0
     if command == abi.VCPUOP_SET_PERIODIC_TIMER:
         period = int.from_bytes(xen.space.copy_from(a[2], 8), "little")
         if period < SHORTEST_PERIOD:
