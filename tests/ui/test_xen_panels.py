@@ -8,10 +8,13 @@ from conftest import make_frame
 from PySide6.QtCore import QPoint, Qt
 
 from vizapp.experiment.scenarios import make_scenario
-from vizapp.session.details import DOMAINS, PAGE_TYPES
+from vizapp.session.details import DOMAINS, HYPERCALLS, PAGE_TYPES
 from vizapp.session.details.domains import ChannelRow, DomainRow, Domains, GrantRow
+from vizapp.session.details.hypercalls import HypercallRow
 from vizapp.session.details.page_types import NOBODY, XEN, FrameRun, PageUse
+from vizapp.session.protocol import Seek
 from vizapp.session.session import Session
+from vizapp.ui.hypercalls_panel import HypercallsPanel
 from vizapp.ui.page_types_panel import PageTypesPanel
 from vizapp.ui.xen_panels import ChannelsPanel, DomainsPanel, GrantsPanel
 
@@ -134,3 +137,17 @@ def test_a_session_tells_what_the_hypervisor_keeps():
     bare = Session(make_scenario("rings", technique_name="native"))
     bare.watch_details((DOMAINS, PAGE_TYPES))
     assert set(bare.frame().details.values()) == {None}
+
+
+def test_hypercalls_are_told_with_their_arguments_and_answers(show, qtbot):
+    rows = (
+        HypercallRow(50, 900, 0, "mmu_update", "", (("req", 0xC0001000), ("count", 2)), 0, "", ""),
+        HypercallRow(70, 990, 1, "sched_op", "block", (), 0xFFFFFFEA, "EINVAL", "not so"),
+    )
+    panel = show(HypercallsPanel, details={HYPERCALLS: rows})
+    assert cells(panel, 2) == ["sched_op: block", "mmu_update"]
+    assert cells(panel, 3) == ["", "req=0xc0001000, count=0x2"]
+    assert cells(panel, 4) == ["\u2212EINVAL: not so", "0x0"]
+    with qtbot.waitSignal(panel.command_requested) as asked:
+        panel.table.doubleClicked.emit(panel.table.model().index(1, 0))
+    assert asked.args == [Seek(50)]

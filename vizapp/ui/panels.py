@@ -10,6 +10,7 @@ from vizapp.ui.control_panel import ControlPanel
 from vizapp.ui.events_panel import EventsPanel
 from vizapp.ui.exits_panel import ExitsPanel
 from vizapp.ui.faults_panel import FaultsPanel
+from vizapp.ui.hypercalls_panel import HypercallsPanel
 from vizapp.ui.lanes_panel import LanesPanel
 from vizapp.ui.ledger_panel import LedgerPanel
 from vizapp.ui.lesson_panel import LessonPanel
@@ -68,6 +69,7 @@ PANELS = (
     Entry(TranslationPanel, beside="stage", shown=False, under=_TRANSLATING),
     Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
     Entry(PortPanel, beside="stage", shown=False, under=_PORTED),
+    Entry(HypercallsPanel, beside="lanes", shown=False, under=_PORTED),
     Entry(DomainsPanel, beside="lanes", shown=False, under=_PORTED),
     Entry(ChannelsPanel, beside="truths", shown=False, under=_PORTED),
     Entry(GrantsPanel, beside="truths", shown=False),
