@@ -51,6 +51,18 @@ another data segment [window]:
 a descriptor that changes [window]:
     cmp ebp, 20; jne b; mov byte [gdt + 0x14], 0x12; b: mov ax, 0x10; mov ds, ax; mov [x], ebp; mov
     ecx, [x]
+descriptors written again and again [window]:
+    mov ecx, ebp; shl ecx, 4; mov [gdt + 0x38 + 2], cx; mov dword [gdt + 0x38 + 4], 0x00409212;
+    mov word [gdt + 0x38], 0xFFF; mov ax, 0x38; mov es, ax; mov [es:ecx], ebp; lsl edx, eax; add ebx, edx;
+    test byte [gdt + 0x3D], 1; setnz dl; add ebx, edx
+a local table [window]:
+    mov dword [gdt + 0x40], 0x5000000F; mov dword [gdt + 0x44], 0x00008212; mov ax, 0x40; lldt ax;
+    mov ecx, ebp; shl ecx, 20; or ecx, 0xFFFF; mov [0x125008], ecx; mov dword [0x12500C], 0x00C09200;
+    mov ax, 0xC; mov fs, ax; mov [fs:0x126000], ebp; mov edx, [0x12500C]; add ebx, edx
+a table that moves [window]:
+    test ebp, 7; jnz b; lea edi, [ebp * 8 + 0x126000]; mov esi, gdt; mov ecx, 30; rep movsd; sub edi, 120;
+    mov [x + 6], edi; mov word [x + 4], 119; lgdt [x + 4]; b: mov dword [x], 5; mov ax, 0x10; mov ds, ax;
+    mov ax, 0x28; and byte [edi + 0x2D], 0xFD; ltr ax
 repeated [callout]:
     mov edi, x; mov ecx, 3; mov eax, ebp; rep stosd; movsb
 """
@@ -73,6 +85,10 @@ a page that becomes read-only [window]:
 a dirty bit cleared [window]:
     mov [0x131C00], ebp; test ebp, 7; jnz b; mov eax, [PTE(0x131000)]; add ebx, eax; and dword
     [PTE(0x131000)], ~0x60; invlpg [0x131000]; b: nop
+descriptors in another page [window]:
+    mov esi, 0x100000; mov edi, 0x127000; mov ecx, 1024; cmp ebp, 20; jne b; rep movsd;
+    mov byte [gdt + 0x27000 + 0x16], 0xC0; mov dword [PTE(0x100000)], 0x127007; invlpg [0x100000];
+    b: mov ax, 0x10; mov es, ax; mov [0x131C00], ebp; lsl edx, eax; add ebx, edx
 tables in turn [window]:
     mov ecx, 0x131C00; test ebp, 4; jz b; mov ecx, x; b: mov [ecx], ebp
 a directory entry [window]:

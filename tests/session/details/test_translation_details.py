@@ -9,7 +9,7 @@ import capstone
 import pytest
 
 from vizapp.experiment.scenarios import make_scenario
-from vizapp.machine.events import CHAIN_PATCHED, UNIT_TRANSLATED
+from vizapp.machine.events import CHAIN_PATCHED, INSTRUCTION_RETRANSLATED, UNIT_TRANSLATED
 from vizapp.session.details import TRANSLATION, TRANSLATION_CACHE
 from vizapp.session.details.registry import Subject
 from vizapp.session.details.translation import Translation, translation
@@ -126,3 +126,17 @@ def test_it_crosses_the_process_boundary(session: Session) -> None:
     details = session.frame().details
     session.watch_details(())
     assert pickle.loads(pickle.dumps(details)) == details
+
+
+def test_a_line_tells_its_form_and_its_faults() -> None:
+    session = Session(make_scenario("page-fault", technique_name="binary-translation", iterations=8))
+    session.run()
+    told = list(session.store.of_kinds((INSTRUCTION_RETRANSLATED,), session.timeline.end))
+    assert told
+    for event in told:
+        found = _translation(session, int(event.payload["address"])).unit
+        assert found is not None
+        (line,) = [line for line in found.guest if line.address == event.payload["address"]]
+        assert (line.form, line.faults) == (event.payload["to"], event.payload["faults"])
+        assert line.kind == "in-cache"
+        assert line.end - line.first > 10

@@ -104,6 +104,8 @@ def drop_units(vm: TranslatedVm) -> str:
     """The guest's memory has changed where code of it was translated: forget the units of those pages."""
     touched, vm.memory.touched = vm.memory.touched, ()
     vm.tables_written(at for at, _ in touched)
+    if any(at >> PAGE_SHIFT in vm.memory.described for at, _ in touched):
+        vm.virtual.stale = True
     near = {
         frame for at, size in touched for frame in range(at >> PAGE_SHIFT, (at + size - 1 >> PAGE_SHIFT) + 1)
     }
@@ -171,6 +173,7 @@ def flush_shadow(vm: TranslatedVm) -> str:
         vm.traces.clear()
     following = classical.flush_shadow(vm)
     vm.check_windows()
+    vm.virtual.stale = True
     here: dict[int, int | None] = {}
     stale: list[Unit] = []
     for unit in vm.cache.units.values():
@@ -212,7 +215,8 @@ def resume(vm: TranslatedVm) -> str | None:
         vm.select(choice)
         prepare(vm)
         pending = vm.devices.interrupt_pending
-        if virtual.refresh_now():
+        virtual.refresh()
+        if virtual.rewritten:
             vm.check_segments()
         vm.priority.show()
         vm.state_read.show(virtual.cpu)

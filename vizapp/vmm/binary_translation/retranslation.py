@@ -114,7 +114,7 @@ def _choose(vm: TranslatedVm, instruction: Instruction, former: Record, access: 
     if host is None or vm.memory.read_only(found.frame) or not (found.writable and found.dirty):
         return callout
     page = access >> PAGE_SHIFT
-    number = vm.windows.open(page, found.frame, host, vm.code_in(found.frame))
+    number = vm.windows.open(page, found.frame, host, vm.refused_in(found.frame))
     if number is None:
         return callout
     return callout._replace(form=BY_WINDOW, target=page, number=number, selector=selector)

@@ -24,6 +24,7 @@ class TracedMemory(GuestMemory):
 
     Attributes:
         traced: guest frames that translations were made from.
+        described: guest frames with descriptor tables of which the monitor has shadows.
         is_table: whether a guest frame is a page table that the shadow was made from.
         touched: (guest-physical address, count) of what was written there and not looked after.
         trapped: how many accesses there were to traced pages and to devices, those that change nothing too.
@@ -32,13 +33,14 @@ class TracedMemory(GuestMemory):
     def __init__(self, memory: PhysicalMemory, p2m: tuple[int, ...]) -> None:
         super().__init__(memory, p2m)
         self.traced: frozenset[int] = frozenset()
+        self.described: frozenset[int] = frozenset()
         self.is_table: Callable[[int], bool] = frozenset[int]().__contains__
         self.touched: tuple[tuple[int, int], ...] = ()
         self.trapped = 0
 
     def covers(self, frame: int) -> bool:
         """Whether a guest frame is traced."""
-        return frame in self.traced or self.is_table(frame)
+        return frame in self.traced or frame in self.described or self.is_table(frame)
 
     def read(self, address: int, size: int) -> int:
         """See ``GuestMemory``."""
@@ -51,7 +53,7 @@ class TracedMemory(GuestMemory):
         frame = address >> PAGE_SHIFT
         if frame in self.mmio.frames:
             self.trapped += 1
-        elif frame not in self.traced and self.is_table(frame) and size >= 4:
+        elif self.is_table(frame) and size >= 4 and not {frame} & (self.traced | self.described):
             # A and D of an entry, set by whoever walks the tables, make nothing untrue.
             if (super().read(address, size) ^ value) & (1 << 8 * size) - 1 & ~_MARKS:
                 self._note(address, size)
@@ -66,11 +68,11 @@ class TracedMemory(GuestMemory):
 
     def save(self) -> Any:
         """As ``GuestMemory``, and the traces."""
-        return super().save(), self.traced, self.touched
+        return super().save(), self.traced, self.described, self.touched
 
     def load_state(self, saved: Any) -> None:
         """Take up a saved state."""
-        state, self.traced, self.touched = saved
+        state, self.traced, self.described, self.touched = saved
         super().load_state(state)
 
     def _note(self, address: int, count: int) -> None:

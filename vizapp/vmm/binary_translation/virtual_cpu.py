@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE
 from vizapp.isa.descriptors import AR_P, SELECTOR_RPL, TYPE_EXPAND_DOWN, unpack
 from vizapp.isa.registers import (
     CR0_PE,
@@ -32,6 +33,8 @@ from vizapp.vmm.processor_view import set_general
 from vizapp.vmm.trap_and_emulate.virtual_cpu import FIRST_SLOT, VIRTUAL_FLAGS, VirtualCpu
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from vizapp.machine.segments import SegmentState
     from vizapp.vmm.binary_translation.cache import TranslationCache
     from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
@@ -47,12 +50,20 @@ class TranslatedCpu(VirtualCpu):
         cache: its translations; ``segment`` is what they see of it.
         spot: where in the cache the last trap came from; None: it came from direct execution.
         unit: the unit that was run last.
+        stale: the guest may have changed descriptors since their shadows were made.
+        rewritten: shadows have changed since somebody last looked.
+        on_tables: told where the guest's descriptor tables lie, as (guest-physical address, count), whenever
+            their shadows have been made anew: from now on what is written there has to set ``stale``.
     """
 
     cache: TranslationCache
     segment: MonitorSegment
+    on_tables: Callable[[tuple[tuple[int, int], ...]], None]
     spot: Spot | None = None
     unit: int = -1
+    stale: bool = True
+    rewritten: bool = False
+    _shadowed_tables: tuple[TableRegister, ...] = ()
 
     @property
     def choice(self) -> Choice:
@@ -72,12 +83,6 @@ class TranslatedCpu(VirtualCpu):
             if self.shadowed(selector) != self.held_descriptor(state):
                 return False
         return True
-
-    def refresh_now(self) -> bool:
-        """Bring the shadows of the guest's descriptor tables in step; whether any descriptor was another."""
-        before = self.gdt.save(), self.ldt.save()
-        self.refresh()
-        return before != (self.gdt.save(), self.ldt.save())
 
     def is_flat(self, selector: int) -> bool:
         """Whether the processor finds a descriptor of all the guest's linear space there, to be written."""
@@ -187,12 +192,35 @@ class TranslatedCpu(VirtualCpu):
         return stubs.EXIT_ALL if reload else stubs.EXIT
 
     def refresh(self) -> None:
-        """Bring the shadows of the guest's descriptor tables in step; in real mode they have nothing."""
-        if self.cpu.cr0 & CR0_PE:
-            super().refresh()
+        """Bring the shadows of the guest's descriptor tables in step, if there is any reason to.
+
+        In real mode they have nothing.
+        """
+        cpu = self.cpu
+        tables = (_NO_TABLE, _NO_TABLE)
+        if cpu.cr0 & CR0_PE:
+            local = TableRegister(cpu.ldtr.base, cpu.ldtr.limit) if cpu.ldtr.usable else _NO_TABLE
+            tables = (cpu.gdtr, local)
+        if tables == self._shadowed_tables and not self.stale:
             return
-        for shadow in (self.gdt, self.ldt):
-            self._refresh(shadow, _NO_TABLE)
+        before = self.gdt.save(), self.ldt.save()
+        for shadow, table in zip((self.gdt, self.ldt), tables, strict=True):
+            self._refresh(shadow, table)
+        self.rewritten = self.rewritten or before != (self.gdt.save(), self.ldt.save())
+        pieces = [piece for table in tables for piece in self._pieces(table)]
+        # A table in pages that are not mapped yet says nothing when they are: look again each time.
+        self.stale = None in pieces
+        self._shadowed_tables = tables
+        self.on_tables(tuple(piece for piece in pieces if piece is not None))
+
+    def _pieces(self, table: TableRegister) -> Iterator[tuple[int, int] | None]:
+        """Where a table lies in guest-physical memory, page by page; None of a page that is not there."""
+        linear, count = table.base, table.limit + 1
+        while count > 0:
+            length = min(count, PAGE_SIZE - (linear & PAGE_MASK))
+            at = self._mmu.probe(linear & M32)
+            yield None if at is None else (int(at), length)
+            linear, count = linear + length, count - length
 
     def _hold(self, index: int, state: SegmentState) -> tuple[int, bytes]:
         """(selector, descriptor) with which the cache has a segment register.
@@ -215,11 +243,15 @@ class TranslatedCpu(VirtualCpu):
 
     def save(self) -> Any:
         """Everything outside machine memory, as plain data."""
-        return super().save(), self.spot, self.unit, self.segment.save(), self.cache.save()
+        return (
+            super().save(), self.spot, self.unit, self.segment.save(), self.cache.save(),
+            (self.stale, self.rewritten, self._shadowed_tables),
+        )  # fmt: skip
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        state, self.spot, self.unit, segment, cache = saved
+        state, self.spot, self.unit, segment, cache, shadows = saved
+        self.stale, self.rewritten, self._shadowed_tables = shadows
         super().load(state)
         self.segment.load(segment)
         self.cache.load(cache)

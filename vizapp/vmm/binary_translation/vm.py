@@ -48,6 +48,7 @@ class TranslatedVm(Vm):
         traces: the guest's page tables that the shadow was made from.
         windows: through which sequences write to traced pages.
         priority: the task priority, which sequences have too; ``state_read``: what else they read.
+        tables_at: where the guest's descriptor tables lie: (guest-physical address, count).
         spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
         passage: the way into virtual-8086 mode.
         engine: how it was let run last, and why.
@@ -76,6 +77,8 @@ class TranslatedVm(Vm):
         self.traces = Traces(self.shadow)
         memory.is_table = self.traces.covers
         self.spoiled = False
+        self.tables_at: tuple[tuple[int, int], ...] = ()
+        self.virtual.on_tables = self.trace_descriptors
 
     @property
     def cache(self) -> TranslationCache:
@@ -180,14 +183,27 @@ class TranslatedVm(Vm):
         """A unit's instructions in the forms that they have by now."""
         return self.adaptation.apply(source, self.virtual.key.base, self.cache.size)
 
-    def code_in(self, frame: int) -> tuple[tuple[int, int], ...]:
-        """Where code lies in a guest frame that has been translated: (guest-physical address, count)."""
-        return tuple(
-            piece
-            for unit in self.cache.units.values()
-            for piece in unit.code
-            if piece[0] >> PAGE_SHIFT == frame
-        )
+    def refused_in(self, frame: int) -> tuple[tuple[int, int], ...]:
+        """What no window may write to in a guest frame: translated code and descriptors, (address, count)."""
+        code = [piece for unit in self.cache.units.values() for piece in unit.code]
+        return tuple(piece for piece in (*code, *self.tables_at) if piece[0] >> PAGE_SHIFT == frame)
+
+    def trace_descriptors(self, pieces: tuple[tuple[int, int], ...]) -> None:
+        """The shadows of descriptors were made from there: let every write come to the monitor."""
+        if pieces == self.tables_at:
+            return
+        self.tables_at = pieces
+        former = self.memory.described
+        self.memory.described = frozenset(address >> PAGE_SHIFT for address, _ in pieces)
+        self.windows.refuse(pieces)
+        for frame in sorted(self.memory.described - former):
+            self._protect(frame)
+
+    def _protect(self, frame: int) -> None:
+        """Take the right to write to a guest frame from all who have it."""
+        host = self.memory.host_frame(frame)
+        for linear in () if host is None else self.shadow.protect(host):
+            ring0.invlpg(self.pc, linear)
 
     def empty_cache(self) -> int:
         """Forget all translations; how many units there were."""
@@ -225,6 +241,7 @@ class TranslatedVm(Vm):
 
     def check_segments(self) -> None:
         """The guest's descriptors have changed: what sequences take for flat may not be."""
+        self.virtual.rewritten = False
         if all(self.virtual.is_flat(selector) for selector in self.adaptation.selectors):
             return
         self.spoiled = True
@@ -277,6 +294,7 @@ class TranslatedVm(Vm):
             "windows": self.windows.save(),
             "priority": self.priority.save(),
             "spoiled": self.spoiled,
+            "tables_at": self.tables_at,
             "state_read": self.state_read.save(),
         }
 
@@ -292,4 +310,5 @@ class TranslatedVm(Vm):
         self.windows.load(saved["windows"])
         self.priority.load(saved["priority"])
         self.spoiled = saved["spoiled"]
+        self.tables_at = saved["tables_at"]
         self.state_read.load(saved["state_read"])
