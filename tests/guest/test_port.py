@@ -12,7 +12,7 @@ from vizapp.guest.port import ported_lines, porting_diff
 
 build_guest = cache(library.build_guest)
 
-PORTED = [guest.name for guest in GUESTS.values() if "xen" in guest.builds]
+PORTED = [guest.name for guest in GUESTS.values() if len(guest.builds) > 1]
 
 
 def texts(name: str, side: str, file: str) -> list[str]:

@@ -8,6 +8,9 @@
           - {name: second, guest: compute}
     actions:
       - {at: 2ms, pause: second}        one of create, pause, resume, kill; simulated time from the start
+      - {at: 3ms, balloon: first, memory: 12M}        paravirtual: how much memory it shall have from then on
+
+Under paravirtual they are domains U, which domain 0 makes, and to which it does what the actions say.
 
 Files that it names are looked for beside it. Every problem is told with its line and column.
 """
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vizapp.errors import DataError, LocatedError, VizappError
+from vizapp.experiment.split import ALONE, with_domain_0
 from vizapp.guest.library import GUESTS
 from vizapp.messages import N_, Message
 from vizapp.schema import Document, read
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".yaml", ".yml")
 DONE: Final = ("create", "pause", "resume", "kill")
-NOT_DONE: Final = ("snapshot", "clone", "restore", "migrate", "balloon")
+NOT_DONE: Final = ("snapshot", "clone", "restore", "migrate")
+BALLOON: Final = "balloon"
 MOST_VMS: Final = 16
+PARAVIRTUAL: Final = "paravirtual"
 _UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _SIZES: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -86,6 +92,7 @@ class ActionEntry(_Model):
     restore: str | None = None
     migrate: str | None = None
     balloon: str | None = None
+    memory: Size | None = None
 
 
 class ScenarioFile(_Model):
@@ -119,17 +126,18 @@ def load_scenario_file(file: str, make: Callable[..., Scenario]) -> Scenario:
     made = [_make(document, number, Path(file).parent, make) for number in range(len(entry.vms))]
     first, *_ = made
     machines = [
-        VmScenario(vm.image, vm.memory, name, item.weight, disks=vm.disks)
+        VmScenario(vm.image, vm.memory, name, item.weight, disks=vm.disks, yardstick=vm.yardstick)
         for vm, name, item in zip(made, names, entry.vms, strict=True)
     ]
-    return replace(
+    scenario = replace(
         first,
         name=names[0],
         weight=entry.vms[0].weight,
         others=tuple(machines[1:]),
         slice_seconds=None if entry.slice is None else _seconds(entry.slice),
-        actions=_actions(document, names),
+        actions=_actions(document, names, first.technique),
     )
+    return with_domain_0(scenario) if first.technique == PARAVIRTUAL else scenario
 
 
 def _beyond(document: Document[ScenarioFile]) -> list[SourceProblem]:
@@ -144,7 +152,7 @@ def _beyond(document: Document[ScenarioFile]) -> list[SourceProblem]:
             document.problem(("switches",), Message(N_("there is no switch to connect PCs with")))
         )
     for number, action in enumerate(content.actions):
-        chosen = [kind for kind in (*DONE, *NOT_DONE) if getattr(action, kind) is not None]
+        chosen = [kind for kind in (*DONE, BALLOON, *NOT_DONE) if getattr(action, kind) is not None]
         if len(chosen) != 1:
             sentence = N_("an action names one machine, as one of {known}")
             problems.append(
@@ -154,6 +162,9 @@ def _beyond(document: Document[ScenarioFile]) -> list[SourceProblem]:
             sentence = N_("a scenario cannot {action} a virtual machine; it can {known} one")
             parameters = {"action": chosen[0], "known": ", ".join(DONE)}
             problems.append(document.problem(("actions", number, chosen[0]), Message(sentence, parameters)))
+        elif (chosen[0] == BALLOON) != (action.memory is not None):
+            sentence = N_("a balloon, and nothing else, has a memory: how much the machine shall have")
+            problems.append(document.problem(("actions", number), Message(sentence)))
     return problems
 
 
@@ -199,9 +210,10 @@ def _make(
             processor=entry.processor,
             paging=entry.paging,
             virtualizable=entry.virtualizable,
-            memory=int(vm.memory[:-1]) * _SIZES[vm.memory[-1]],
+            memory=_bytes(vm.memory),
             iterations=vm.iterations,
             disks=tuple(str(beside / disk) for disk in vm.disks),
+            io=ALONE,
         )
     except LocatedError:
         raise  # it knows its own file, line and column
@@ -209,10 +221,10 @@ def _make(
         raise DataError((document.problem(("pcs", 0, "vms", number, "guest"), error.message),)) from None
 
 
-def _actions(document: Document[ScenarioFile], names: list[str]) -> tuple[VmAction, ...]:
+def _actions(document: Document[ScenarioFile], names: list[str], technique: str) -> tuple[VmAction, ...]:
     found = []
     for number, action in enumerate(document.value.actions):
-        (kind,) = [kind for kind in DONE if getattr(action, kind) is not None]
+        (kind,) = [kind for kind in (*DONE, BALLOON) if getattr(action, kind) is not None]
         name = getattr(action, kind)
         if name not in names:
             message = Message(
@@ -220,18 +232,29 @@ def _actions(document: Document[ScenarioFile], names: list[str]) -> tuple[VmActi
                 {"name": name, "known": ", ".join(names)},
             )
             raise DataError((document.problem(("actions", number, kind), message),))
-        if kind == "create" and name == names[0]:
+        if kind == BALLOON and technique != PARAVIRTUAL:
+            message = Message(
+                N_("only under paravirtual has a virtual machine a balloon driver, not {technique}"),
+                {"technique": technique},
+            )
+            raise DataError((document.problem(("actions", number, kind), message),))
+        if kind == "create" and name == names[0] and technique != PARAVIRTUAL:
             message = Message(
                 N_("{name} is the first virtual machine, which is there from the start"), {"name": name}
             )
             raise DataError((document.problem(("actions", number, kind), message),))
-        found.append(VmAction(_seconds(action.at), kind, names.index(name)))
+        value = 0 if action.memory is None else _bytes(action.memory) >> 10
+        found.append(VmAction(_seconds(action.at), kind, names.index(name), value))
     return tuple(found)
 
 
 def _is_file(guest: str) -> bool:
     """Whether a guest is a path rather than a misspelt name."""
     return bool(Path(guest).suffix) or len(Path(guest).parts) > 1
+
+
+def _bytes(text: str) -> int:
+    return int(text[:-1]) * _SIZES[text[-1]]
 
 
 def _seconds(text: str) -> float:

@@ -10,6 +10,7 @@ from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.presets import preset as find_preset
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
+from vizapp.experiment.split import ALONE, DOMAIN_0, SPLIT, with_domain_0
 from vizapp.experiment.techniques import technique as find_technique
 from vizapp.guest.library import GUESTS
 from vizapp.guest.loader import DEFAULT_MEMORY, load_guest, read_disk
@@ -46,11 +47,13 @@ def make_scenario(
     intercepts: Mapping[str, bool] | None = None,
     ramdisk: str | None = None,
     command_line: str = "",
+    io: str | None = None,
 ) -> Scenario:
     """The scenario that these choices mean.
 
     A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
-    build comes along as the yardstick. ``disks`` are files with the contents of IDE disks. ``ramdisk``, a
+    build comes along as the yardstick, and a guest with a disk or a network has them as a domain U; ``io``
+    ``split`` makes any guest one. ``disks`` are files with the contents of IDE disks. ``ramdisk``, a
     file, and ``command_line`` are given to a kernel of Xen's at its start. A
     ``scenario.yaml`` instead of a guest says itself what runs on what; prices, input and port choices are
     added to it.
@@ -76,6 +79,7 @@ def make_scenario(
             "--disk": disks or None,
             "--ramdisk": ramdisk,
             "--command-line": command_line or None,
+            "--io": io,
         }
         unwanted = ", ".join(name for name, value in given.items() if value is not None)
         if unwanted:
@@ -99,7 +103,7 @@ def make_scenario(
             )
         technique_name = product.technique
         virtualizable = product.virtualizable if virtualizable is None else virtualizable
-    technique = find_technique(technique_name or "native")
+    technique = find_technique(technique_name or _default_technique(guest))
     processor = processor or default_processor(technique.name, paging)
     check_processor(load_processor(processor), technique.name, paging)
     if intercepts and not uses_virtualization(technique.name):
@@ -118,13 +122,12 @@ def make_scenario(
         )
 
     wanted = build or technique.build
-    if guest in GUESTS and wanted not in GUESTS[guest].builds:
-        raise ScenarioError(
-            Message(
-                N_("{guest} was not ported: it has no Xen build, which {technique} needs"),
-                {"guest": guest, "technique": technique.name},
-            )
-        )
+    builds = GUESTS[guest].builds if guest in GUESTS else (wanted,)
+    if wanted not in builds:
+        text = N_("{guest} was not ported: it has no Xen build, which {technique} needs")
+        if wanted == "native":
+            text = N_("{guest} has a Xen build only, and {technique} needs a native one: take paravirtual")
+        raise ScenarioError(Message(text, {"guest": guest, "technique": technique.name}))
     ported = image(wanted)
     if ramdisk is not None or command_line:
         if ported.build != "xen":
@@ -134,8 +137,8 @@ def make_scenario(
             raise ScenarioError(Message(sentence))
         module = b"" if ramdisk is None else read_disk(ramdisk)
         ported = replace(ported, ramdisk=module, command_line=command_line)
-    yardstick = image("native") if ported.build == "xen" and guest in GUESTS else None
-    return Scenario(
+    yardstick = image("native") if ported.build == "xen" and "native" in builds else None
+    scenario = Scenario(
         image=ported,
         technique=technique.name,
         processor=processor,
@@ -151,3 +154,26 @@ def make_scenario(
         disks=tuple(read_disk(file) for file in disks),
         intercepts=dict(intercepts or {}),
     )
+    return with_domain_0(scenario) if _is_split(scenario, io) else scenario
+
+
+def _default_technique(guest: str) -> str:
+    """The bare machine, for a guest that is not a kernel for Xen and nothing else."""
+    return "native" if guest not in GUESTS or "native" in GUESTS[guest].builds else "paravirtual"
+
+
+def _is_split(scenario: Scenario, io: str | None) -> bool:
+    """Whether the guest's devices are domain 0's: under Xen, if it has any.
+
+    Raises:
+        ScenarioError: the technique has no such devices.
+    """
+    image = scenario.image
+    if scenario.technique != "paravirtual":
+        if io == SPLIT:
+            sentence = N_("only under paravirtual are devices split between two domains, not {technique}")
+            raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
+        return False
+    if image.name == DOMAIN_0 or io == ALONE:
+        return False
+    return io == SPLIT or image.needs_network or bool(image.spare_disk)

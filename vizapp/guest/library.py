@@ -24,6 +24,7 @@ GROUPS = {
     "nanobenchmarks": Message(N_("Nanobenchmarks")),
     "microbenchmarks": Message(N_("Microbenchmarks")),
     "workloads": Message(N_("Workloads")),
+    "hosts": Message(N_("Hosts")),
 }
 
 
@@ -332,6 +333,30 @@ _LIBRARY = (
         builds=("native",),
         iterations=2,
         needs_disk=True,
+    ),
+    Guest(
+        "balloon",
+        Message(N_("Balloon")),
+        "teaching",
+        Message(
+            N_(
+                "A domain's balloon driver gives memory back to Xen and takes it again while it runs, as "
+                "xenstore tells it."
+            )
+        ),
+        builds=("xen",),
+    ),
+    Guest(
+        "dom0",
+        Message(N_("Domain 0")),
+        "hosts",
+        Message(
+            N_(
+                "The kernel of Xen's initial domain: drivers, back ends, a bridge, xenstore, and the builder "
+                "of the other domains."
+            )
+        ),
+        builds=("xen",),
     ),
 )
 GUESTS: Mapping[str, Guest] = {guest.name: guest for guest in _LIBRARY}

@@ -125,6 +125,11 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         raise ScenarioError(
             Message(sentence, {"technique": scenario.technique, "count": len(scenario.machines)})
         )
+    if scenario.others and abilities.lends_devices and not scenario.image.ramdisk:
+        sentence = N_("under {technique} the first guest makes the others, and {guest} is not domain 0")
+        raise ScenarioError(
+            Message(sentence, {"technique": scenario.technique, "guest": scenario.image.name})
+        )
     seconds = scenario.slice_seconds
     full = scenario.full_pc or (not abilities.hides_cpuid and scenario.needs_full_pc)
     equipped = [

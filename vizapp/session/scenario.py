@@ -18,15 +18,20 @@ class VmScenario:
     weight: int = DEFAULT_WEIGHT
     serial_input: bytes = b""
     disks: tuple[bytes, ...] = ()
+    yardstick: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VmAction:
-    """What is done to virtual machine ``vm``, ``seconds`` after the start; see ``vmm.base.Action``."""
+    """What is done to virtual machine ``vm``, ``seconds`` after the start; see ``vmm.base.Action``.
+
+    ``value`` is the memory that a balloon is to leave it, in KB.
+    """
 
     seconds: float
     kind: str
     vm: int
+    value: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,9 @@ class Scenario:
     @property
     def machines(self) -> tuple[VmScenario, ...]:
         """Every virtual machine, the first included."""
-        first = VmScenario(self.image, self.memory, self.name, self.weight, self.serial_input, self.disks)
+        first = VmScenario(
+            self.image, self.memory, self.name, self.weight, self.serial_input, self.disks, self.yardstick
+        )
         return (first, *self.others)
 
     def alone(self, vm: int) -> Scenario:
@@ -85,6 +92,7 @@ class Scenario:
             disks=machine.disks,
             name=machine.name,
             weight=machine.weight,
+            yardstick=machine.yardstick,
             others=(),
             actions=(),
             full_pc=False,

@@ -326,8 +326,9 @@ class Session:
         vm = self._observer.shown
         heat = self._recorder.heats[vm]
         subject = Subject(
-            pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting
-        )
+            pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting,
+            self.scenario.image.symbols,
+        )  # fmt: skip
         return details_of(self._watch.details, subject)
 
     def _scoring(self) -> Scoring | None:

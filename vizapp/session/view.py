@@ -39,8 +39,12 @@ def cost(event: Event, meter: Meter) -> int:
 
 
 def serial_text(devices: Devices) -> str:
-    """What the guest has sent over COM1 as text; carriage returns are the terminal's."""
-    return bytes(devices.uart.output).decode(ENCODING).replace("\r\n", "\n")
+    """What the guest has sent over COM1 as text, or had sent; carriage returns are the terminal's."""
+    text = bytes(devices.uart.output).decode(ENCODING).replace("\r\n", "\n")
+    if not devices.console:
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(line.removeprefix(devices.console) for line in lines if line.startswith(devices.console))
 
 
 def screen_cells(devices: Devices) -> ScreenCells:

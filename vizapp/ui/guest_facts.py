@@ -43,7 +43,9 @@ class GuestFacts(NamedTuple):
             return selection._replace(
                 technique=technique, processor=processor, paging=paging, virtualizable=virtualizable
             )
-        return selection._replace(technique="native") if selection.technique in self.obstacles else selection
+        if selection.technique not in self.obstacles:
+            return selection
+        return selection._replace(technique=next(name for name in TECHNIQUES if name not in self.obstacles))
 
     @property
     def opening(self) -> tuple[Command, ...]:
@@ -64,7 +66,8 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
     if guest in GUESTS:
         builds = GUESTS[guest].builds
         names = [name for name in TECHNIQUES if maker(name).build not in builds]
-        return GuestFacts({name: _not_ported(guest) for name in names})
+        why = _not_ported(guest) if "native" in builds else _only_ported(guest)
+        return GuestFacts(dict.fromkeys(names, why))
     try:
         image = load(guest, "native")
     except VizappError:
@@ -110,6 +113,10 @@ def _obstacle(guest: str, image: Image, name: str, load: Callable[[str, str], Im
 
 def _boots(image: Image) -> bool:
     return image.bits == 16 and bool(image.disks)
+
+
+def _only_ported(name: str) -> Message:
+    return Message(N_("{name} is a kernel for Xen and nothing else"), {"name": name})
 
 
 def _not_ported(name: str) -> Message:

@@ -144,7 +144,8 @@ class CpuView(NamedTuple):
 class Devices(NamedTuple):
     """What the guest takes for its hardware: the PC's own devices, or a virtual machine's.
 
-    ``board`` is where its port accesses arrive; None where it has no ports.
+    ``board`` is where its port accesses arrive; None where it has no ports. ``console`` is what
+    the lines begin with that the machine which has the serial port sends there for this one, "" if it has it.
     """
 
     pic: Pic
@@ -152,6 +153,7 @@ class Devices(NamedTuple):
     uart: Uart
     screen: TextScreen
     board: Board | None = None
+    console: str = ""
 
 
 class Ownership(NamedTuple):

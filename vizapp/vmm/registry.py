@@ -89,7 +89,6 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "xen.technique",
         "Paravirtual",
         Abilities(
-            several=False,
             real_mode=False,
             large_pages=False,
             inputs=False,

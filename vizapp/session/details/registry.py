@@ -18,6 +18,7 @@ from vizapp.session.details import (
     PAGE_FAULTS,
     PAGE_TYPES,
     PORTING,
+    RINGS,
     TRANSLATION,
     TRANSLATION_CACHE,
     WALK,
@@ -31,6 +32,7 @@ from vizapp.session.details.memory_map import memory_map
 from vizapp.session.details.page_faults import page_faults
 from vizapp.session.details.page_types import page_types
 from vizapp.session.details.porting import porting
+from vizapp.session.details.rings import rings
 from vizapp.session.details.translation import translation
 from vizapp.session.details.translation_cache import translation_cache
 from vizapp.session.details.walk import walk
@@ -53,6 +55,7 @@ class Subject(NamedTuple):
         address: the linear address that is asked about; None: what the guest last touched.
         heat: how often execution arrived at each guest instruction, by EIP, in the whole recording.
         porting: both builds of a guest that was ported; nothing of one that runs as it is.
+        symbols: the labels of the first guest's image.
     """
 
     pc: Pc
@@ -63,6 +66,7 @@ class Subject(NamedTuple):
     address: int | None = None
     heat: Mapping[int, int] = MappingProxyType({})
     porting: tuple[DiffLine, ...] = ()
+    symbols: Mapping[str, int] = MappingProxyType({})
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
@@ -78,6 +82,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     PAGE_TYPES: page_types,
     PAGE_FAULTS: page_faults,
     HYPERCALLS: hypercalls,
+    RINGS: rings,
 }
 
 

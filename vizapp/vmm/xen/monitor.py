@@ -142,7 +142,8 @@ class XenMonitor(SoftwareOnly):
         if index == 0:
             return XenGuest(self.xen, index, self.devices, name, weight)
         pc = self.xen.pc
-        hardware = Devices(pc.pic, pc.pit, pc.uart, pc.screen)
+        # Domain 0 prints what a domain writes to its console, behind the number that Xen would print too.
+        hardware = Devices(pc.pic, pc.pit, pc.uart, pc.screen, console=f"(d{index}) ")
         return XenGuest(self.xen, index, hardware, name, weight)
 
     def _domain(self, vm: int) -> Domain | None:

@@ -1,0 +1,113 @@
+"""The archive from which domain 0 makes the other domains: its ramdisk, as ``dom0_archive.inc`` reads it.
+
+    + 0   "XDOM"    + 4  domains    + 8  timed orders    + 12  0
+    + 16  the domains, 64 bytes each
+    ...   the orders, 16 bytes each, by time
+    ...   the images
+
+All numbers are 32-bit and little-endian; an image is flat, from the address on at which it is linked.
+"""
+
+from __future__ import annotations
+
+from struct import pack
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vizapp.errors import ScenarioError
+from vizapp.messages import N_, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizapp.machine.image import Image
+
+MAGIC: Final = b"XDOM"
+HEADER_BYTES: Final = 16
+ENTRY_BYTES: Final = 64
+ORDER_BYTES: Final = 16
+NAME_BYTES: Final = 16
+MOST_DOMAINS: Final = 8
+MOST_MEMORY: Final = 64 << 20  # bytes, of one domain
+ORDERS: Final = ("create", "pause", "resume", "kill", "balloon")
+_MICROSECONDS: Final = 1_000_000
+
+
+class ArchivedDomain(NamedTuple):
+    """A domain that domain 0 is to make.
+
+    Attributes:
+        memory: in bytes.
+        adapter: whether it gets a virtual network adapter.
+        sectors: (first, count) of the machine's disk that are its virtual disk; None: it has none.
+        later: it is made when an order says so.
+    """
+
+    image: Image
+    name: str
+    memory: int
+    weight: int
+    adapter: bool = False
+    sectors: tuple[int, int] | None = None
+    later: bool = False
+
+
+class Order(NamedTuple):
+    """Something that domain 0 does to domain ``domain`` (from 0) after ``seconds``; ``value`` in KB."""
+
+    seconds: float
+    kind: str
+    domain: int
+    value: int = 0
+
+
+def make_archive(domains: Sequence[ArchivedDomain], orders: Sequence[Order] = ()) -> bytes:
+    """The archive.
+
+    Raises:
+        ScenarioError: there are too many domains, or one is too large.
+    """
+    if len(domains) > MOST_DOMAINS:
+        sentence = N_("domain 0 makes at most {most} domains, and {count} are asked for")
+        raise ScenarioError(Message(sentence, {"most": MOST_DOMAINS, "count": len(domains)}))
+    for domain in domains:
+        if domain.memory > MOST_MEMORY:
+            sentence = N_("domain 0 makes domains of at most {most} MB, and {name} is to have {given} MB")
+            size = domain.memory >> 20
+            raise ScenarioError(
+                Message(sentence, {"most": MOST_MEMORY >> 20, "name": domain.name, "given": size})
+            )
+    start = HEADER_BYTES + len(domains) * ENTRY_BYTES + len(orders) * ORDER_BYTES
+    entries, images = [], b""
+    for domain in domains:
+        data = flat(domain.image)
+        entries.append(_entry(domain, start + len(images), len(data)))
+        images += data.ljust(-(-len(data) // 16) * 16, b"\0")
+    header = MAGIC + pack("<3I", len(domains), len(orders), 0)
+    by_time = sorted(orders, key=lambda order: order.seconds)
+    return header + b"".join(entries) + b"".join(map(_order, by_time)) + images
+
+
+def flat(image: Image) -> bytes:
+    """The bytes of a Xen build from its virtual base on."""
+    size = max([address + len(data) for address, data in image.segments] + [image.size])
+    memory = bytearray(size)
+    for address, data in image.segments:
+        memory[address : address + len(data)] = data
+    return bytes(memory)
+
+
+def _entry(domain: ArchivedDomain, offset: int, length: int) -> bytes:
+    image = domain.image
+    first, count = domain.sectors or (0, 0)
+    name = domain.name.encode("ascii", "replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
+    return name + pack(
+        "<12I",
+        domain.memory >> 10, domain.weight, offset, length, image.entry, image.virtual_base,
+        image.hypercall_page or 0, domain.adapter, domain.sectors is not None, first, count,
+        domain.later,
+    )  # fmt: skip
+
+
+def _order(order: Order) -> bytes:
+    microseconds = round(order.seconds * _MICROSECONDS)
+    return pack("<4I", microseconds, ORDERS.index(order.kind), order.domain + 1, order.value)
