@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from vizapp.machine.inputs import INDEX, INPUTS, INSTRUCTION_CLASSES, NAMES
 from vizapp.machine.places import Place
@@ -53,10 +53,23 @@ class Row(NamedTuple):
     times: int
 
 
+class Charges:
+    """What is always charged together, once or time and again: inputs with their counts."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self.counts = tuple((name, count) for name, count in counts.items() if count)
+
+
+# Cycles, the row that counts them, and (name, index, count) of each.
+_Together: TypeAlias = tuple[int, list[int], tuple[tuple[str, int, int], ...]]
+
+
 class _Site:
     """A place, and where its charges are counted: its own work, and what the processor paid for there."""
 
-    __slots__ = ("charged", "counts", "in_guest", "own", "paid", "place")
+    __slots__ = ("charged", "counts", "in_guest", "own", "paid", "place", "together")
 
     def __init__(self, place: Place, own: Purpose, counts: list[int]) -> None:
         self.place = place
@@ -65,6 +78,7 @@ class _Site:
         self.charged: dict[tuple[str, Purpose | None], tuple[int, list[int]]] = {}
         self.counts = counts
         self.paid: dict[str, tuple[int, list[int], bool]] = {}
+        self.together: dict[tuple[Charges, Purpose], _Together] = {}
 
 
 class Meter:
@@ -126,6 +140,16 @@ class Meter:
         row[index] += count
         self.cycles += count * self.prices[index]
         self.pending[input] = self.pending.get(input, 0) + count
+
+    def charge_together(self, charges: Charges, purpose: Purpose) -> None:
+        """``charge`` each of them for a purpose."""
+        site = self._site
+        cycles, row, parts = site.together.get((charges, purpose)) or self._together(site, charges, purpose)
+        self.cycles += cycles
+        pending = self.pending
+        for name, index, count in parts:
+            row[index] += count
+            pending[name] = pending.get(name, 0) + count
 
     def pay(self, name: str) -> None:
         """Charge what the processor does; an instruction's own class is no part of what an event cost."""
@@ -209,6 +233,13 @@ class Meter:
         told = name not in INSTRUCTION_CLASSES
         row = self._row(site.place, NATURE.get(name, site.own)) if told else site.counts
         site.paid[name] = known = INDEX[name], row, told
+        return known
+
+    def _together(self, site: _Site, charges: Charges, purpose: Purpose) -> _Together:
+        row = self._row(site.place, purpose)
+        parts = tuple((name, INDEX[name], count) for name, count in charges.counts)
+        cycles = sum(count * self.prices[index] for _, index, count in parts)
+        site.together[charges, purpose] = known = cycles, row, parts
         return known
 
     def _complete(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.machine.meter import Purpose
+from vizapp.machine.meter import Charges, Purpose
 
 if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
@@ -20,7 +20,7 @@ class Bill:
 
     def __init__(self, pc: Pc, paths: Paths) -> None:
         self._pc = pc
-        self._paths = paths
+        self._paths = {name: Charges(operations) for name, operations in paths.items()}
         self.purpose = Purpose.MONITOR
 
     def charge(self, name: str, count: int = 1) -> None:
@@ -30,7 +30,6 @@ class Bill:
 
     def path(self, name: str) -> None:
         """Charge what lies on a path."""
-        charge, purpose = self._pc.meter.charge, self.purpose
-        for item, count in self._paths.get(name, {}).items():
-            if count:
-                charge(item, count, purpose)
+        known = self._paths.get(name)
+        if known is not None:
+            self._pc.meter.charge_together(known, self.purpose)
