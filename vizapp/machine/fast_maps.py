@@ -32,7 +32,7 @@ class ParkedMaps:
     Attributes:
         rules: what they depend on besides the translations; see ``Mmu.switch``.
         paged: whether a TLB entry stands behind each page.
-        readable, writable, guarded, ceilings: as of ``FastMaps``.
+        readable, writable, guarded, ceilings, all: as of ``FastMaps``.
     """
 
     __slots__ = ("all", "ceilings", "guarded", "paged", "readable", "rules", "writable")
@@ -40,12 +40,8 @@ class ParkedMaps:
     def __init__(self, maps: FastMaps, rules: tuple[bool, ...], *, paged: bool) -> None:
         self.rules = rules
         self.paged = paged
-        # Who makes implicit accesses keeps hold of his maps: those are copied.
-        self.readable = (*maps.readable[:NO_RING], maps.readable[NO_RING].copy())
-        self.writable = (*maps.writable[:NO_RING], maps.writable[NO_RING].copy())
-        self.guarded = maps.guarded
-        self.ceilings = maps.ceilings
-        self.all: tuple[FastMap | dict[int, int], ...] = (*self.readable, *self.writable, *self.guarded)
+        self.readable, self.writable, self.guarded = maps.readable, maps.writable, maps.guarded
+        self.ceilings, self.all = maps.ceilings, maps.all
 
     def drop_page(self, page: int) -> None:
         """Forget one page in every map."""
@@ -61,17 +57,17 @@ class FastMaps:
         guarded: by ring, the pages that it may write and that hold decoded code, with their frames: stores to
             code must be seen.
         ceilings: by ring, the last page that its fast maps may have; see ``set_ceiling``.
+        all: every one of the maps.
         on_fill: called with (linear page address, frame, write) before a ring first uses a page in a way,
             and again after its map was dropped.
         mmio: the frames at which a device answers instead of memory.
         parked: the maps of other address spaces, by the tag of their TLB entries.
     """
 
-    _maps: tuple[FastMap | dict[int, int], ...]
+    all: tuple[FastMap | dict[int, int], ...]
 
     def __init__(self, memory: PhysicalMemory) -> None:
         self.memory = memory
-        self._implicit: tuple[FastMap, FastMap] = ({}, {})  # those of NO_RING, the same for good
         self._begin()
         self.parked: dict[int, ParkedMaps] = {}
         self.on_fill: Callable[[int, int, bool], None] | None = None
@@ -110,7 +106,7 @@ class FastMaps:
 
     def drop_page(self, page: int) -> None:
         """Forget one page in every map."""
-        for fast in self._maps:
+        for fast in self.all:
             fast.pop(page, None)
 
     def fill(self, page: int, frame: int, write: bool, ring: int) -> None:
@@ -133,28 +129,19 @@ class FastMaps:
 
     def _begin(self) -> None:
         """Have empty maps."""
-        readable, writable = self._implicit
-        self.readable: tuple[FastMap, ...] = (*({} for _ in range(RINGS)), readable)
-        self.writable: tuple[FastMap, ...] = (*({} for _ in range(RINGS)), writable)
+        self.readable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
+        self.writable: tuple[FastMap, ...] = tuple({} for _ in range(RINGS + 1))
         self.guarded: tuple[dict[int, int], ...] = tuple({} for _ in range(RINGS + 1))
         self.ceilings = [ALL_LINES] * (RINGS + 1)
-        readable.clear()
-        writable.clear()
-        self._maps = (*self.readable, *self.writable, *self.guarded)
+        self.all = (*self.readable, *self.writable, *self.guarded)
 
     def _unpark(self, parked: ParkedMaps) -> None:
         """Have the maps that were parked."""
-        readable, writable = self._implicit
-        for own, other in ((readable, parked.readable), (writable, parked.writable)):
-            own.clear()
-            own.update(other[NO_RING])
-        self.readable = (*parked.readable[:NO_RING], readable)
-        self.writable = (*parked.writable[:NO_RING], writable)
-        self.guarded, self.ceilings = parked.guarded, parked.ceilings
-        self._maps = (*self.readable, *self.writable, *self.guarded)
+        self.readable, self.writable, self.guarded = parked.readable, parked.writable, parked.guarded
+        self.ceilings, self.all = parked.ceilings, parked.all
 
     def _drop_own(self) -> None:
-        for fast in self._maps:
+        for fast in self.all:
             if fast:
                 fast.clear()
 

@@ -92,7 +92,7 @@ class Hardware:
         self._watched_implicit = WatchedImplicit(self._implicit)
         self._watched.cpu = self._watched_implicit.cpu = self.cpu
         self.cpu.read_physical = self.mmu.read_physical
-        self.cpu.passages = Passages(self.mmu.readable[NO_RING], self.mmu.writable[NO_RING])
+        self.cpu.passages = self._passages = Passages(self.mmu.readable[NO_RING], self.mmu.writable[NO_RING])
         self.cpu.charge = self.meter.pay
         self.cpu.notify = self._notify
         self.cpu.mode_changed = self._mode_changed
@@ -250,6 +250,8 @@ class Hardware:
         """The processor is in another address space; its mode follows."""
         cpu, mmu = self.cpu, self.mmu
         cpu.readable, cpu.writable = mmu.readable[cpu.cpl], mmu.writable[cpu.cpl]
+        self._implicit.follow()
+        self._passages.use(mmu.readable[NO_RING], mmu.writable[NO_RING])
         self._code_of = [(None, {})] * RINGS
 
     def _ring_changed(self) -> None:

@@ -16,8 +16,12 @@ class ImplicitAccess:
 
     def __init__(self, mmu: Mmu) -> None:
         self._mmu = mmu
-        self._readable = mmu.readable[NO_RING]
-        self._writable = mmu.writable[NO_RING]
+        self.follow()
+
+    def follow(self) -> None:
+        """The processor is in another address space, whose maps are others."""
+        self._readable = self._mmu.readable[NO_RING]
+        self._writable = self._mmu.writable[NO_RING]
 
     def read(self, linear: int, size: int, user: bool) -> int:
         """As ``Mmu.read``."""

@@ -157,6 +157,9 @@ class PhysicalMemory:
 
     def dump(self, address: HostPhysical, count: int) -> bytes:
         """``count`` bytes from a host-physical address on; ones where nobody answers."""
+        first = address & PAGE_MASK
+        if first + count <= PAGE_SIZE and 0 <= address < self.size:
+            return bytes(self._pages[address >> PAGE_SHIFT][first : first + count])
         parts: list[bytes | bytearray] = []
         position = int(address)
         end = position + count

@@ -14,7 +14,8 @@ frame holds no decoded code. SDM Vol. 3, "32-Bit Paging", "Access Rights" and "A
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NoReturn
+from functools import lru_cache
+from typing import Final, NoReturn, TypeAlias
 
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
@@ -33,6 +34,9 @@ from vizapp.machine.walks import Peek, Walk, describe_walk
 _FORMAT: Final = CR4_PAE | CR4_PSE | CR4_PGE
 A20_FRAME: Final = 1 << 20 >> PAGE_SHIFT
 _MOST_PARKED: Final = 16
+_REMEMBERED: Final = 64
+Control: TypeAlias = tuple[int, int, int, tuple[int, ...]]
+"""CR0, CR3, CR4, and the PDPTEs with PAE."""
 
 
 class Mmu(FastMaps):
@@ -57,11 +61,7 @@ class Mmu(FastMaps):
         self.parks = True
         self._meter = meter
         self._frame_mask = ALL_LINES
-        self._paging = False
-        self._write_protect = False
-        self._global_pages = False
-        self._mode = 0  # the bits of CR4 that make the format of the tables
-        self._tables = Tables()
+        self._take((0, 0, 0, ()))
         self.nested: NestedTables | None = None
         self._physical: PhysicalMemoryAccess = memory  # where page tables are read from
 
@@ -83,20 +83,17 @@ class Mmu(FastMaps):
 
         Turning paging on or off, or changing its format, empties the TLB.
         """
+        if (cr0, cr3, cr4, pointers) == self._control:
+            return
         paging, write_protect, mode = self._paging, self._write_protect, self._mode
-        self._take(cr0, cr3, cr4, pointers)
+        self._take((cr0, cr3, cr4, pointers))
         if paging != self._paging or mode != self._mode:
             self.tlb.flush(keep_global=False)
             self._unmap(None)
         elif write_protect != self._write_protect:
             self.drop_maps()
 
-    def switch(
-        self,
-        tag: int,
-        nested: NestedTables | None,
-        control: tuple[int, int, int, tuple[int, ...]],
-    ) -> None:
+    def switch(self, tag: int, nested: NestedTables | None, control: Control) -> None:
         """Another address space: that of a guest under VMX or SVM, or the host's own (tag 0, not nested).
 
         ``control`` is what ``configure`` takes. Nothing is flushed by it: translations under other tags stay,
@@ -113,7 +110,7 @@ class Mmu(FastMaps):
         self.tlb.tag = tag
         self.nested = nested
         self._physical = self.memory if nested is None else NestedMemory(self.memory, nested)
-        self._take(*control)
+        self._take(control)
         if tag == left:
             self._unmap(None)
             return
@@ -141,9 +138,8 @@ class Mmu(FastMaps):
         for tag in {entry.tag for entry in self.tlb.entries()} - {0}:
             self.tlb.flush_tag(tag)
         self._unmap(None)
-        for tag in list(self.parked):
-            if tag:
-                self._forget_parked(tag)
+        for tag in [tag for tag in self.parked if tag]:
+            self._forget_parked(tag)
 
     def flush(self) -> None:
         """A load of CR3: forget every translation that is not global."""
@@ -290,10 +286,9 @@ class Mmu(FastMaps):
             tag = self.tlb.tag
         return [entry.page for entry in self.tlb.entries() if entry.frame == frame and entry.tag == tag]
 
-    def _take(self, cr0: int, cr3: int, cr4: int, pointers: tuple[int, ...]) -> None:
-        self._paging, self._write_protect = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP)
-        self._mode, self._global_pages = cr4 & _FORMAT, bool(cr4 & CR4_PGE)
-        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+    def _take(self, control: Control) -> None:
+        self._control = control
+        self._paging, self._write_protect, self._mode, self._global_pages, self._tables = _rules_of(control)
 
     def _frame(self, linear: int, write: bool, user: bool, fetch: bool) -> int:
         page = linear >> PAGE_SHIFT
@@ -395,3 +390,11 @@ class Mmu(FastMaps):
     def _leave(self) -> None:
         """Make the processor's loop come back after this instruction: see ``MmioSpace.touched``."""
         self._tell(None, self.tlb.tag)
+
+
+@lru_cache(_REMEMBERED)  # those of a guest and those of its monitor take turns
+def _rules_of(control: Control) -> tuple[bool, bool, int, bool, Tables]:
+    """Paging, CR0.WP, the bits of CR4 that make the format of the tables, CR4.PGE, the tables."""
+    cr0, cr3, cr4, pointers = control
+    tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+    return bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT, bool(cr4 & CR4_PGE), tables

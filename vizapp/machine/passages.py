@@ -109,10 +109,13 @@ class Passages:
     """
 
     def __init__(self, readable: Mapping[int, bytearray], writable: Mapping[int, bytearray]) -> None:
-        self._readable = readable
-        self._writable = writable
+        self.use(readable, writable)
         self.entries: dict[int, Entry] = {}
         self.returns: dict[int, Return] = {}
+
+    def use(self, readable: Mapping[int, bytearray], writable: Mapping[int, bytearray]) -> None:
+        """The processor is in another address space, whose maps are these."""
+        self._readable, self._writable = readable, writable
 
     def remember_entry(
         self,

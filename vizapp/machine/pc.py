@@ -227,7 +227,7 @@ class Pc(Outside):
         """One step of a kind that has to be chosen, or instructions until the next such choice."""
         cpu = self.cpu
         if self.phase is not None:
-            self._run_phase(self.phase)
+            self._run_phases(last, cycle, instruction)
             return
         if cpu.guest_mode is not None:
             cpu.guest_mode.shadowed = cpu.shadow
@@ -292,13 +292,25 @@ class Pc(Outside):
         """What comes between instructions under VMX or SVM: an exit, or the vector of a virtual interrupt."""
         return mode.between(self.cpu, interrupt=self.board.interrupts.intr and not self.board.frozen)
 
-    def _run_phase(self, name: str) -> None:
-        assert self.monitor is not None
-        try:
-            self.phase = self.monitor.run_phase(name)
-        except Fault as fault:
-            raise RuntimeError(f"phase {name} let a fault of the guest escape: {fault}") from fault
-        self.position += 1
+    def _run_phases(self, last: int, cycle: int, instruction: int) -> None:
+        """Phases of the monitor, each a step, until it leaves the processor to itself."""
+        monitor, meter = self.monitor, self.meter
+        assert monitor is not None
+        while self.phase is not None:
+            name, self._left = self.phase, None
+            try:
+                self.phase = monitor.run_phase(name)
+            except Fault as fault:
+                raise RuntimeError(f"phase {name} let a fault of the guest escape: {fault}") from fault
+            self.position += 1
+            if (
+                self.position >= last
+                or meter.cycles >= cycle
+                or self.instructions >= instruction
+                or self.pause_requested
+                or self.stopped is not None
+            ):
+                return
 
     def _interrupt(self, vector: int) -> None:
         """Deliver an external interrupt."""
