@@ -41,7 +41,8 @@ def find_fault(block: Block, identity: Identity, memory: PhysicalMemory, *, nest
 
 
 def _registers(block: Block, identity: Identity) -> Message | None:
-    efer, cr0, cr4 = block["efer"], block["cr0"], block["cr4"]
+    numbers = block.numbers
+    efer, cr0, cr4 = numbers["efer"], numbers["cr0"], numbers["cr4"]
     if not efer & EFER_SVME:
         return Message(N_("EFER.SVME is 0"))
     if efer & (EFER_LME | EFER_LMA):
@@ -51,9 +52,9 @@ def _registers(block: Block, identity: Identity) -> Message | None:
     if cr0 & r.CR0_NW and not cr0 & r.CR0_CD:
         return Message(N_("CR0.NW is set without CR0.CD"))
     for name in ("cr0", "dr6", "dr7"):
-        if block[name] > M32:
+        if numbers[name] > M32:
             return Message(N_("the upper half of {register} is not 0"), {"register": name.upper()})
-    if block["cr3"] & _CR3_ZERO:
+    if numbers["cr3"] & _CR3_ZERO:
         return Message(N_("a reserved bit of {register} is set"), {"register": "CR3"})
     if cr4 & ~identity.cr4_bits:
         return Message(N_("a reserved bit of {register} is set"), {"register": "CR4"})

@@ -37,10 +37,10 @@ def enter(unit: SvmUnit, cpu: Cpu, address: int, return_eip: int) -> None:
     Of a VMCB that cannot be entered it is as if the guest had been left at once, with VMEXIT_INVALID.
     """
     cpu.charge("vm_entry")
-    host = Block(unit.memory, unit.hsave)
+    host = unit.block(unit.hsave)
     state.store(cpu, host, unit.efer, rip=return_eip)
     host.write_back()
-    block = Block(unit.memory, address)
+    block = unit.block(address)
     nested = unit.has_nested_paging and bool(block["np_enable"] & NP_ENABLE)
     problem = find_fault(block, unit.identity, unit.memory, nested=nested)
     if problem is not None:

@@ -8,6 +8,7 @@ APM Vol. 2, "SVM Intercepts", "Interrupt and Local APIC Support".
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa import vectors
@@ -40,6 +41,9 @@ _CACHED: Final = (
 )  # fmt: skip
 
 
+_cached: Final = itemgetter(*_CACHED)
+
+
 class SvmGuest:
     """The guest that runs.
 
@@ -65,7 +69,7 @@ class SvmGuest:
     @staticmethod
     def cached(block: Block) -> dict[str, int]:
         """The controls that VMRUN takes from a VMCB."""
-        return {name: block[name] for name in _CACHED}
+        return dict(zip(_CACHED, _cached(block.numbers), strict=True))
 
     def intercepts(self, name: str) -> bool:
         """Whether the exit of that name is asked for."""

@@ -16,7 +16,6 @@ from vizapp.machine.operands import next_eip
 from vizapp.machine.svm import state
 from vizapp.machine.svm.entry import enter
 from vizapp.machine.svm.unit import STORED, SvmUnit
-from vizapp.machine.svm.vmcb import Block
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -57,7 +56,7 @@ def vmrun(cpu: Cpu, instruction: Instruction) -> None:
 def vmload(cpu: Cpu, instruction: Instruction) -> None:
     """VMLOAD rAX: what VMRUN leaves to software of the processor's hidden state."""
     unit = _unit(cpu)
-    block = Block(unit.memory, _block(cpu, instruction))
+    block = unit.block(_block(cpu, instruction))
     for name, index in _BY_VMLOAD:
         cpu.set_segment(index, state.load_segment(block, name))
     cpu.tr, cpu.ldtr = (state.load_segment(block, name) for name in ("tr", "ldtr"))
@@ -70,15 +69,13 @@ def vmload(cpu: Cpu, instruction: Instruction) -> None:
 def vmsave(cpu: Cpu, instruction: Instruction) -> None:
     """VMSAVE rAX."""
     unit = _unit(cpu)
-    block = Block(unit.memory, _block(cpu, instruction))
+    block = unit.block(_block(cpu, instruction))
     for name, index in _BY_VMLOAD:
         state.store_segment(block, name, cpu.segments[index])
     state.store_segment(block, "tr", cpu.tr)
     state.store_segment(block, "ldtr", cpu.ldtr)
-    for name, value in zip(_SYSENTER, cpu.sysenter, strict=True):
-        block[name] = value
-    for name, value in unit.stored.items():
-        block[name] = value
+    block.update(dict(zip(_SYSENTER, cpu.sysenter, strict=True)))
+    block.update(unit.stored)
     block.write_back()
     cpu.eip = next_eip(cpu, instruction)
 

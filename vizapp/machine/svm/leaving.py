@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32
-from vizapp.isa.registers import CR0_PG, CR4_PAE, EFLAGS_FIXED, EFLAGS_RF, EFLAGS_VM
+from vizapp.isa.registers import CR0_PG, CR4_PAE, EFLAGS_RF, EFLAGS_VM
 from vizapp.machine import events
 from vizapp.machine.faults import TripleFault
 from vizapp.machine.guest_mode import HARDWARE_EXCEPTION, SOFTWARE_EXCEPTION, Delivery, VmExit
@@ -50,20 +50,19 @@ def leave(guest: SvmGuest, cpu: Cpu, leaving: VmExit) -> None:
     """Leave the guest for its monitor; raises TripleFault where the host's own state cannot be loaded."""
     unit = guest.unit
     cpu.charge("vm_exit")
-    block = Block(unit.memory, guest.vmcb)
+    block = unit.block(guest.vmcb)
     before = block.image
     state.store(cpu, block, guest.efer, rip=cpu.eip)
     state.store_guest(cpu, block)
-    block["interrupt_shadow"] = int(guest.shadowed)
-    block["v_intr"] = block["v_intr"] & ~_WRITTEN_BACK | guest.controls["v_intr"] & _WRITTEN_BACK
-    second = leaving.info.get("exitinfo2", leaving.info.get("guest_physical", 0))
     vectoring = leaving.vectoring
+    second = leaving.info.get("exitinfo2", leaving.info.get("guest_physical", 0))
     if leaving.reason == codes.TASK_SWITCH:
         second |= _task_details(cpu, vectoring)
     fill_exit(block, leaving.reason, leaving.qualification, second, vectoring)
+    interrupts = block["v_intr"] & ~_WRITTEN_BACK | guest.controls["v_intr"] & _WRITTEN_BACK
+    block.update({"interrupt_shadow": int(guest.shadowed), "v_intr": interrupts, "eventinj": 0})
     if unit.has_next_rip:
         block["nrip"] = leaving.info.get("nrip", 0)
-    block["eventinj"] = 0
     block.write_back()
     unit.exit_images[block.address] = before, block.image
     return_to_host(unit, cpu)
@@ -82,33 +81,33 @@ def _task_details(cpu: Cpu, vectoring: Delivery | None) -> int:
 
 def fill_exit(block: Block, code: int, info1: int, info2: int, vectoring: Delivery | None) -> None:
     """The fields that say why."""
-    block["exitcode"], block["exitinfo1"], block["exitinfo2"] = code, info1, info2
-    block["exitintinfo"] = 0 if vectoring is None else packed(vectoring)
+    during = 0 if vectoring is None else packed(vectoring)
+    block.update({"exitcode": code, "exitinfo1": info1, "exitinfo2": info2, "exitintinfo": during})
 
 
 def exit_payload(block: Block) -> dict[str, int | str]:
     """What an event tells of an exit."""
-    code = block["exitcode"]
+    numbers = block.numbers
+    code = numbers["exitcode"]
     code = code if code < 1 << 63 else code - (1 << 64)
     return {
         "exitcode": code,
         "name": codes.name_of(code),
-        "exitinfo1": block["exitinfo1"],
-        "exitinfo2": block["exitinfo2"],
-        "exitintinfo": block["exitintinfo"],
-        "address": block["rip"],
+        "exitinfo1": numbers["exitinfo1"],
+        "exitinfo2": numbers["exitinfo2"],
+        "exitintinfo": numbers["exitintinfo"],
+        "address": numbers["rip"],
         "vmcb": block.address,
     }
 
 
 def return_to_host(unit: SvmUnit, cpu: Cpu) -> None:
     """Load the host's state; interrupts wait until its STGI."""
-    host = Block(unit.memory, unit.hsave)
+    host = unit.block(unit.hsave)
     unit.guest, cpu.guest_mode = None, None
     unit.gif = False
     unit.efer = host["efer"]
-    host["rflags"] = host["rflags"] & ~EFLAGS_VM | EFLAGS_FIXED
-    state.load(cpu, host)
+    state.load(cpu, host, not_flags=EFLAGS_VM)
     cpu.debug[7] = _DR7_DISABLED
     if cpu.cr0 & CR0_PG and cpu.cr4 & CR4_PAE:
         pointers = read_pointers(unit.memory, cpu.cr3)

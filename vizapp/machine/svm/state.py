@@ -51,45 +51,53 @@ def _unpacked(raw: bytes) -> SegmentState:
 
 
 def store_segment(block: Block, name: str, state: SegmentState) -> None:
-    """Selector and hidden part of a segment register."""
-    block.set_segment(name, _packed(state))
+    """Selector and hidden part of a segment register, unless it is what the block has."""
+    if block.states.get(name) is not state:
+        block.set_segment(name, _packed(state))
+        block.states[name] = state
 
 
 def load_segment(block: Block, name: str) -> SegmentState:
     """A segment register as the block has it; one that is not present cannot be used."""
-    return _unpacked(block.segment(name))
+    state = block.states.get(name)
+    if state is None:
+        raw = block.segment(name)
+        state = _unpacked(raw)
+        if _packed(state) == raw:  # else storing it would change something
+            block.states[name] = state
+    return state
 
 
 def store(cpu: Cpu, block: Block, efer: int, *, rip: int) -> None:
     """What VMRUN saves of the host, and #VMEXIT of the guest, debug registers, CR2 and CPL aside."""
+    segments = cpu.segments
     for name, index in SWITCHED:
-        store_segment(block, name, cpu.segments[index])
-    for name, table in (("gdtr", cpu.gdtr), ("idtr", cpu.idtr)):
-        block[f"{name}.base"], block[f"{name}.limit"] = table
-    block["efer"] = efer
-    block["cr0"], block["cr3"], block["cr4"] = cpu.cr0, cpu.cr3, cpu.cr4
-    block["rflags"] = cpu.eflags
-    block["rip"], block["rsp"], block["rax"] = rip, cpu.esp, cpu.eax
+        store_segment(block, name, segments[index])
+    block.update({
+        "gdtr.base": cpu.gdtr.base, "gdtr.limit": cpu.gdtr.limit,
+        "idtr.base": cpu.idtr.base, "idtr.limit": cpu.idtr.limit,
+        "efer": efer, "cr0": cpu.cr0, "cr3": cpu.cr3, "cr4": cpu.cr4,
+        "rflags": cpu.eflags, "rip": rip, "rsp": cpu.esp, "rax": cpu.eax,
+    })  # fmt: skip
 
 
 def store_guest(cpu: Cpu, block: Block) -> None:
     """What #VMEXIT saves of the guest alone."""
-    block["cpl"] = cpu.cpl
-    block["cr2"] = cpu.cr2
-    block["dr6"], block["dr7"] = cpu.debug[6], cpu.debug[7]
+    block.update({"cpl": cpu.cpl, "cr2": cpu.cr2, "dr6": cpu.debug[6], "dr7": cpu.debug[7]})
 
 
-def load(cpu: Cpu, block: Block) -> None:
-    """Registers but for CS with the CPL, which are loaded last, and paging."""
-    flags = block["rflags"] & RFLAGS | r.EFLAGS_FIXED
-    if not block["cr0"] & r.CR0_PE:
+def load(cpu: Cpu, block: Block, *, not_flags: int = 0) -> None:
+    """Registers but for CS with the CPL, which are loaded last, and paging; of RFLAGS not ``not_flags``."""
+    numbers = block.numbers
+    flags = numbers["rflags"] & RFLAGS & ~not_flags | r.EFLAGS_FIXED
+    if not numbers["cr0"] & r.CR0_PE:
         flags &= ~r.EFLAGS_VM
     cpu.eflags = flags
-    cpu.gdtr = TableRegister(block["gdtr.base"] & M32, block["gdtr.limit"] & 0xFFFF)
-    cpu.idtr = TableRegister(block["idtr.base"] & M32, block["idtr.limit"] & 0xFFFF)
-    cpu.cr0 = block["cr0"] & CR0_BITS | r.CR0_ET
-    cpu.cr3, cpu.cr4 = block["cr3"] & M32, block["cr4"] & M32
-    cpu.eip, cpu.esp, cpu.eax = block["rip"] & M32, block["rsp"] & M32, block["rax"] & M32
+    cpu.gdtr = TableRegister(numbers["gdtr.base"] & M32, numbers["gdtr.limit"] & 0xFFFF)
+    cpu.idtr = TableRegister(numbers["idtr.base"] & M32, numbers["idtr.limit"] & 0xFFFF)
+    cpu.cr0 = numbers["cr0"] & CR0_BITS | r.CR0_ET
+    cpu.cr3, cpu.cr4 = numbers["cr3"] & M32, numbers["cr4"] & M32
+    cpu.eip, cpu.esp, cpu.eax = numbers["rip"] & M32, numbers["rsp"] & M32, numbers["rax"] & M32
     for name, index in SWITCHED:
         if index != r.CS:
             cpu.set_segment(index, load_segment(block, name))
@@ -99,8 +107,9 @@ def load(cpu: Cpu, block: Block) -> None:
 
 def load_guest(cpu: Cpu, block: Block) -> None:
     """What VMRUN loads of the guest alone."""
-    cpu.cr2 = block["cr2"] & M32
-    cpu.debug[6], cpu.debug[7] = (debug.fixed(index, block[f"dr{index}"] & M32) for index in (6, 7))
+    numbers = block.numbers
+    cpu.cr2 = numbers["cr2"] & M32
+    cpu.debug[6], cpu.debug[7] = (debug.fixed(index, numbers[f"dr{index}"] & M32) for index in (6, 7))
 
 
 def load_code(cpu: Cpu, block: Block, cpl: int) -> None:

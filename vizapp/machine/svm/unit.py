@@ -18,6 +18,7 @@ from vizapp.machine.identity import FEATURE_NP, FEATURE_NRIPS, SVM_LEAF
 from vizapp.machine.svm.checks import EFER_SVME, PHYSICAL_BITS
 from vizapp.machine.svm.entry import switch_memory
 from vizapp.machine.svm.guest import SvmGuest
+from vizapp.machine.svm.vmcb import Block
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
@@ -29,6 +30,7 @@ EFER, VM_CR, VM_HSAVE_PA = 0xC000_0080, 0xC001_0114, 0xC001_0117
 SVMDIS: Final = 1 << 4
 _VM_CR_BITS: Final = 0b10111
 _FEATURE_FLUSH_BY_ASID: Final = 1 << 6
+_BLOCKS: Final = 64
 STORED: Final = ("star", "lstar", "cstar", "sfmask", "kernel_gs_base")
 """Registers of 64-bit processors, kept for VMLOAD and VMSAVE alone."""
 
@@ -56,6 +58,15 @@ class SvmUnit:
         self.has_flush_by_asid = bool(features & _FEATURE_FLUSH_BY_ASID)
         self.reset()
 
+    def block(self, address: int) -> Block:
+        """The block at a host-physical address, decoded anew only where memory has other bytes than then."""
+        known = self._blocks.get(address)
+        if known is None or not known.is_current:
+            if len(self._blocks) >= _BLOCKS:
+                self._blocks.clear()
+            known = self._blocks[address] = Block(self.memory, address)
+        return known
+
     @property
     def enabled(self) -> bool:
         """EFER.SVME."""
@@ -76,6 +87,7 @@ class SvmUnit:
         self.efer = self.vm_cr = self.hsave = 0
         self.guest: SvmGuest | None = None
         self.stored = dict.fromkeys(STORED, 0)
+        self._blocks: dict[int, Block] = {}
         self.exit_images: dict[int, tuple[bytes, bytes]] = {}
         self.mmu.switch(0, None, (0, 0, 0, ()))
 

@@ -11,6 +11,7 @@ APM Vol. 2, appendix "Layout of VMCB".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from vizapp.messages import N_
 
 if TYPE_CHECKING:
     from vizapp.machine.memory import PhysicalMemory
+    from vizapp.machine.segments import SegmentState
 
 INTERCEPTS, CONTROL, EXIT, SEGMENTS, REGISTERS, CALLS = (
     "intercepts", "control", "exit", "segments", "registers", "calls"
@@ -130,12 +132,30 @@ FIELDS: Final[tuple[Field, ...]] = (
 BY_NAME: Final = {field.name: field for field in FIELDS}
 
 
-def _codec(field: Field) -> tuple[Struct, int, int]:
-    return Struct("<" + _FORMATS[field.width]), field.offset, (1 << 8 * field.width) - 1
-
-
 _FORMATS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
-_CODECS: Final = {field.name: _codec(field) for field in FIELDS if field.width in _FORMATS}
+# Segment registers are taken whole.
+_NUMBERS: Final = tuple(
+    field
+    for field in FIELDS
+    if field.width in _FORMATS and (field.group != SEGMENTS or field.name.startswith(("gdtr", "idtr")))
+)
+_NAMES: Final = tuple(field.name for field in _NUMBERS)
+
+
+def _whole() -> Struct:
+    """All numbers at once."""
+    text, end = "<", 0
+    for field in _NUMBERS:
+        text += f"{field.offset - end}x{_FORMATS[field.width]}"
+        end = field.offset + field.width
+    return Struct(text)
+
+
+_WHOLE: Final = _whole()
+_CODECS: Final = {
+    field.name: (Struct("<" + _FORMATS[field.width]), field.offset, (1 << 8 * field.width) - 1)
+    for field in _NUMBERS
+}
 _SEGMENTS: Final = {
     name: slice(STATE + offset, STATE + offset + SEGMENT_BYTES) for name, offset in SEGMENT_OFFSETS.items()
 }
@@ -144,39 +164,52 @@ _SEGMENTS: Final = {
 class Block:
     """A page that holds a VMCB, or a host's state in its form: read at once, written back at once.
 
-    Indexed by the names of the fields that are numbers.
+    Attributes:
+        image: the whole page as it was read, or written back last.
+        numbers: the fields that are numbers, by name; ``update`` changes them.
+        states: segment registers by name, as far as they have been taken from here or put here.
     """
 
     def __init__(self, memory: PhysicalMemory, address: int) -> None:
         self._memory = memory
         self.address = address
-        self._data = bytearray(memory.dump(HostPhysical(address), PAGE_SIZE))
+        self.image = memory.dump(HostPhysical(address), PAGE_SIZE)
+        self.numbers: dict[str, int] = dict(zip(_NAMES, _WHOLE.unpack_from(self.image), strict=True))
+        self.states: dict[str, SegmentState] = {}
+        self._data = bytearray(self.image)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether memory still has what was read, or written back last."""
+        return self._memory.dump(HostPhysical(self.address), PAGE_SIZE) == self.image
 
     def __getitem__(self, name: str) -> int:
-        codec, offset, _ = _CODECS[name]
-        value: int = codec.unpack_from(self._data, offset)[0]
-        return value
+        return self.numbers[name]
 
     def __setitem__(self, name: str, value: int) -> None:
         codec, offset, mask = _CODECS[name]
+        self.numbers[name] = value & mask
         codec.pack_into(self._data, offset, value & mask)
 
+    def update(self, values: Mapping[str, int]) -> None:
+        """Change many numbers."""
+        numbers = self.numbers
+        for name, value in values.items():
+            if numbers[name] != value:
+                self[name] = value
+
     def segment(self, name: str) -> bytes:
-        """All of a segment or table register: selector, attributes, limit, base."""
+        """All of a segment register: selector, attributes, limit, base."""
         return bytes(self._data[_SEGMENTS[name]])
 
     def set_segment(self, name: str, raw: bytes) -> None:
         """Replace all of it."""
         self._data[_SEGMENTS[name]] = raw
 
-    @property
-    def image(self) -> bytes:
-        """The whole page as it is here."""
-        return bytes(self._data)
-
     def write_back(self) -> None:
         """Store the block where it was read."""
-        self._memory.load(HostPhysical(self.address), bytes(self._data))
+        self.image = bytes(self._data)
+        self._memory.load(HostPhysical(self.address), self.image)
 
 
 def read_field(memory: PhysicalMemory, address: int, name: str) -> int:

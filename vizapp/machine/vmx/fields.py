@@ -11,6 +11,7 @@ Natural width is 32 bits here. SDM Vol. 3, "Field Encoding in VMCS".
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, NamedTuple
 
 from vizapp.machine.inputs import EPT, UNRESTRICTED_GUEST, VPID
@@ -197,3 +198,15 @@ def exists(field: Field, features: frozenset[str]) -> bool:
     if field.needs == SECONDARY:
         return not features.isdisjoint((EPT, VPID, UNRESTRICTED_GUEST))
     return not field.needs or field.needs in features
+
+
+@cache
+def readable(features: frozenset[str]) -> frozenset[int]:
+    """The encodings of the fields of a processor with these features: what VMREAD takes."""
+    return frozenset(field.encoding for field in FIELDS if exists(field, features))
+
+
+@cache
+def writable(features: frozenset[str]) -> frozenset[int]:
+    """Those among them that VMWRITE takes."""
+    return readable(features) - {field.encoding for field in FIELDS if field.type == EXIT_INFORMATION}

@@ -47,7 +47,15 @@ from vizapp.machine.vmx.guest_checks import (
 )
 from vizapp.machine.vmx.msr_areas import load_msrs, store_msrs, unloadable
 from vizapp.machine.vmx.reasons import ENTRY_FAILURE, NUMBERS, name_of
-from vizapp.machine.vmx.state import HostState, load_guest, load_host, loaded_cr0, save_guest
+from vizapp.machine.vmx.state import (
+    GuestSegments,
+    HostState,
+    load_guest,
+    load_host,
+    loaded_cr0,
+    save_guest,
+    save_segments,
+)
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -127,7 +135,8 @@ def enter(unit: VmxUnit, cpu: Cpu, cause: str) -> None:
         pointers,
     )
     unit.use_address_space(control)
-    load_guest(cpu, values, pointers)
+    vmcs.segments = vmcs.segments or GuestSegments.of(values)
+    load_guest(cpu, values, pointers, vmcs.segments)
     load_msrs(cpu, unit.memory, values[f.ENTRY_MSR_LOAD], values[f.ENTRY_MSR_LOAD_COUNT])
     info = values[f.ENTRY_INFO]
     payload = {"address": cpu.eip}
@@ -199,8 +208,13 @@ def leave(unit: VmxUnit, cpu: Cpu, guest: VmxGuest, leaving: VmExit) -> None:
     )
     if _saves_rf(leaving, report):
         saved[f.GUEST_RFLAGS] |= r.EFLAGS_RF
+    segments = vmcs.segments
+    if segments is None or not segments.are_in(cpu):
+        segments = GuestSegments.saved(cpu)
+        saved |= save_segments(cpu)
     before = vmcs.image()
     vmcs.update(saved | report | {f.ENTRY_INFO: values[f.ENTRY_INFO] & ~INFO_VALID})
+    vmcs.segments = segments
     unit.exit_images[vmcs.address] = before, vmcs.image()
     if leaving.info.get("nmi"):
         cpu.nmi_blocked = True

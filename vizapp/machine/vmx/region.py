@@ -16,12 +16,23 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
-from vizapp.machine.vmx.fields import CONTROL, ENTRY_ERROR, ENTRY_INFO, ENTRY_LENGTH, FIELDS, HOST
+from vizapp.machine.vmx.fields import (
+    CONTROL,
+    ENTRY_ERROR,
+    ENTRY_INFO,
+    ENTRY_LENGTH,
+    FIELDS,
+    GUEST_BASES,
+    GUEST_LIMITS,
+    GUEST_RIGHTS,
+    GUEST_SELECTORS,
+    HOST,
+)
 
 if TYPE_CHECKING:
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.vmx.guest import Wishes
-    from vizapp.machine.vmx.state import HostState
+    from vizapp.machine.vmx.state import GuestSegments, HostState
 
 REVISION: Final = 0x5641_5001
 """The revision identifier of this layout: what IA32_VMX_BASIC tells and VMPTRLD wants to find."""
@@ -50,6 +61,7 @@ _CONTROLS: Final = frozenset(field.encoding for field in FIELDS if field.type ==
     ENTRY_LENGTH,
 }
 _HOST: Final = frozenset(field.encoding for field in FIELDS if field.type == HOST)
+_SEGMENTS: Final = frozenset((*GUEST_SELECTORS, *GUEST_BASES, *GUEST_LIMITS, *GUEST_RIGHTS))
 
 
 class Vmcs:
@@ -58,6 +70,8 @@ class Vmcs:
     Attributes:
         controls_passed, host_passed: what the present control fields, or those of the host state, have been
             found to be once they passed their checks; None: they have changed since, or were never checked.
+        segments: what the present fields of the guest's segments and tables stand for; None: they have
+            changed since, or no entry has looked.
     """
 
     def __init__(self, memory: PhysicalMemory, address: int) -> None:
@@ -65,6 +79,7 @@ class Vmcs:
         self.address = address
         self.controls_passed: Wishes | None = None
         self.host_passed: HostState | None = None
+        self.segments: GuestSegments | None = None
         self._known: dict[int, int] = {}
         self._bytes = bytearray()  # from which they were decoded; between narrow fields, zeros
 
@@ -104,7 +119,7 @@ class Vmcs:
             slots = _ALL.unpack(raw)
             self._known = dict(zip(_ENCODINGS, slots, strict=True))
             self._bytes = bytearray(_ALL.pack(*slots))
-            self.controls_passed = self.host_passed = None
+            self.controls_passed = self.host_passed = self.segments = None
         return self._known
 
     def image(self) -> bytes:
@@ -112,8 +127,8 @@ class Vmcs:
         return self._memory.dump(HostPhysical(self.address), REGION_BYTES)
 
     def update(self, values: Mapping[int, int]) -> None:
-        """Change many fields at once."""
-        known = self.read_all()
+        """Change many fields at once, of a VMCS that ``read_all`` has just seen."""
+        known = self._known or self.read_all()
         for encoding, value in values.items():
             if known[encoding] != value:
                 self._learn(encoding, value & _WIDTH_MASKS[encoding])
@@ -123,7 +138,9 @@ class Vmcs:
         self._known[encoding] = value
         start = _SLOT * _INDEX[encoding]
         self._bytes[start : start + _SLOT] = value.to_bytes(_SLOT, "little")
-        if encoding in _CONTROLS:
+        if encoding in _SEGMENTS:
+            self.segments = None
+        elif encoding in _CONTROLS:
             self.controls_passed = None
         elif encoding in _HOST:
             self.host_passed = None

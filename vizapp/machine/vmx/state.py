@@ -6,6 +6,7 @@ SDM Vol. 3, "Loading Guest State", "Saving Guest State" and "Loading Host State"
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import descriptors as d
@@ -65,7 +66,61 @@ def _segment(values: Values, index: int) -> SegmentState:
     )
 
 
-def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
+class GuestSegments(NamedTuple):
+    """Segment and table registers as an entry makes them from the fields of the guest-state area.
+
+    ``states`` are ES CS SS DS FS GS LDTR TR; of ``kept``, those whose fields an exit would write as they are,
+    and None for the others.
+    """
+
+    states: tuple[SegmentState, ...]
+    kept: tuple[SegmentState | None, ...]
+    cpl: int
+    gdtr: TableRegister
+    idtr: TableRegister
+
+    @staticmethod
+    def of(values: Values) -> GuestSegments:
+        """From the fields."""
+        cpl = values[f.GUEST_RIGHTS[r.SS]] >> d.AR_DPL_SHIFT & 3
+        states = tuple(_segment(values, index) for index in range(8))
+        return GuestSegments(
+            states,
+            tuple(
+                state if values[f.GUEST_RIGHTS[index]] == _rights(state, index, cpl) else None
+                for index, state in enumerate(states)
+            ),
+            cpl,
+            TableRegister(values[f.GDTR_BASE], values[f.GDTR_LIMIT]),
+            TableRegister(values[f.IDTR_BASE], values[f.IDTR_LIMIT]),
+        )
+
+    @staticmethod
+    def saved(cpu: Cpu) -> GuestSegments:
+        """As the fields will have them once an exit has saved them."""
+        states = tuple(
+            state if state.usable or not state.access else _state(state.selector, state.base, state.limit, 0)
+            for state in (*cpu.segments, cpu.ldtr, cpu.tr)
+        )
+        return GuestSegments(states, states, cpu.cpl, cpu.gdtr, cpu.idtr)
+
+    def are_in(self, cpu: Cpu) -> bool:
+        """Whether the processor has them still, so that an exit would change none of their fields."""
+        return (
+            all(map(is_, (*cpu.segments, cpu.ldtr, cpu.tr), self.kept))
+            and cpu.cpl == self.cpl
+            and cpu.gdtr is self.gdtr
+            and cpu.idtr is self.idtr
+        )
+
+
+def _rights(state: SegmentState, index: int, cpl: int) -> int:
+    """The access rights that an exit saves; of SS the DPL is the CPL, whether SS can be used or not."""
+    rights = state.access if state.usable else UNUSABLE
+    return rights & ~_DPL | cpl << d.AR_DPL_SHIFT if index == r.SS else rights
+
+
+def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...], segments: GuestSegments) -> None:
     """Become the guest; all checks are done. ``pointers`` are its PDPTEs, with PAE.
 
     CS comes last, for whoever is told of the change of mode.
@@ -80,9 +135,8 @@ def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
         values[f.GUEST_SYSENTER_ESP],
         values[f.GUEST_SYSENTER_EIP],
     ]
-    cpu.gdtr = TableRegister(values[f.GDTR_BASE], values[f.GDTR_LIMIT])
-    cpu.idtr = TableRegister(values[f.IDTR_BASE], values[f.IDTR_LIMIT])
-    cpu.ldtr, cpu.tr = _segment(values, _LDTR), _segment(values, _TR)
+    states, _, cpl, cpu.gdtr, cpu.idtr = segments
+    cpu.ldtr, cpu.tr = states[_LDTR], states[_TR]
     cpu.esp, cpu.eip = values[f.GUEST_RSP], values[f.GUEST_RIP]
     cpu.eflags = values[f.GUEST_RFLAGS]
     blocked, pending = values[f.INTERRUPTIBILITY], values[f.PENDING_DEBUG]
@@ -91,26 +145,18 @@ def load_guest(cpu: Cpu, values: Values, pointers: tuple[int, ...]) -> None:
     cpu.nmi_blocked = bool(blocked & BLOCKED_BY_NMI)
     cpu.single_step = bool(pending & PENDING_BS)
     cpu.traps = pending & 0xF
-    for index in range(6):
-        if index != r.CS:
-            cpu.set_segment(index, _segment(values, index))
-    stack_rights = values[f.GUEST_RIGHTS[r.SS]]
-    cpu.set_code_segment(_segment(values, r.CS), stack_rights >> d.AR_DPL_SHIFT & 3)
+    cpu.segments[:] = states[:_LDTR]
+    cpu.set_segment(r.SS, states[r.SS])
+    cpu.set_code_segment(states[r.CS], cpl)
     if not cpu.watched:  # there is no breakpoint that RF could hold off; see IRET
         cpu.system_flags &= ~r.EFLAGS_RF
 
 
-def _save_segment(saved: dict[int, int], index: int, state: SegmentState, rights: int) -> None:
-    saved[f.GUEST_SELECTORS[index]] = state.selector
-    saved[f.GUEST_BASES[index]] = state.base
-    saved[f.GUEST_LIMITS[index]] = state.limit
-    saved[f.GUEST_RIGHTS[index]] = rights
-
-
 def save_guest(cpu: Cpu, *, debug: bool, pointers: bool, shadow: int) -> dict[int, int]:
-    """The guest-state area as the processor has it; DR7 if ``debug``, PDPTEs if ``pointers``.
+    """The guest-state area as the processor has it, but for segments and tables.
 
-    ``shadow`` is what an interrupt shadow is called: by STI or by MOV SS.
+    DR7 if ``debug``, PDPTEs if ``pointers``. ``shadow`` is what an interrupt shadow is called: by STI or by
+    MOV SS.
     """
     saved = {
         f.GUEST_CR0: cpu.cr0,
@@ -119,10 +165,6 @@ def save_guest(cpu: Cpu, *, debug: bool, pointers: bool, shadow: int) -> dict[in
         f.GUEST_SYSENTER_CS: cpu.sysenter[0],
         f.GUEST_SYSENTER_ESP: cpu.sysenter[1],
         f.GUEST_SYSENTER_EIP: cpu.sysenter[2],
-        f.GDTR_BASE: cpu.gdtr.base,
-        f.GDTR_LIMIT: cpu.gdtr.limit,
-        f.IDTR_BASE: cpu.idtr.base,
-        f.IDTR_LIMIT: cpu.idtr.limit,
         f.GUEST_RSP: cpu.esp,
         f.GUEST_RIP: cpu.eip,
         f.GUEST_RFLAGS: cpu.eflags,
@@ -134,11 +176,22 @@ def save_guest(cpu: Cpu, *, debug: bool, pointers: bool, shadow: int) -> dict[in
         saved[f.GUEST_DR7] = cpu.debug[7]
     if pointers and cpu.pointers:
         saved |= dict(zip(f.GUEST_PDPTES, cpu.pointers, strict=True))
+    return saved
+
+
+def save_segments(cpu: Cpu) -> dict[int, int]:
+    """Segments and tables in the guest-state area."""
+    saved = {
+        f.GDTR_BASE: cpu.gdtr.base,
+        f.GDTR_LIMIT: cpu.gdtr.limit,
+        f.IDTR_BASE: cpu.idtr.base,
+        f.IDTR_LIMIT: cpu.idtr.limit,
+    }
     for index, state in enumerate((*cpu.segments, cpu.ldtr, cpu.tr)):
-        rights = state.access if state.usable else UNUSABLE
-        if index == r.SS:  # its DPL is the CPL, whether SS can be used or not
-            rights = rights & ~_DPL | cpu.cpl << d.AR_DPL_SHIFT
-        _save_segment(saved, index, state, rights)
+        saved[f.GUEST_SELECTORS[index]] = state.selector
+        saved[f.GUEST_BASES[index]] = state.base
+        saved[f.GUEST_LIMITS[index]] = state.limit
+        saved[f.GUEST_RIGHTS[index]] = _rights(state, index, cpu.cpl)
     return saved
 
 

@@ -11,6 +11,7 @@ from vizapp.machine.ept import EptTables
 from vizapp.machine.faults import Fault
 from vizapp.machine.inputs import EPT, VPID
 from vizapp.machine.vmx import capabilities as cap
+from vizapp.machine.vmx.fields import readable, writable
 from vizapp.machine.vmx.guest import VmxGuest, Wishes
 from vizapp.machine.vmx.passage import leave
 from vizapp.machine.vmx.region import Vmcs
@@ -33,6 +34,7 @@ class VmxUnit:
 
     Attributes:
         capable: what this generation has.
+        readable, writable: the encodings of the fields that it has, and of those that VMWRITE takes.
         memory, mmu: the machine's.
         vmxon: the VMXON pointer; None outside VMX operation.
         current: the current VMCS, or None.
@@ -45,6 +47,7 @@ class VmxUnit:
         self, identity: Identity, memory: PhysicalMemory, mmu: Mmu, acknowledge: Callable[[], int]
     ) -> None:
         self.capable = cap.capabilities(identity)
+        self.readable, self.writable = readable(self.capable.features), writable(self.capable.features)
         self.memory = memory
         self.mmu = mmu
         self.acknowledge = acknowledge

@@ -71,6 +71,7 @@ class VmcbStructure(ControlStructure):
     kind: ClassVar[str] = "VMCB"
     saved_where: ClassVar[Message] = Message(N_("in the VMCB"))
     general_here: ClassVar[tuple[str, ...]] = ("eax",)
+    general: ClassVar[tuple[str, ...]] = ("eip", "esp", "eflags", "cpl", "interruptibility", "eax")
 
     def __init__(self, pc: Pc, address: HostPhysical, controls: Controls, maps: tuple[int, int]) -> None:
         super().__init__(pc, address, controls)
@@ -83,6 +84,11 @@ class VmcbStructure(ControlStructure):
         """A load."""
         self.pc.meter.charge("mon_memory_reference")
         return self.peek(field)
+
+    def get_all(self, fields: tuple[str, ...]) -> list[int]:
+        """A load each."""
+        self.pc.meter.charge("mon_memory_reference", len(fields))
+        return [self.peek(field) for field in fields]
 
     def put(self, field: str, value: int) -> None:
         """A store."""
@@ -164,10 +170,6 @@ class VmcbStructure(ControlStructure):
     def way_to_run(self, cpu: Cpu) -> str:
         """By itself: SVM's guests may be in any mode."""
         return DIRECT
-
-    def cpl_field(self) -> str:
-        """CPL has a field of its own."""
-        return "cpl"
 
     def seen_cpl(self, access: int) -> int:
         """It is what it says."""

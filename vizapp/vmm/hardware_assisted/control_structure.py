@@ -36,6 +36,7 @@ SHADOW_BY_STI: Final = 1 << 0
 SHADOW_BY_MOV_SS: Final = 1 << 1
 UNUSABLE: Final = 1 << 16
 """Of the access rights of a segment register: it was loaded with a null selector."""
+_CPL: Final = 3  # of ``general``
 _SYSENTER: Final = ("sysenter_cs", "sysenter_esp", "sysenter_eip")
 
 # How the guest can run now: by itself, as a task of virtual-8086 mode that stands for real mode, or not at
@@ -85,6 +86,8 @@ class ControlStructure:
     saved_where: ClassVar[Message]
     general_here: ClassVar[tuple[str, ...]] = ()
     """General registers that the structure has, and the monitor's stack has not."""
+    general: ClassVar[tuple[str, ...]] = ("eip", "esp", "eflags", "ss_access", "interruptibility")
+    """What ``read_general`` reads: the fourth is where CPL is."""
 
     def __init__(self, pc: Pc, address: HostPhysical, controls: Controls) -> None:
         self.pc = pc
@@ -98,6 +101,10 @@ class ControlStructure:
 
     def get(self, field: str) -> int:
         """Read a field, and pay for it."""
+        raise NotImplementedError
+
+    def get_all(self, fields: tuple[str, ...]) -> list[int]:
+        """Read some fields, and pay for each."""
         raise NotImplementedError
 
     def put(self, field: str, value: int) -> None:
@@ -193,10 +200,6 @@ class ControlStructure:
         """EFLAGS as the processor gets them."""
         return cpu.eflags
 
-    def cpl_field(self) -> str:
-        """Where CPL is: in the access rights of SS."""
-        return "ss_access"
-
     def seen_cpl(self, access: int) -> int:
         """The guest's CPL, from what is in that field."""
         return access >> AR_DPL_SHIFT & 3
@@ -248,6 +251,14 @@ class ControlStructure:
             value = self._known[field] = self.get(field)
         return value
 
+    def read_all(self, fields: tuple[str, ...]) -> list[int]:
+        """``read`` some fields."""
+        known = self._known
+        unknown = tuple([field for field in fields if field not in known])
+        if unknown:
+            known.update(zip(unknown, self.get_all(unknown), strict=True))
+        return [known[field] for field in fields]
+
     def write(self, field: str, value: int) -> None:
         """Change a field of the guest's state, unless it is known to hold the value."""
         if self._known.get(field) != value:
@@ -266,12 +277,11 @@ class ControlStructure:
 
     def read_general(self, cpu: Cpu) -> None:
         """EIP, ESP, EFLAGS and CPL, and whether the last instruction holds interrupts off."""
-        cpu.eip, cpu.esp = self.read("eip"), self.read("esp")
-        cpu.eflags = self.seen_flags(cpu, self.read("eflags"))
-        cpu.cpl = self.seen_cpl(self.read(self.cpl_field()))
-        cpu.shadow = bool(self.read("interruptibility") & (SHADOW_BY_STI | SHADOW_BY_MOV_SS))
-        for name in self.general_here:
-            setattr(cpu, name, self.read(name))
+        cpu.eip, cpu.esp, flags, cpl, blocking, *others = self.read_all(self.general)
+        cpu.eflags, cpu.cpl = self.seen_flags(cpu, flags), self.seen_cpl(cpl)
+        cpu.shadow = bool(blocking & (SHADOW_BY_STI | SHADOW_BY_MOV_SS))
+        for name, value in zip(self.general_here, others, strict=True):
+            setattr(cpu, name, value)
 
     def write_general(self, cpu: Cpu) -> None:
         """The same the other way; CPL goes with the segments."""
@@ -292,7 +302,7 @@ class ControlStructure:
             if index != CS:
                 cpu.set_segment(index, self.seen_segment(cpu, index, self._segment(name, self.read)))
         code = self.seen_segment(cpu, CS, self._segment("cs", self.read))
-        cpu.set_code_segment(code, self.seen_cpl(self.read(self.cpl_field())))
+        cpu.set_code_segment(code, self.seen_cpl(self.read(self.general[_CPL])))
 
     def write_segments(self, cpu: Cpu) -> None:
         """The same the other way."""
@@ -346,7 +356,7 @@ class ControlStructure:
         cpu.ldtr, cpu.tr = self._segment("ldtr", read), self.seen_task(cpu, self._segment("tr", read))
         for index, name in enumerate(SEGMENTS):
             cpu.segments[index] = self.seen_segment(cpu, index, self._segment(name, read))
-        cpu.cpl = self.seen_cpl(read(self.cpl_field()))
+        cpu.cpl = self.seen_cpl(read(self.general[_CPL]))
 
     def save(self) -> Any:
         """What is known of its fields, as plain data; they themselves are in machine memory."""

@@ -36,7 +36,6 @@ EVERYTHING: Final = (CONTROL, GENERAL, SEGMENTS, TABLES, REGISTERS, RESIDUE)
 # As PUSHA leaves them, from the lowest address on: EDI ESI EBP (ESP) EBX EDX ECX EAX.
 _PUSHED: Final = Struct("<8I")
 PUSHED_BYTES: Final = _PUSHED.size
-_ORDER: Final = ("edi", "esi", "ebp", "", "ebx", "edx", "ecx", "eax")
 
 
 class VirtualCpu:
@@ -105,9 +104,9 @@ class VirtualCpu:
         """The whole state as the guest would see it, whatever is held, without paying: see ``save_cpu``."""
         saved = save_cpu(self.cpu)
         held = self.held
-        self.structure.peek_state(self.cpu)
         if GENERAL not in held:
             self._read_pushed()
+        self.structure.peek_state(self.cpu)
         state = save_cpu(self.cpu)
         load_state(self.cpu, saved)
         parts: dict[str, Any] = {}
@@ -133,24 +132,23 @@ class VirtualCpu:
         load_cpu(self.cpu, state)
 
     def _read_pushed(self) -> None:
-        values = _PUSHED.unpack(self._pc.memory.dump(self.pushed_at, PUSHED_BYTES))
-        for name, value in zip(_ORDER, values, strict=True):
-            if name and name not in self.structure.general_here:
-                setattr(self.cpu, name, value)
+        cpu = self.cpu
+        cpu.edi, cpu.esi, cpu.ebp, _, cpu.ebx, cpu.edx, cpu.ecx, cpu.eax = _PUSHED.unpack(
+            self._pc.memory.dump(self.pushed_at, PUSHED_BYTES)
+        )
 
     def _take_general(self) -> None:
         self._read_pushed()
-        self.structure.read_general(self.cpu)
+        self.structure.read_general(self.cpu)  # EAX too, if the structure has it
         # RF was set by the exit where the instruction is to be restarted; its handler decides anew.
         self.cpu.eflags &= ~EFLAGS_RF
 
     def _give_general(self) -> None:
-        values = [getattr(self.cpu, name) if name else 0 for name in _ORDER]
-        for index, name in enumerate(_ORDER):
-            if name in self.structure.general_here:
-                values[index] = self._pc.memory.read(self.pushed_at + 4 * index, 4)
-        self._pc.memory.load(self.pushed_at, _PUSHED.pack(*values))
-        self.structure.write_general(self.cpu)
+        cpu = self.cpu
+        pushed = _PUSHED.pack(cpu.edi, cpu.esi, cpu.ebp, 0, cpu.ebx, cpu.edx, cpu.ecx, cpu.eax)
+        # What the structure has besides, the stub does not take from here: EAX, the last.
+        self._pc.memory.load(self.pushed_at, pushed[: PUSHED_BYTES - 4 * len(self.structure.general_here)])
+        self.structure.write_general(cpu)
 
     def _take_control(self) -> None:
         cpu = self.cpu

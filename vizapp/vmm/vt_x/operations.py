@@ -6,19 +6,16 @@ only fields that there are and only VMCSs of its own.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.machine.vmx.errors import ERRORS
-from vizapp.machine.vmx.fields import BY_ENCODING, EXIT_INFORMATION, FIELDS, exists
+from vizapp.machine.vmx.fields import BY_ENCODING
 from vizapp.machine.vmx.region import Vmcs
 from vizapp.machine.vmx.unit import VmxUnit
 
 if TYPE_CHECKING:
     from vizapp.isa.addresses import HostPhysical
     from vizapp.machine.pc import Pc
-
-WRITE, READ = True, False
 
 
 def unit_of(pc: Pc) -> VmxUnit:
@@ -31,13 +28,29 @@ def unit_of(pc: Pc) -> VmxUnit:
 def vmread(pc: Pc, encoding: int) -> int:
     """VMREAD."""
     pc.meter.charge("vmread")
-    return _current(pc, encoding, READ).read(encoding)
+    unit = unit_of(pc)
+    if unit.current is None or encoding not in unit.readable:
+        raise _failure([encoding])
+    return unit.current.read(encoding)
+
+
+def vmread_all(pc: Pc, encodings: list[int]) -> list[int]:
+    """VMREAD of each of some fields."""
+    pc.meter.charge("vmread", len(encodings))
+    unit = unit_of(pc)
+    if unit.current is None or not unit.readable.issuperset(encodings):
+        raise _failure(encodings)
+    values = unit.current.read_all()
+    return [values[encoding] for encoding in encodings]
 
 
 def vmwrite(pc: Pc, encoding: int, value: int) -> None:
     """VMWRITE."""
     pc.meter.charge("vmwrite")
-    _current(pc, encoding, WRITE).write(encoding, value)
+    unit = unit_of(pc)
+    if unit.current is None or encoding not in unit.writable:
+        raise _failure([encoding])
+    unit.current.write(encoding, value)
 
 
 def vmptrld(pc: Pc, address: HostPhysical) -> None:
@@ -66,21 +79,9 @@ def message(number: int) -> str:
     return ERRORS.get(number, "?")
 
 
-def _current(pc: Pc, encoding: int, write: bool) -> Vmcs:
-    unit = unit_of(pc)
-    if unit.current is None or encoding not in _fields(unit.capable.features, write):
-        raise RuntimeError(f"VMREAD or VMWRITE of {BY_ENCODING[encoding].name} fails")
-    return unit.current
-
-
-@lru_cache
-def _fields(features: frozenset[str], writable: bool) -> frozenset[int]:
-    """The encodings of the fields of a processor, or of those among them that can be written."""
-    return frozenset(
-        field.encoding
-        for field in FIELDS
-        if exists(field, features) and not (writable and field.type == EXIT_INFORMATION)
-    )
+def _failure(encodings: list[int]) -> RuntimeError:
+    names = ", ".join(BY_ENCODING[encoding].name for encoding in encodings)
+    return RuntimeError(f"VMREAD or VMWRITE of {names} fails")
 
 
 NO_LINK: Final = (1 << 64) - 1

@@ -37,7 +37,7 @@ from vizapp.vmm.vt_x import switch
 from vizapp.vmm.vt_x.controls import ALL_EXCEPTIONS, chosen_controls, set_up
 from vizapp.vmm.vt_x.entry_state import accepts, like_8086
 from vizapp.vmm.vt_x.exits import read_exit
-from vizapp.vmm.vt_x.operations import invept, message, vmclear, vmptrld, vmread, vmwrite
+from vizapp.vmm.vt_x.operations import invept, message, vmclear, vmptrld, vmread, vmread_all, vmwrite
 
 if TYPE_CHECKING:
     from vizapp.isa.addresses import HostPhysical
@@ -101,6 +101,10 @@ class VmcsStructure(ControlStructure):
     def get(self, field: str) -> int:
         """VMREAD."""
         return vmread(self.pc, ENCODINGS[field])
+
+    def get_all(self, fields: tuple[str, ...]) -> list[int]:
+        """VMREAD each."""
+        return vmread_all(self.pc, [ENCODINGS[field] for field in fields])
 
     def put(self, field: str, value: int) -> None:
         """VMWRITE."""
