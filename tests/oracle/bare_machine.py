@@ -41,15 +41,15 @@ def build_rom(directory: Path, *defines: str) -> Path:
 def run_library_guest(guest: Guest, binary: Path, directory: Path) -> str:
     """As ``run_guest``, with what a guest of the library needs: an APIC, its disk, a network."""
     cpu = cpu_for(needs_apic=guest.needs_apic)
+    drive: list[str] = []
     if guest.needs_disk:
         image = directory / "disk.img"
         image.write_bytes(spare_disk())
         drive = ["-drive", f"file={image},format=raw,if=ide,index=0"]
-        return run_guest(binary, directory, cpu=cpu, options=drive)
     if not guest.needs_network:
-        return run_guest(binary, directory, cpu=cpu)
+        return run_guest(binary, directory, cpu=cpu, options=drive)
     with StationSocket() as station:
-        network = ["-netdev", station.option("wire"), "-device", "pcnet,netdev=wire,addr=3"]
+        network = [*drive, "-netdev", station.option("wire"), "-device", "pcnet,netdev=wire,addr=3"]
         # The station lives in our time, so the guest has to as well.
         return run_guest(binary, directory, cpu=cpu, options=network, rom=("PCNET",), time_base=IN_REAL_TIME)
 

@@ -358,6 +358,20 @@ _LIBRARY = (
         ),
         builds=("xen",),
     ),
+    Guest(
+        "host",
+        Message(N_("Host")),
+        "hosts",
+        Message(
+            N_(
+                "A small host operating system: drivers for timer, disk and network adapter, and processes. "
+                "By itself it tests them; a hosted monitor runs beside it."
+            )
+        ),
+        builds=("native",),
+        needs_network=True,
+        needs_disk=True,
+    ),
 )
 GUESTS: Mapping[str, Guest] = {guest.name: guest for guest in _LIBRARY}
 
