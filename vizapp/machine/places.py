@@ -7,6 +7,7 @@ from typing import NamedTuple
 # Worlds. Under ring deprivileging the guest and its monitor share the one world of the bare machine.
 BARE = "bare"
 HOST = "host"
+VMM_WORLD = "vmm"  # under a hosted monitor, which has the machine in turns with its host
 VMX_ROOT = "vmx-root"
 VMX_NON_ROOT = "vmx-non-root"
 SVM_HOST = "svm-host"
@@ -17,6 +18,10 @@ GUEST_KERNEL = "guest-kernel"
 APPLICATION = "application"
 VMM = "vmm"
 TRANSLATION_CACHE = "translation-cache"
+HOST_KERNEL = "host-kernel"
+HOST_PROCESS = "host-process"
+VM_DRIVER = "vmdriver"
+VM_APP = "vmapp"
 DEVICE = "device"
 
 

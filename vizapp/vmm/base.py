@@ -78,6 +78,21 @@ class VmOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """A monitor beside the operating system ``host``, whose drivers do the guest's I/O.
+
+    The rest are the optimizations of Sugerman, Venkitachalam and Lim (2001), each on or off: ``ports`` that
+    only read or change a register are the VMM's; ``combining``: frames to send wait for a world switch that
+    is due anyway; ``notification``: a word in memory, and no system call, tells that a frame has come.
+    """
+
+    host: Image
+    ports: bool = True
+    combining: bool = True
+    notification: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What a technique is asked for.
 
@@ -92,6 +107,7 @@ class Options:
         nested: paging by the processor's nested tables rather than by shadow tables.
         intercepts: what makes a guest exit, where it is not to be as the monitor would have it: by name,
             see the techniques that use VT-x or AMD-V.
+        hosted: the host operating system, under a hosted monitor.
     """
 
     memory: int
@@ -105,6 +121,7 @@ class Options:
     actions: tuple[Action, ...] = ()
     nested: bool = False
     intercepts: Mapping[str, bool] = field(default_factory=dict)
+    hosted: Hosted | None = None
 
     def machines(self, image: Image) -> tuple[VmOptions, ...]:
         """Every virtual machine, the first of which is started with ``image``."""

@@ -99,14 +99,28 @@ TECHNIQUES: Final[dict[str, Maker]] = {
 }
 
 
-def maker(name: str) -> Maker:
-    """What makes the technique of that name; UnknownNameError with the nearest one otherwise."""
+HOSTED: Final[dict[str, Maker]] = {
+    "binary-translation": Registered(
+        "native",
+        "hosted.technique",
+        "HostedTranslation",
+        Abilities(several=False, large_pages=False),
+    ),
+}
+"""Those that can also run beside a host operating system."""
+
+
+def maker(name: str, io: str = "bare-metal") -> Maker:
+    """What makes the technique of that name; UnknownNameError with the nearest one otherwise.
+
+    ``io`` says who has the machine's devices; where nothing else is registered it makes no difference.
+    """
     try:
-        return TECHNIQUES[name]
+        return HOSTED[name] if io == "hosted" and name in HOSTED else TECHNIQUES[name]
     except KeyError:
         raise UnknownNameError("technique", name, TECHNIQUES) from None
 
 
-def technique(name: str) -> Technique:
+def technique(name: str, io: str = "bare-metal") -> Technique:
     """The technique of that name; UnknownNameError with the nearest one otherwise."""
-    return maker(name)()
+    return maker(name, io)()

@@ -238,9 +238,12 @@ class VirtualMachines(Generic[V]):
             vm.waits += 1
             awaited = vm.devices.next_event()
             self._await(vm, awaited)
-        given_up = awaited is None or vm.waits > vm.devices.waking_events
-        if given_up and not (self._pc.input_may_come and vm.devices.awaited_inputs()):
+        if self.gives_up(vm, awaited) and not (self._pc.input_may_come and vm.devices.awaited_inputs()):
             self.stop(vm, "halted", NOTHING_COMES)
+
+    def gives_up(self, vm: V, awaited: int | None) -> bool:
+        """Whether nothing will wake a machine whose devices act next at cycle ``awaited`` (None: never)."""
+        return awaited is None or vm.waits > vm.devices.waking_events
 
     def _await(self, vm: V, cycle: int | None) -> None:
         index = vm.index

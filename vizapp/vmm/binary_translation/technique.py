@@ -54,6 +54,7 @@ class BinaryTranslation:
     title = Message(N_("Binary translation"))
     build = "native"
     claims_equivalence = True
+    kinds: Kinds = KINDS
 
     def __init__(self, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._bytes = max(cache_bytes, LEAST_CACHE_BYTES)
@@ -90,7 +91,7 @@ class BinaryTranslation:
         return monitor
 
     def _make(self, host: Host, index: int, options: VmOptions) -> TranslatedVm:
-        vm = make_vm(host, index, options, KINDS)
+        vm = make_vm(host, index, options, self.kinds)
         assert isinstance(vm, TranslatedVm)
         tables, memory = vm.tables, host.pc.memory
         frame = host.frames.allocate(segment_owner(index), SEGMENT_PAGES)

@@ -56,14 +56,14 @@ class TracedMemory(GuestMemory):
         elif self.is_table(frame) and size >= 4 and not {frame} & (self.traced | self.described):
             # A and D of an entry, set by whoever walks the tables, make nothing untrue.
             if (super().read(address, size) ^ value) & (1 << 8 * size) - 1 & ~_MARKS:
-                self._note(address, size)
+                self.note(address, size)
         else:
-            self._note(address, size)
+            self.note(address, size)
         super().write(address, size, value)
 
     def load(self, address: int, data: bytes) -> None:
         """See ``GuestMemory``."""
-        self._note(address, len(data))
+        self.note(address, len(data))
         super().load(address, data)
 
     def save(self) -> Any:
@@ -75,7 +75,8 @@ class TracedMemory(GuestMemory):
         state, self.traced, self.described, self.touched = saved
         super().load_state(state)
 
-    def _note(self, address: int, count: int) -> None:
+    def note(self, address: int, count: int) -> None:
+        """Not the guest's own code writes ``count`` bytes from a guest-physical address on."""
         last = address + count - 1 >> PAGE_SHIFT
         if any(self.covers(frame) for frame in range(address >> PAGE_SHIFT, last + 1)):
             self.trapped += 1

@@ -1,0 +1,1 @@
+"""The hosted architecture of VMware Workstation: a host operating system's world beside the VMM's."""

@@ -1,0 +1,129 @@
+"""The hosted VMM with its host, as the PC and the session know them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
+from vizapp.isa.registers import CS
+from vizapp.machine import events
+from vizapp.machine.meter import Purpose
+from vizapp.machine.places import HOST, HOST_KERNEL, HOST_PROCESS, VM_APP, VM_DRIVER, VMM_WORLD, Place
+from vizapp.messages import N_, Message
+from vizapp.vmm.base import Ownership
+from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
+from vizapp.vmm.frame_allocator import FrameRange
+from vizapp.vmm.hosted import layout
+from vizapp.vmm.hosted.phases import PHASES, PURPOSES
+from vizapp.vmm.hosted.views import kept_view
+from vizapp.vmm.stage import StageComponent, StageWorld
+
+if TYPE_CHECKING:
+    from vizapp.machine.cpu import Cpu
+    from vizapp.machine.events import Payload
+    from vizapp.vmm.base import CpuView
+    from vizapp.vmm.hosted.vm import HostedHost, HostedVm
+
+OWNER: Final = "host"
+_KERNEL: Final = Place(world=HOST, ring=0, component=HOST_KERNEL)
+_DRIVER: Final = Place(world=HOST, ring=0, component=VM_DRIVER)
+_APP: Final = Place(world=HOST, ring=3, component=VM_APP)
+_PROCESS: Final = Place(world=HOST, ring=3, component=HOST_PROCESS)
+
+
+class HostedMonitor(TranslatingMonitor):
+    """The VMM; ``context`` is where the state of its world is kept while the host has the processor."""
+
+    host: HostedHost
+
+    def __init__(self, host: HostedHost, context: HostPhysical) -> None:
+        super().__init__(host)
+        self._context = context
+        self._notify = host.pc.cpu.notify
+        host.pc.cpu.notify = self._told
+
+    def machine(self, vm: int) -> HostedVm:
+        """A virtual machine by number."""
+        return cast("HostedVm", self.vms[vm])
+
+    def run_phase(self, name: str) -> str | None:
+        """Run one phase and charge its path."""
+        bill = self.host.bill
+        bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
+        bill.path(name)
+        return PHASES[name](self.machine(self.current))
+
+    def place_of(self, cpu: Cpu) -> Place:
+        """By the page directory the world; in the host's, by the code segment who it is."""
+        if cpu.cr3 >= layout.HOST_END:
+            return self.vms[0].places[cpu.cpl]
+        selector = cpu.segments[CS].selector
+        if cpu.cpl == 3:
+            return _APP if selector == layout.VMAPP_CODE else _PROCESS
+        # With paging off it is the host's kernel, on its way up.
+        return _KERNEL if selector == layout.KERNEL_CODE or not cpu.cr3 else _DRIVER
+
+    def stage(self) -> tuple[StageWorld, ...]:
+        """The VMM's world with the guest in it, and the host's."""
+        (world,) = super().stage()
+        host = (
+            StageComponent(HOST_KERNEL, Message(N_("host kernel")), 0),
+            StageComponent(VM_DRIVER, Message(N_("VMDriver")), 0),
+            StageComponent(VM_APP, Message(N_("VMApp")), 3),
+        )
+        return (
+            world._replace(id=VMM_WORLD, title=Message(N_("VMM world"))),
+            StageWorld(HOST, Message(N_("host world")), host),
+        )
+
+    @property
+    def _in_host(self) -> bool:
+        return self.host.pc.meter.place.world == HOST
+
+    def guest_view(self, vm: int = 0) -> CpuView:
+        """The virtual CPU, wherever its state is."""
+        return super().guest_view(vm)
+
+    def processor_view(self, vm: int = 0) -> CpuView:
+        """What the processor holds for the guest, or will again."""
+        return kept_view(self.machine(vm), self._context) if self._in_host else super().processor_view(vm)
+
+    def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
+        """Through the shadow, or in the host's world through the host's own tables."""
+        if not self._in_host:
+            return super().processor_translate(linear, vm)
+        frame = self.host.pc.mmu.probe(linear)
+        return None if frame is None else HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
+
+    def ownership(self) -> Ownership:
+        """The guest has its memory; the rest is the VMM's or, as every port and line, the host's."""
+        first = layout.HOST_END >> PAGE_SHIFT
+        return Ownership(
+            (FrameRange(0, first, OWNER), *self.host.frames.ranges()),
+            ((0, 0xFFFF, OWNER),),
+            tuple((line, OWNER) for line in range(16)),
+        )
+
+    def _told(self, kind: str, cause: str, payload: Payload) -> None:
+        """An event of the processor's: the MOV CR3 of the switch page is what changes worlds."""
+        if kind == events.ADDRESS_SPACE_SWITCHED and self._switches():
+            kind, cause, payload = events.WORLD_SWITCHED, *self._passage()
+        self._notify(kind, cause, payload)
+
+    def _switches(self) -> bool:
+        cpu = self.host.pc.cpu
+        return not cpu.cpl and layout.CROSS <= cpu.eip < layout.CROSS + PAGE_SIZE
+
+    def _passage(self) -> tuple[str, dict[str, int | str]]:
+        """Why the processor changes worlds, and what else is to be told of it."""
+        if not self._in_host:
+            return layout.CAUSES[0], {"direction": "vmm"}
+        peek = self.host.shared.peek
+        reason = peek(layout.REASON)
+        payload: dict[str, int | str] = {"direction": "host"}
+        if reason == layout.INTERRUPT:
+            payload["vector"] = peek(layout.VECTOR)
+        elif reason == layout.PORT:
+            payload["port"] = peek(layout.PORT_NUMBER)
+            payload["write"] = peek(layout.WRITE)
+        return layout.CAUSES[reason], payload

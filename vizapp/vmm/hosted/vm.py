@@ -1,0 +1,124 @@
+"""A virtual machine of a hosted monitor: the VMM's world is its own, and its devices are partly VMApp's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMM, VMM_WORLD, Place
+from vizapp.vmm.binary_translation.vm import TranslatedVm
+from vizapp.vmm.hosted import layout
+from vizapp.vmm.hosted.ports import HostedPorts
+from vizapp.vmm.hosted.shared import SharedPages
+from vizapp.vmm.hosted.timer import HostTimer
+from vizapp.vmm.trap_and_emulate.vm import Host
+from vizapp.vmm.virtual_machines import VirtualMachines
+
+if TYPE_CHECKING:
+    from vizapp.isa.addresses import HostPhysical
+    from vizapp.machine.events import Payload
+    from vizapp.machine.pc import Pc
+    from vizapp.vmm.base import Hosted, Paths
+    from vizapp.vmm.frame_allocator import FrameAllocator
+
+VMM_PLACE: Final = Place(world=VMM_WORLD, ring=0, component=VMM)
+
+
+def places_of(vm: int) -> tuple[Place, ...]:
+    """By ring, where the processor is while virtual machine ``vm`` has it."""
+    cache = Place(world=VMM_WORLD, ring=1, vm=vm, component=TRANSLATION_CACHE)
+    return (VMM_PLACE, cache, cache, Place(world=VMM_WORLD, ring=3, vm=vm, component=APPLICATION))
+
+
+class HostedHost(Host):
+    """What ``Host`` is, with the host operating system's timer.
+
+    Attributes:
+        shared: the pages shared with VMDriver and VMApp.
+        leave: the linear address of the VMM's way out, in the switch page.
+    """
+
+    timer: HostTimer
+
+    def __init__(
+        self, pc: Pc, paths: Paths, frames: FrameAllocator, shared: HostPhysical, leave: int
+    ) -> None:
+        super().__init__(pc, paths, frames)
+        self.timer = HostTimer(pc)
+        self.shared = SharedPages(pc.memory, shared, self.bill.charge)
+        self.leave = leave
+
+
+class HostedMachines(VirtualMachines["HostedVm"]):
+    """The one machine: what could wake it may be a device of VMApp's, of which the VMM knows nothing.
+
+    Where nothing at all is coming the host's own HLT finds that out.
+    """
+
+    def gives_up(self, vm: HostedVm, awaited: int | None) -> bool:
+        """See ``VirtualMachines``."""
+        return awaited is not None and vm.waits > vm.devices.waking_events
+
+
+class HostedVm(TranslatedVm):
+    """The virtual machine as the VMM holds it.
+
+    Attributes:
+        ports: the ports of VMApp's devices.
+        asked: VMApp does the port access of the instruction that is being emulated.
+        after: the phase that follows when VMApp has been told of the end of a sector; "" if none does.
+        text: the virtual serial port's text is for VMApp now.
+    """
+
+    host: HostedHost
+    ports: HostedPorts
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.places = places_of(self.index)
+        self.asked = False
+        self.after = ""
+        self.text = False
+
+    def connect(self, hosted: Hosted, *, network: bool, disk: bool) -> None:
+        """Connect its board with what VMApp does for it."""
+        shared, devices, pc = self.host.shared, self.devices, self.pc
+
+        def read_time(source: str, value: int) -> int:
+            return value if pc.read_time is None else pc.read_time(source, value)
+
+        def sent(byte: int) -> None:
+            self.text = shared.add_text(byte) or self.text
+
+        self.ports = HostedPorts(shared, hosted, devices, read_time)
+        self.ports.attach(network=network, disk=disk)
+        devices.uart.on_sent = sent
+
+    def emit(self, kind: str, cause: str, payload: Payload, *, to_guest: bool = False) -> None:
+        """Report something that the VMM did, to itself or to the guest."""
+        self.pc.emit(kind, cause, payload, VMM_PLACE, self.place if to_guest else VMM_PLACE)
+
+    def save(self) -> dict[str, Any]:
+        """Everything outside machine memory, as plain data."""
+        ports = (self.ports.answer, self.ports.through)
+        return {**super().save(), "hosted": (self.asked, self.after, self.text, ports)}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take up a saved state."""
+        super().load(saved)
+        self.asked, self.after, self.text, (self.ports.answer, self.ports.through) = saved["hosted"]
+
+    def note_stores(self) -> None:
+        """VMApp has stored in guest memory, by itself: translations of it may be stale."""
+        stores = self.host.shared.take_stores()
+        if stores is None:
+            stores = ((0, self.memory.size),)
+        for address, count in stores:
+            self.memory.note(address, count)
+
+    def tell_deadline(self) -> None:
+        """Let VMDriver program the timer, if the VMM would be brought in too late."""
+        timer, deadline = self.host.timer, self.host.machines.deadline()
+        if deadline is not None and timer.misses(deadline):
+            self.host.shared.write(layout.TIMER_COUNT, timer.count(deadline))
+            timer.armed = deadline
