@@ -46,7 +46,7 @@ def override(text: str) -> tuple[str, int]:
     return name, int(value, 0)
 
 
-def intercept(text: str) -> tuple[str, bool]:
+def switch(text: str) -> tuple[str, bool]:
     """NAME=on or NAME=off."""
     name, _, value = text.partition("=")
     if not name or value not in ("on", "off"):
@@ -111,8 +111,11 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 def _single_technique(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--technique", default=None, metavar="T", help="default: native")
     parser.add_argument("--preset", metavar="NAME", help="a product of the survey")
-    parser.add_argument("--intercept", type=intercept, action="append", default=[], metavar="NAME=on|off",
+    parser.add_argument("--intercept", type=switch, action="append", default=[], metavar="NAME=on|off",
                         help="an exit of vt-x or amd-v to be made or not: rdtsc, hlt, cr3 ...")  # fmt: skip
+    parser.add_argument("--io", metavar="hosted|bare-metal|split", help="who has the machine's devices")
+    parser.add_argument("--hosted", type=switch, action="append", default=[], metavar="NAME=on|off",
+                        help="of --io hosted: ports, combining, notification")  # fmt: skip
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -60,6 +60,8 @@ def scenario_from(
         preset=options.preset,
         virtualizable=options.virtualizable,
         intercepts=dict(options.intercept),
+        io=options.io,
+        hosted=dict(options.hosted),
         **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,

@@ -1,4 +1,4 @@
-"""Products of the survey as presets: a choice of technique, processor option and paging, never code."""
+"""Products of the survey as presets: a choice of technique, processor option, paging and I/O, never code."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Preset(BaseModel):
     description: str
     virtualizable: bool = False
     paging: Literal["shadow", "nested"] = "shadow"
+    io: Literal["bare-metal", "hosted", "split"] | None = None
 
 
 class _Presets(BaseModel):

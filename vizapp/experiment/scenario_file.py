@@ -2,7 +2,8 @@
 
     format: 1
     pcs:
-      - technique: trap-and-emulate     one monitor a PC; also processor, preset, virtualizable, paging, slice
+      - technique: trap-and-emulate     one monitor a PC; also processor, preset, virtualizable, paging, io,
+                                        hosted, slice
         vms:
           - {name: first, guest: syscall, memory: 16M, weight: 256, iterations: 10, disks: [disk.img]}
           - {name: second, guest: compute}
@@ -75,6 +76,8 @@ class PcEntry(_Model):
     preset: str | None = None
     paging: Literal["shadow", "nested"] = "shadow"
     virtualizable: bool | None = None
+    io: Literal["bare-metal", "hosted", "split"] | None = None
+    hosted: dict[str, bool] = Field(default_factory=dict)
     slice: Time | None = None
     vms: Annotated[tuple[VmEntry, ...], Field(min_length=1, max_length=MOST_VMS)]
 
@@ -211,9 +214,10 @@ def _make(
             paging=entry.paging,
             virtualizable=entry.virtualizable,
             memory=_bytes(vm.memory),
+            hosted=entry.hosted,
             iterations=vm.iterations,
             disks=tuple(str(beside / disk) for disk in vm.disks),
-            io=ALONE,
+            io=entry.io if entry.io == "hosted" else ALONE,
         )
     except LocatedError:
         raise  # it knows its own file, line and column

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vizapp.cost.choice import check_processor, default_processor, uses_virtualization
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.experiment.hosted import with_io
 from vizapp.experiment.presets import preset as find_preset
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.split import ALONE, DOMAIN_0, SPLIT, with_domain_0
@@ -48,12 +49,14 @@ def make_scenario(
     ramdisk: str | None = None,
     command_line: str = "",
     io: str | None = None,
+    hosted: Mapping[str, bool] | None = None,
 ) -> Scenario:
     """The scenario that these choices mean.
 
     A guest of the library is taken in the build that the technique needs; under ``paravirtual`` its native
     build comes along as the yardstick, and a guest with a disk or a network has them as a domain U; ``io``
-    ``split`` makes any guest one. ``disks`` are files with the contents of IDE disks. ``ramdisk``, a
+    ``split`` makes any guest one, and ``hosted`` runs the monitor beside a host, with or without those
+    optimizations that ``hosted`` names. ``disks`` are files with the contents of IDE disks. ``ramdisk``, a
     file, and ``command_line`` are given to a kernel of Xen's at its start. A
     ``scenario.yaml`` instead of a guest says itself what runs on what; prices, input and port choices are
     added to it.
@@ -80,6 +83,7 @@ def make_scenario(
             "--ramdisk": ramdisk,
             "--command-line": command_line or None,
             "--io": io,
+            "--hosted": hosted or None,
         }
         unwanted = ", ".join(name for name, value in given.items() if value is not None)
         if unwanted:
@@ -102,6 +106,7 @@ def make_scenario(
                 )
             )
         technique_name = product.technique
+        io = product.io or io if io in (None, ALONE) else io
         virtualizable = product.virtualizable if virtualizable is None else virtualizable
     technique = find_technique(technique_name or _default_technique(guest))
     processor = processor or default_processor(technique.name, paging)
@@ -154,7 +159,9 @@ def make_scenario(
         disks=tuple(read_disk(file) for file in disks),
         intercepts=dict(intercepts or {}),
     )
-    return with_domain_0(scenario) if _is_split(scenario, io) else scenario
+    if _is_split(scenario, io):
+        return with_domain_0(scenario)
+    return with_io(scenario, None if io == ALONE else io, hosted or {})
 
 
 def _default_technique(guest: str) -> str:

@@ -14,12 +14,13 @@ from vizapp.machine.identity import with_large_pages, with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
-from vizapp.vmm.base import Action, Options, VmOptions
+from vizapp.vmm.base import Action, Hosted, Options, VmOptions
 from vizapp.vmm.scheduler import slice_of
 
 if TYPE_CHECKING:
     from vizapp.cost.processors import Processor
     from vizapp.machine.identity import Identity
+    from vizapp.machine.image import Image
     from vizapp.session.scenario import Scenario, VmScenario
     from vizapp.vmm.base import Monitor, Paths, Technique
     from vizapp.vmm.registry import Abilities
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MOST_DISKS = 2
 _LIBRARY: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
 _FIRST_MAC: Final = 0x000C_2900_0001  # of the first virtual machine's network adapter
+_HOST_MAC: Final = bytes.fromhex("000c29fffffe")
 
 
 class Machine(NamedTuple):
@@ -52,7 +54,7 @@ def build(
     Raises:
         VizappError: a name that does not exist, or a combination that cannot be.
     """
-    technique = registry.technique(scenario.technique)
+    technique = registry.technique(scenario.technique, scenario.io)
     for vm in scenario.machines:
         if vm.image.build != technique.build and technique.build == "native":
             raise ScenarioError(
@@ -91,6 +93,7 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
         technique="native",
         virtualizable=False,
         paging="shadow",
+        io="bare-metal",
         full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
     )
     return build(alone, processor, abilities, vm)
@@ -103,9 +106,27 @@ def _machine_features(scenario: Scenario, options: Options) -> Features | None:
         return options.features
     if abilities.lends_devices:
         return None if options.features is None else options.features._replace(apic=False)
+    if options.hosted is not None:
+        return _host_features(options.hosted.host, options.features)
     # CPUID that the monitor cannot choose tells of the machine's own APIC.
     shared = options.features is not None and not abilities.hides_cpuid
     return Features(large_pages=False) if shared else None
+
+
+def _host_features(host: Image, features: Features | None) -> Features:
+    """The host's devices: on its disk the guest's lies behind its own, and its adapter has the guest's wire.
+
+    Raises:
+        ScenarioError: the guest has more than one disk.
+    """
+    disks = () if features is None else features.disks
+    if len(disks) > 1:
+        sentence = N_("under a hosted monitor a guest has one disk, and {count} are asked for")
+        raise ScenarioError(Message(sentence, {"count": len(disks)}))
+    wire = Features() if features is None else features
+    return wire._replace(
+        disks=(b"".join((host.spare_disk, *disks)),), mac=_HOST_MAC, apic=False, fpu=False, large_pages=False
+    )
 
 
 def _options(scenario: Scenario, processor: Processor, like: Abilities | None, first_number: int) -> Options:
@@ -114,7 +135,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
     Raises:
         ScenarioError: it cannot give that.
     """
-    abilities = registry.maker(scenario.technique).abilities
+    abilities = registry.maker(scenario.technique, scenario.io).abilities
     if scenario.actions and not abilities.several:
         sentence = N_("under {technique} nobody is there who could pause or kill the guest")
         raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
@@ -155,6 +176,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         slice_cycles=None if seconds is None else slice_of(processor.hertz, seconds),
         nested=scenario.paging == "nested",
         intercepts=scenario.intercepts,
+        hosted=None if scenario.host is None else Hosted(scenario.host, **scenario.hosted),
     )
 
 

@@ -24,6 +24,7 @@ from vizapp.session.describe_translation import (
     describe_entry_of_cache,
     describe_retranslation,
 )
+from vizapp.session.describe_worlds import describe_world_switch
 from vizapp.session.notes import HYPERCALL_VECTOR
 
 if TYPE_CHECKING:
@@ -296,6 +297,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
     ev.ENGINE_SELECTED: describe_engine,
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
     ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
+    ev.WORLD_SWITCHED: describe_world_switch,
     ev.VM_EXITED: describe_exit,
     ev.VM_ENTERED: describe_entry,
     ev.VM_ENTRY_FAILED: describe_refused_entry,

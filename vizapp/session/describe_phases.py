@@ -56,6 +56,29 @@ _PHASES = {
         "The VMM is done: it has looked for interrupts that are due and put the virtual CPU's state into "
         "the trap frame. Its exit code will restore the registers, and IRET will leave ring 0."
     ),
+    "to_host": N_(
+        "A physical interrupt has come while the VMM's world has the machine. The device is the host's: the "
+        "VMM leaves for the host's world, where VMDriver will raise it again in the host's own IDT."
+    ),
+    "world_entered": N_(
+        "The VMM has the machine again. It has looked in the shared page for what has happened meanwhile: "
+        "timer, interrupt lines of VMApp's devices, memory that VMApp has written."
+    ),
+    "ask_vmapp": N_(
+        "The device behind this port is VMApp's, a process of the host. The VMM has put the access into the "
+        "shared page, and leaves for the host's world."
+    ),
+    "ship_sector": N_(
+        "A whole sector has gone through the virtual disk's data port. VMApp is to go on: the VMM leaves for "
+        "the host's world."
+    ),
+    "ship_text": N_(
+        "A line of the guest's text is complete. VMApp is to print it: the VMM leaves for the host."
+    ),
+    "ask_timer": N_(
+        "A virtual timer is due before the host would let the VMM in again. The timer is the host's: the VMM "
+        "leaves for its world, where VMDriver will program it."
+    ),
     "set_up": N_(
         "The VMM has filled in the control structure: what makes the guest exit, where exits lead, and the "
         "guest's first registers."

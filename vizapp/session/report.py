@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TRANSLATED = ("ident", "in-cache", "callout", "chained", "lookup")
 # Kinds of which the JSON tells the counts by cause.
-_BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED})
+_BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED, ev.WORLD_SWITCHED})
 
 
 def event_counts(store: EventStore, position: int) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool)
         "processor": scenario.processor,
         "paging": scenario.paging,
         "virtualizable": scenario.virtualizable,
-        "io": "split" if scenario.technique == "paravirtual" else "bare-metal",
+        "io": "split" if scenario.technique == "paravirtual" else scenario.io,
         "stopped": {
             "reason": "limit" if stopped is None else stopped.reason,
             "detail": "" if stopped is None else stopped.detail.in_english(),

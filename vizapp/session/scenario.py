@@ -44,7 +44,8 @@ class Scenario:
     or AMD-V shall make, or not, against what their monitor would have. ``overrides`` re-price single inputs,
     in cycles. ``serial_input`` is what COM1 will receive, available from the start. ``yardstick`` is the
     native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of IDE
-    disks, behind those of the image.
+    disks, behind those of the image. ``io`` says who has the machine's devices: under ``hosted`` an operating
+    system ``host``, beside which the monitor runs with the optimizations that ``hosted`` turns on or off.
     """
 
     image: Image
@@ -67,11 +68,23 @@ class Scenario:
     intercepts: dict[str, bool] = field(default_factory=dict)
     actions: tuple[VmAction, ...] = ()
     full_pc: bool = False
+    io: str = "bare-metal"
+    host: Image | None = None
+    hosted: dict[str, bool] = field(default_factory=dict)
 
     @property
     def needs_full_pc(self) -> bool:
         """Whether a guest expects the board of a full PC, or is to have it all the same."""
         return self.full_pc or any(vm.disks or vm.image.disks or vm.image.needs_pc for vm in self.machines)
+
+    @property
+    def compared_by_result(self) -> bool:
+        """Whether it is compared with the bare machine by what the guest says, not by its instructions.
+
+        A ported guest has other instructions. And where a process of a host models the network adapter, a
+        frame has gone as soon as that process has passed it on, which no adapter on a wire would say.
+        """
+        return self.image.build != "native" or (self.io == "hosted" and self.image.needs_network)
 
     @property
     def machines(self) -> tuple[VmScenario, ...]:

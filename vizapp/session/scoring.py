@@ -2,7 +2,7 @@
 
 An unported guest is run once more from the start in lockstep with the bare machine, up to the same end. Of a
 ported guest the instructions differ by intent: there the native build runs on the bare machine, and what both
-say at the end is compared.
+say at the end is compared (see ``Scenario.compared_by_result``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Scoring:
         self._session = session
         self._other = other
         self._adopt = adopt
-        self._ported = session.scenario.image.build != "native"
+        self._ported = session.scenario.compared_by_result
 
     def delay(self) -> float:
         """Work is always due."""

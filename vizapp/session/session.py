@@ -339,13 +339,16 @@ class Session:
             return None
         if self._cards.up_to_date:
             return None
-        if scenario.image.build == "native":
+        if not scenario.compared_by_result:
             again = Session(scenario, lockstep=True)
             again.machine.pc.inputs = InputLog(self.machine.pc.inputs.entries)
             return Scoring(self, again, self._adopt)
-        if scenario.yardstick is None:
+        image = scenario.yardstick or scenario.image
+        if image.build != "native":
             return None
-        native = replace(scenario, image=scenario.yardstick, technique="native", yardstick=None)
+        native = replace(
+            scenario, image=image, technique="native", yardstick=None, io="bare-metal", host=None
+        )
         return Scoring(self, Session(native), self._adopt)
 
     def _adopt(self, outcome: Scorecard, other: Session) -> None:

@@ -43,6 +43,7 @@ EVENT_TITLES = {
     events.VM_ENTRY_FAILED: N_("VM entry refused"),
     events.NESTED_PAGE_MAPPED: N_("nested page mapped"),
     events.VM_SCHEDULED: N_("another virtual machine"),
+    events.WORLD_SWITCHED: N_("world switch"),
     events.DIVERGED: N_("diverged"),
 }
 
@@ -67,7 +68,8 @@ TECHNIQUE_TITLES = {
 
 WORLD_TITLES = {
     "bare": N_("bare machine"),
-    "host": N_("host"),
+    "host": N_("host world"),
+    "vmm": N_("VMM world"),
     "vmx-root": N_("VMX root"),
     "vmx-non-root": N_("VMX non-root"),
     "svm-host": N_("SVM host"),
@@ -81,6 +83,10 @@ COMPONENT_TITLES = {
     "vmm": N_("monitor"),
     "hypervisor": N_("hypervisor"),
     "device": N_("device"),
+    "host-kernel": N_("host kernel"),
+    "host-process": N_("host process"),
+    "vmdriver": N_("VMDriver"),
+    "vmapp": N_("VMApp"),
 }
 
 MARK_TITLES = {
