@@ -51,11 +51,12 @@ def test_who_wakes_goes_first_for_a_tick_and_then_takes_its_turn():
     assert made.account_of(1).priority == BOOST
     assert made.must_switch(SLICE // 2)
     assert made.switch(SLICE // 2) == 1
-    end = SLICE // 2 + SLICE // 3
+    end = SLICE // 2 + SLICE
     assert made.slice_end() == end
+    assert not made.must_switch(SLICE // 2 + SLICE // 3)
+    assert made.account_of(1).priority == UNDER
     assert made.must_switch(end)
     assert made.switch(end) == 0
-    assert made.account_of(1).priority == UNDER
 
 
 def test_who_has_used_more_than_its_share_is_not_boosted():

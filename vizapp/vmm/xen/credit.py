@@ -3,7 +3,7 @@
 Every accounting period hands out as many credits as it has cycles, by weight, to the domains that want the
 processor; who runs pays for each cycle. So a domain is UNDER what is due to it, or OVER:
 
-    BOOST    has just woken, and was UNDER: before all others, for a tick, so that it can answer soon
+    BOOST    has just woken, and was UNDER: before all others, so that it can answer soon; for a tick
     UNDER    has credits left
     OVER     has used more than its share; runs when nobody else wants to
 
@@ -109,11 +109,7 @@ class CreditScheduler:
 
     def slice_end(self) -> int | None:
         """The cycle at which another domain may have to take over; None while no other can run."""
-        if not self.contended:
-            return None
-        if self._accounts[self.current].priority == BOOST:
-            return min(self._slice_end, self._given + self._tick)
-        return self._slice_end
+        return self._slice_end if self.contended else None
 
     def must_switch(self, now: int) -> bool:
         """Whether the processor is due to another domain than the current one."""
