@@ -20,6 +20,7 @@ from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.page_types_panel import PageTypesPanel
 from vizapp.ui.port_panel import PortPanel
 from vizapp.ui.registers_panel import RegistersPanel
+from vizapp.ui.rings_panel import RingsPanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
 from vizapp.ui.screen_panel import ScreenPanel
 from vizapp.ui.serial_panel import SerialPanel
@@ -70,6 +71,7 @@ PANELS = (
     Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
     Entry(PortPanel, beside="stage", shown=False, under=_PORTED),
     Entry(HypercallsPanel, beside="lanes", shown=False, under=_PORTED),
+    Entry(RingsPanel, beside="stage", shown=False),
     Entry(DomainsPanel, beside="lanes", shown=False, under=_PORTED),
     Entry(ChannelsPanel, beside="truths", shown=False, under=_PORTED),
     Entry(GrantsPanel, beside="truths", shown=False),
