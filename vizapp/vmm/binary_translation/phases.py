@@ -218,6 +218,7 @@ def resume(vm: TranslatedVm) -> str | None:
         virtual.refresh()
         if virtual.rewritten:
             vm.check_segments()
+        vm.check_hosts()
         vm.priority.show()
         vm.state_read.show(virtual.cpu)
         exit_stub = virtual.commit_translated(vm.tables.frame, offset, pending=pending)

@@ -236,7 +236,13 @@ class TranslatedVm(Vm):
         for number, window in enumerate(self.windows.all):
             found = self.mmu.look(window.page << PAGE_SHIFT) if window.open else None
             right = found is not None and found.frame == window.frame and found.writable and found.dirty
-            if window.open and not (right and self.memory.host_frame(window.frame) == window.host):
+            if window.open and not right:
+                self.windows.close(number)
+
+    def check_hosts(self) -> None:
+        """Close the windows of frames that are elsewhere in the machine by now, or nowhere."""
+        for number, window in enumerate(self.windows.all):
+            if window.open and self.memory.host_frame(window.frame) != window.host:
                 self.windows.close(number)
 
     def check_segments(self) -> None:
