@@ -72,4 +72,6 @@ def sti(cpu: Cpu, instruction: Instruction) -> None:
     if not cpu.system_flags & r.EFLAGS_IF:
         cpu.system_flags |= r.EFLAGS_IF
         cpu.shadow = True
+        if cpu.unit is not None:
+            cpu.unit.stack_loaded = False
     cpu.eip = next_eip(cpu, instruction)

@@ -118,11 +118,15 @@ class VirtualizationUnit(Protocol):
 
     Attributes:
         gif: SVM's global interrupt flag; while it is 0, NMI and interrupts wait. Always 1 with VMX.
+        shadowed: whether the present instruction began in an interrupt shadow.
+        stack_loaded: whether a load of SS has cast the last shadow, and not STI.
         exit_images: by the address of a VMCS or VMCB, its page before the last exit and right after it:
             what observers compare, and nothing that a processor has.
     """
 
     gif: bool
+    shadowed: bool
+    stack_loaded: bool
     exit_images: dict[int, tuple[bytes, bytes]]
 
     @property

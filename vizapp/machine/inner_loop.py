@@ -81,6 +81,8 @@ class InnerLoop(Hardware):
             last = self.position + 1
             if cpu.watched:
                 check_execution(cpu)
+        if cpu.unit is not None:
+            cpu.unit.shadowed = cpu.shadow
         cpu.shadow = False
         guest = meter.in_guest
         if guest:

@@ -22,6 +22,8 @@ def _shadow_stack_load(cpu: Cpu, index: int) -> None:
     # Interrupts When Switching Stacks".
     if index == SS:
         cpu.shadow = True
+        if cpu.unit is not None:
+            cpu.unit.stack_loaded = True
         hold(cpu)
 
 

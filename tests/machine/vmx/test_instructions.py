@@ -77,6 +77,36 @@ def test_without_a_current_vmcs_there_is_nowhere_for_a_number() -> None:
         assert flags(run(source, 1, start=vmxon)) == EFLAGS_CF
 
 
+@pytest.mark.parametrize("entry", ["vmlaunch", "vmresume"])
+@pytest.mark.parametrize(
+    ("before", "blocked"),
+    [
+        ("mov ss, eax", True),
+        ("push ss\npop ss", True),
+        ("mov ss, eax\nnop", False),  # over by then
+        ("mov ss, eax\nsti", False),  # STI's shadow by now
+        ("mov ds, eax", False),
+        ("sti", False),
+    ],
+)
+def test_no_entry_right_behind_a_load_of_ss(before: str, blocked: bool, entry: str) -> None:
+    # The check comes before that of the launch state, which is wrong for VMRESUME.
+    bench = run(f"mov eax, ss\n{before}\n{entry}", 2 + before.count("\n") + 1)
+    assert (bench.field("vm_instruction_error") == 26) is blocked
+    if blocked:
+        assert flags(bench) == EFLAGS_ZF
+        assert bench.cpu.guest_mode is None
+
+
+def test_the_shadow_of_a_load_of_ss_is_saved_with_the_machine() -> None:
+    bench = run("mov eax, ss\nmov ss, eax\nvmlaunch", 2)
+    saved = bench.pc.save()
+    again = run("mov eax, ss\nsti\nvmlaunch", 2)
+    again.pc.load(saved)
+    again.step()
+    assert again.field("vm_instruction_error") == 26
+
+
 def test_vmptrst() -> None:
     bench = run("vmptrst [0x50000]", 1)
     assert bench.memory.read(0x50000, 8) == VMCS

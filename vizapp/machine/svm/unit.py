@@ -40,6 +40,7 @@ class SvmUnit:
 
     Attributes:
         gif: the global interrupt flag.
+        shadowed, stack_loaded: see ``VirtualizationUnit``; SVM asks for neither.
         efer: EFER of the code that runs.
         hsave: VM_HSAVE_PA.
         guest: the guest that runs.
@@ -84,6 +85,7 @@ class SvmUnit:
     def reset(self) -> None:
         """Power on."""
         self.gif = True
+        self.shadowed = self.stack_loaded = False
         self.efer = self.vm_cr = self.hsave = 0
         self.guest: SvmGuest | None = None
         self.stored = dict.fromkeys(STORED, 0)

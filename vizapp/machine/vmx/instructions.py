@@ -217,6 +217,8 @@ def _entry(*, launch: bool) -> Handler:
             _finish(cpu, instruction, EFLAGS_CF)
             return
         try:
+            if unit.shadowed and unit.stack_loaded:
+                raise EntryError(errors.BLOCKED_BY_MOV_SS, errors.message(errors.BLOCKED_BY_MOV_SS))
             if unit.current.launched == launch:
                 wrong = errors.VMLAUNCH_NOT_CLEAR if launch else errors.VMRESUME_NOT_LAUNCHED
                 raise EntryError(wrong, errors.message(wrong))

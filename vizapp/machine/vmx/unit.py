@@ -40,7 +40,7 @@ class VmxUnit:
         current: the current VMCS, or None.
         guest: set in non-root operation.
         gif: SVM's flag; here 1 always.
-        exit_images: see ``VirtualizationUnit``.
+        shadowed, stack_loaded, exit_images: see ``VirtualizationUnit``.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class VmxUnit:
         self.mmu = mmu
         self.acknowledge = acknowledge
         self.gif = True
+        self.shadowed = self.stack_loaded = False
         self.vmxon: int | None = None
         self.current: Vmcs | None = None
         self.guest: VmxGuest | None = None
@@ -99,20 +100,23 @@ class VmxUnit:
         """Power on: outside VMX operation."""
         self.vmxon = self.current = self.guest = None
         self.exit_images = {}
+        self.shadowed = self.stack_loaded = False
         self.use_address_space((CR0_PE | CR0_ET, 0, 0, ()))
 
     def save(self) -> Any:
-        """VMXON pointer, current-VMCS pointer, what the guest's last entry wished, its last instruction."""
+        """VMXON pointer, current-VMCS pointer, what the guest's last entry wished, its last instruction,
+        what has cast the last interrupt shadow."""
         return (
             self.vmxon,
             None if self.current is None else self.current.address,
             None if self.guest is None else (tuple(self.guest.wishes), self.guest.last),
             dict(self.exit_images),
+            self.stack_loaded,
         )
 
     def load(self, cpu: Cpu, saved: Any) -> None:
         """Take up what ``save`` gave."""
-        self.vmxon, current, guest, images = saved
+        self.vmxon, current, guest, images, self.stack_loaded = saved
         self.exit_images = dict(images)
         self.make_current(current)
         self.guest = None
