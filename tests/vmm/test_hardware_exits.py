@@ -85,9 +85,28 @@ def test_a_guest_may_wait_in_the_processor(setting: str) -> None:
 )
 def test_a_call_to_a_monitor_is_no_instruction(code: str, setting: str) -> None:
     """VMCALL, VMLAUNCH, VMRUN...: of one's own vendor or the other, #UD as on a processor without."""
-    # SVM's own are #GP before anything is intercepted where EAX is not the address of a page.
     call = ", ".join(f"0x{code[at : at + 2]}" for at in range(0, len(code), 2))
-    image = small_image(f"xor eax, eax; db {call}")
+    # SVM's own are #GP before anything is intercepted where EAX is not the address of a page, or in ring 3.
+    for before in ("xor eax, eax", "mov eax, 0x123", "USER"):
+        image = small_image(f"{before}; db {call}")
+        run, native = HardwareRun(image, setting).run(), HardwareRun(image, setting, native=True).run()
+        assert run.ending() == native.ending()
+
+
+@pytest.mark.parametrize("setting", ["vt-x-shadow", "amd-v-shadow", "npt"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "mov byte [idt + 6 * 8 + 5], 0; ud2",  # #GP instead
+        "mov byte [idt + 5], 0; xor ecx, ecx; div ecx",  # #DF
+        "mov byte [idt + 13 * 8 + 5], 0; USER; cli",  # #DF
+        "mov byte [idt + 0x80 * 8 + 5], 0x8E; USER; int 0x80",
+        "mov eax, [gs:0x200000]; mov ax, 0x30; mov gs, ax; mov eax, [gs:0x10000]",
+    ],
+)
+def test_a_protection_fault_is_the_guests_own(body: str, setting: str) -> None:
+    """Where the monitor sees it first, what comes of it is as on the bare machine, in a delivery too."""
+    image = small_image(body)
     run, native = HardwareRun(image, setting).run(), HardwareRun(image, setting, native=True).run()
     assert run.ending() == native.ending()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ALWAYS: Final = (
     "intr", "nmi", "cpuid", "hlt", "ioio", "msr", "shutdown", "invd", "wbinvd",
-    "vmrun", "vmmcall", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga",
+    "vmrun", "vmmcall", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga", "exception-gp",
 )  # fmt: skip
 _SHADOW: Final = (
     "exception-pf", "invlpg", "task-switch", "cr0-sel-write",
@@ -31,6 +31,7 @@ INTERCEPTS: Final[dict[str, tuple[str, ...]]] = {
     "rdpmc": ("rdpmc",),
     "cr3": ("cr3-read", "cr3-write"),
     "page-fault": ("exception-pf",),
+    "general-protection": ("exception-gp",),
     "pushf": ("pushf",),
     "popf": ("popf",),
     "iret": ("iret",),

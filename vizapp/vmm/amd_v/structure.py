@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vizapp.isa import registers as r
+from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.isa.registers import SEGMENTS
 from vizapp.machine.guest_mode import SOFTWARE_EXCEPTION, SOFTWARE_INTERRUPT
@@ -72,6 +73,10 @@ class VmcbStructure(ControlStructure):
     saved_where: ClassVar[Message] = Message(N_("in the VMCB"))
     general_here: ClassVar[tuple[str, ...]] = ("eax",)
     general: ClassVar[tuple[str, ...]] = ("eip", "esp", "eflags", "cpl", "interruptibility", "eax")
+
+    doubtful: ClassVar[frozenset[int]] = frozenset({vectors.GP})
+    """An instruction of SVM is #UD for the guest; the processor, whose EFER.SVME is 1 for VMRUN's sake,
+    checks privilege level and address before it looks at the intercepts."""
 
     def __init__(self, pc: Pc, address: HostPhysical, controls: Controls, maps: tuple[int, int]) -> None:
         super().__init__(pc, address, controls)

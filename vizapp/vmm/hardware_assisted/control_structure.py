@@ -89,6 +89,9 @@ class ControlStructure:
     general: ClassVar[tuple[str, ...]] = ("eip", "esp", "eflags", "ss_access", "interruptibility")
     """What ``read_general`` reads: the fourth is where CPL is."""
 
+    doubtful: ClassVar[frozenset[int]] = frozenset()
+    """Exceptions that the guest's own processor might not have raised, or not these."""
+
     def __init__(self, pc: Pc, address: HostPhysical, controls: Controls) -> None:
         self.pc = pc
         self.address = address

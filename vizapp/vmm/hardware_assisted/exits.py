@@ -79,11 +79,14 @@ def hand_back(vm: Vm) -> str:
     """An exception other than a page fault, which the guest is to have after all.
 
     In virtual-8086 mode that stands for real mode it comes of the difference between the two: the instruction
-    is run by the rules of real mode, which may make a fault of it again.
+    is run by the rules of real mode, which may make a fault of it again. So is one whose exception may come
+    of the difference between the processor and the guest's own.
     """
     leaving = vm.pending.exit
     if vm.mode == VIRTUAL_8086 and leaving.vector != vectors.DB:
         return "decode"
+    if leaving.vector in vm.structure.doubtful:
+        return "decode" if vm.event is None else "deliver_event"
     if vm.mode == VIRTUAL_8086:
         return vm.reflect(Fault(leaving.vector, leaving.error))
     vm.event = Delivery(leaving.vector, leaving.type, leaving.error, leaving.length)
