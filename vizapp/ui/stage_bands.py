@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HARDWARE = -1  # the ring that components below ring 0 are given: devices
 _LABEL, _SMALL = "label", "small"
-_MOST_IN_A_RING = 2  # of one world, as long as they are shown in circles
+_MOST_IN_A_RING = 2  # components that a circle has room for; half as many where there are two circles
 _LEAST_HEIGHT, _LEAST_WIDTH = 34, 52  # of a component at 100 %; below it there are no words
 
 
@@ -45,11 +45,12 @@ class Band:
 
 def wants_bands(stage: Stage) -> bool:
     """Whether a ring holds components of several machines, or more of them than a circle has room for."""
+    most = _MOST_IN_A_RING // max(1, min(2, len(stage.worlds)))
     for world in stage.worlds:
         for ring in {component.ring for component in world.components}:
             group = [component for component in world.components if component.ring == ring]
             machines = {component.vm for component in group if component.vm >= 0}
-            if ring < 0 or len(machines) > 1 or len(group) > _MOST_IN_A_RING:
+            if ring < 0 or len(machines) > 1 or len(group) > most:
                 return True
     return False
 
