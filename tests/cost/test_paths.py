@@ -36,7 +36,7 @@ def test_every_step_is_made_of_monitor_operations(name):
 
 
 def test_every_phase_of_trap_and_emulate_has_its_step():
-    assert set(load_paths("trap-and-emulate").steps) == {*PHASES, "device"}
+    assert set(load_paths("trap-and-emulate").steps) == {*PHASES, "device", "page_out", "page_in"}
 
 
 @pytest.mark.parametrize("name", ["vt-x", "amd-v"])
@@ -45,7 +45,7 @@ def test_every_phase_of_the_exit_loop_has_its_step(name):
 
 
 def test_every_phase_of_binary_translation_has_its_step():
-    assert set(load_paths("binary-translation").steps) == {*TRANSLATING, "device"}
+    assert set(load_paths("binary-translation").steps) == {*TRANSLATING, "device", "page_out", "page_in"}
 
 
 def test_every_path_of_the_hypervisor_has_its_step():

@@ -159,6 +159,7 @@ class Run:
         slice_cycles: int | None = None,
         weights: tuple[int, ...] = (),
         features: Features | None = None,
+        host_memory: int | None = None,
     ) -> None:
         self.technique = technique or TrapAndEmulate()
         weights = weights or (DEFAULT_WEIGHT,) * (1 + len(others))
@@ -173,6 +174,7 @@ class Run:
                 for other, weight in zip(others, weights[1:], strict=True)
             ),
             slice_cycles=slice_cycles,
+            host_memory=host_memory,
         )
         identity = PENTIUM_4_VIRTUALIZABLE if virtualizable else PENTIUM_4
         prices = dict.fromkeys(NAMES, 1)

@@ -111,6 +111,8 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 def _single_technique(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--technique", default=None, metavar="T", help="default: native")
     parser.add_argument("--preset", metavar="NAME", help="a product of the survey")
+    parser.add_argument("--host-memory", type=size, metavar="SIZE",
+                        help="of the PC itself; a monitor pages where its guests have more")  # fmt: skip
     parser.add_argument("--intercept", type=switch, action="append", default=[], metavar="NAME=on|off",
                         help="an exit of vt-x or amd-v to be made or not: rdtsc, hlt, cr3 ...")  # fmt: skip
     parser.add_argument("--io", metavar="hosted|bare-metal|split", help="who has the machine's devices")

@@ -62,6 +62,7 @@ def scenario_from(
         intercepts=dict(options.intercept),
         io=options.io,
         hosted=dict(options.hosted),
+        host_memory=options.host_memory,
         **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,

@@ -3,7 +3,7 @@
     format: 1
     pcs:
       - technique: trap-and-emulate     one monitor a PC; also processor, preset, virtualizable, paging, io,
-                                        hosted, slice
+                                        hosted, slice, host_memory
         vms:
           - {name: first, guest: syscall, memory: 16M, weight: 256, iterations: 10, disks: [disk.img]}
           - {name: second, guest: compute}
@@ -79,6 +79,7 @@ class PcEntry(_Model):
     io: Literal["bare-metal", "hosted", "split"] | None = None
     hosted: dict[str, bool] = Field(default_factory=dict)
     slice: Time | None = None
+    host_memory: Size | None = None
     vms: Annotated[tuple[VmEntry, ...], Field(min_length=1, max_length=MOST_VMS)]
 
 
@@ -138,6 +139,7 @@ def load_scenario_file(file: str, make: Callable[..., Scenario]) -> Scenario:
         weight=entry.vms[0].weight,
         others=tuple(machines[1:]),
         slice_seconds=None if entry.slice is None else _seconds(entry.slice),
+        host_memory=None if entry.host_memory is None else _bytes(entry.host_memory),
         actions=_actions(document, names, first.technique),
     )
     return with_domain_0(scenario) if first.technique == PARAVIRTUAL else scenario

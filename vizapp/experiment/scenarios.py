@@ -50,6 +50,7 @@ def make_scenario(
     command_line: str = "",
     io: str | None = None,
     hosted: Mapping[str, bool] | None = None,
+    host_memory: int | None = None,
 ) -> Scenario:
     """The scenario that these choices mean.
 
@@ -81,6 +82,7 @@ def make_scenario(
             "--bits": bits,
             "--disk": disks or None,
             "--ramdisk": ramdisk,
+            "--host-memory": host_memory,
             "--command-line": command_line or None,
             "--io": io,
             "--hosted": hosted or None,
@@ -158,6 +160,7 @@ def make_scenario(
         yardstick=yardstick,
         disks=tuple(read_disk(file) for file in disks),
         intercepts=dict(intercepts or {}),
+        host_memory=host_memory,
     )
     if _is_split(scenario, io):
         return with_domain_0(scenario)

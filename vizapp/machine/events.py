@@ -30,6 +30,8 @@ FAULT_REFLECTED = "FaultReflected"  # a guest exception handed to the guest's ow
 SYSTEM_CALL_REFLECTED = "SystemCallReflected"  # INT n of an application handed to the guest kernel
 INTERRUPT_INJECTED = "InterruptInjected"  # a virtual interrupt delivered through the guest's IDT
 PAGE_SHADOWED = "PageShadowed"  # a hidden fault filled the shadow table
+PAGE_SWAPPED_OUT = "PageSwappedOut"  # a page was taken from a guest; payload: vm, guest_frame, host_frame
+PAGE_SWAPPED_IN = "PageSwappedIn"  # and gave one back; the cause is ``guest-disk`` where it is paged twice
 SHADOW_FLUSHED = "ShadowFlushed"  # the shadow was dropped: virtual CR3 load or INVLPG
 VIRTUAL_CPU_HALTED = "VirtualCpuHalted"  # the guest has nothing to do until an interrupt
 VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
@@ -63,7 +65,7 @@ WORLD_SWITCHED = "WorldSwitched"  # MOV CR3 of the switch page; cause: why the V
 # The session.
 DIVERGED = "Diverged"  # the run stopped being equivalent to the bare machine
 
-CHANGES_OF_HANDS = frozenset({MEMORY_MOVED, GRANT_UNMAPPED, DOMAIN_DESTROYED})
+CHANGES_OF_HANDS = frozenset({PAGE_SWAPPED_OUT, MEMORY_MOVED, GRANT_UNMAPPED, DOMAIN_DESTROYED})
 """After these somebody may no longer use what he could use before."""
 
 TRAPS = frozenset({EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED})
@@ -82,6 +84,8 @@ CLI_NAMES = {
     SYSTEM_CALL_REFLECTED: "reflect-syscall",
     INTERRUPT_INJECTED: "inject",
     PAGE_SHADOWED: "shadow-fill",
+    PAGE_SWAPPED_OUT: "page-swapped-out",
+    PAGE_SWAPPED_IN: "page-swapped-in",
     SHADOW_FLUSHED: "shadow-flush",
     VIRTUAL_CPU_HALTED: "vm-halt",
     VM_STOPPED: "vm-stop",

@@ -94,6 +94,7 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
         virtualizable=False,
         paging="shadow",
         io="bare-metal",
+        host_memory=None,
         full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
     )
     return build(alone, processor, abilities, vm)
@@ -177,7 +178,23 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         nested=scenario.paging == "nested",
         intercepts=scenario.intercepts,
         hosted=None if scenario.host is None else Hosted(scenario.host, **scenario.hosted),
+        host_memory=_host_memory(scenario, abilities),
     )
+
+
+def _host_memory(scenario: Scenario, abilities: Abilities) -> int | None:
+    """Bytes of the PC's memory, where the scenario says how many.
+
+    Raises:
+        ScenarioError: the monitor could not share them out.
+    """
+    if scenario.host_memory is not None and (not abilities.overcommits or scenario.io == "hosted"):
+        sentence = N_(
+            "{technique} gives each guest all of its memory here: trap-and-emulate, and binary-translation "
+            "on bare metal, page"
+        )
+        raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
+    return scenario.host_memory
 
 
 def _identity(scenario: Scenario, processor: Processor) -> Identity:

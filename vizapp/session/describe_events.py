@@ -18,6 +18,7 @@ from vizapp.session.describe_exits import (
     describe_nested_page,
     describe_refused_entry,
 )
+from vizapp.session.describe_host_paging import describe_page_in, describe_page_out
 from vizapp.session.describe_hypercalls import describe_hypercall
 from vizapp.session.describe_translation import (
     describe_door,
@@ -295,6 +296,8 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
         N_("The translation cache is full. The VMM empties it, and it fills again with what is still used.")
     ),
     ev.ENGINE_SELECTED: describe_engine,
+    ev.PAGE_SWAPPED_OUT: describe_page_out,
+    ev.PAGE_SWAPPED_IN: describe_page_in,
     ev.VM_STOPPED: _cause(N_("The virtual machine has stopped: {cause}.")),
     ev.VM_SCHEDULED: _cause(N_("The virtual machine {cause} has the processor now.")),
     ev.WORLD_SWITCHED: describe_world_switch,

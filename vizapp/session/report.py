@@ -84,6 +84,32 @@ def vm_event_counts(store: EventStore, position: int, vm: int) -> dict[str, Any]
     return counts
 
 
+def memory_counts(store: EventStore, position: int, vm: int | None = None) -> dict[str, int]:
+    """Page faults that a guest (None: any) had to know of and those kept from it, and the monitor's paging.
+
+    ``paged_twice`` are pages that came in because the guest was moving them between memory and its own disk.
+    """
+    counts = dict.fromkeys(("true_faults", "hidden_faults", "paged_out", "paged_in", "paged_twice"), 0)
+    current = 0
+    for event in store.batch(0).events:
+        if event.position >= position:
+            break
+        if event.kind == ev.VM_SCHEDULED:
+            current = int(event.payload["vm"])
+        if vm is not None and event.payload.get("vm", current) != vm:
+            continue
+        if event.kind == ev.FAULT_REFLECTED:
+            counts["true_faults"] += event.cause == "#PF"
+        elif event.kind in (ev.PAGE_SHADOWED, ev.NESTED_PAGE_MAPPED):
+            counts["hidden_faults"] += 1
+        elif event.kind == ev.PAGE_SWAPPED_OUT:
+            counts["paged_out"] += 1
+        elif event.kind == ev.PAGE_SWAPPED_IN:
+            counts["paged_in"] += 1
+            counts["paged_twice"] += event.cause == "guest-disk"
+    return counts
+
+
 def vm_report(
     scenario: Scenario, guest: Guest, frame: Frame, card: Scorecard, store: EventStore, *, scored: bool
 ) -> dict[str, Any]:
@@ -103,6 +129,7 @@ def vm_report(
         **report(scenario.alone(guest.index), mine, store, scored=scored),
         "cycles": {"total": sum(cycles.values()), "by_purpose": cycles},
         "events": vm_event_counts(store, frame.position, guest.index),
+        "memory": memory_counts(store, frame.position, guest.index),
     }
 
 
@@ -125,6 +152,7 @@ def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool)
         "translated": {kind: frame.translated.get(kind, 0) for kind in _TRANSLATED},
         "cycles": {"total": frame.cycle, "by_purpose": dict(frame.purposes)},
         "events": event_counts(store, frame.position),
+        "memory": memory_counts(store, frame.position),
         "registers": dict(frame.guest_registers),
         "serial": frame.serial,
         "screen": list(frame.screen),

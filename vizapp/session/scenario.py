@@ -46,6 +46,7 @@ class Scenario:
     native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of IDE
     disks, behind those of the image. ``io`` says who has the machine's devices: under ``hosted`` an operating
     system ``host``, beside which the monitor runs with the optimizations that ``hosted`` turns on or off.
+    ``host_memory`` are the bytes of the PC itself, if the guests are to have no more than that between them.
     """
 
     image: Image
@@ -71,6 +72,7 @@ class Scenario:
     io: str = "bare-metal"
     host: Image | None = None
     hosted: dict[str, bool] = field(default_factory=dict)
+    host_memory: int | None = None
 
     @property
     def needs_full_pc(self) -> bool:

@@ -27,6 +27,8 @@ EVENT_TITLES = {
     events.INSTRUCTION_RETRANSLATED: N_("instruction retranslated"),
     events.UNITS_DROPPED: N_("units dropped"),
     events.CACHE_FLUSHED: N_("cache flushed"),
+    events.PAGE_SWAPPED_OUT: N_("page taken from a guest"),
+    events.PAGE_SWAPPED_IN: N_("page given back"),
     events.ENGINE_SELECTED: N_("direct or translated"),
     events.HYPERCALL_MADE: N_("hypercall"),
     events.REQUEST_REFUSED: N_("request refused"),

@@ -105,6 +105,7 @@ class Options:
         slice_cycles: how long one of several has the processor; None: ``scheduler.DEFAULT_SLICE_SECONDS``.
         actions: what is done to virtual machines and when.
         nested: paging by the processor's nested tables rather than by shadow tables.
+        host_memory: bytes of the PC's own memory, which the guests may have to share; None: enough for all.
         intercepts: what makes a guest exit, where it is not to be as the monitor would have it: by name,
             see the techniques that use VT-x or AMD-V.
         hosted: the host operating system, under a hosted monitor.
@@ -120,6 +121,7 @@ class Options:
     slice_cycles: int | None = None
     actions: tuple[Action, ...] = ()
     nested: bool = False
+    host_memory: int | None = None
     intercepts: Mapping[str, bool] = field(default_factory=dict)
     hosted: Hosted | None = None
 

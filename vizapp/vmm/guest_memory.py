@@ -12,7 +12,7 @@ from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, GuestPhysical
 from vizapp.machine.mmio import MmioSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vizapp.machine.memory import PhysicalMemory
 
@@ -28,6 +28,8 @@ class GuestMemory:
         mmio: the guest's devices behind memory addresses. They have no host frame: an access to one has to
             trap, and is then carried out here.
         a20: whether address line 20 reaches memory. Whoever changes it drops what was mapped.
+        bring_in: makes sure that a guest frame is in memory, and says where; None: all always are.
+        transfer: what is done with memory now is a transfer of one of the guest's disks.
     """
 
     def __init__(self, memory: PhysicalMemory, p2m: tuple[int, ...]) -> None:
@@ -36,6 +38,9 @@ class GuestMemory:
         self.mmio = MmioSpace()
         self.a20 = True
         self._rom: dict[int, int] = {}
+        self.bring_in: Callable[[int], int] | None = None
+        self.transfer = False
+        self.observed = Observed(self)
 
     @property
     def size(self) -> int:
@@ -59,8 +64,26 @@ class GuestMemory:
         if not self.a20:
             frame &= ~A20_FRAME
         if 0 <= frame < len(self.p2m):
-            return self.p2m[frame]
+            return self.p2m[frame] if self.bring_in is None else self.bring_in(frame)
         return self._rom.get(frame)
+
+    def where(self, address: GuestPhysical) -> HostPhysical | None:
+        """As ``host``, for who only looks: a page that was paged out is where its contents are."""
+        frame = address >> PAGE_SHIFT
+        if not self.a20:
+            frame &= ~A20_FRAME
+        host = self.p2m[frame] if 0 <= frame < len(self.p2m) else self._rom.get(frame)
+        return None if host is None else HostPhysical(host << PAGE_SHIFT | address & PAGE_MASK)
+
+    def peek(self, address: int, count: int) -> bytes:
+        """As ``dump``, for who only looks."""
+        parts = []
+        while count > 0:
+            length = min(count, PAGE_SIZE - (address & PAGE_MASK))
+            host = self.where(GuestPhysical(address))
+            parts.append(b"\xff" * length if host is None else self._memory.dump(host, length))
+            address, count = address + length, count - length
+        return b"".join(parts)
 
     def host(self, address: GuestPhysical) -> HostPhysical | None:
         """The host-physical address behind a guest-physical one."""
@@ -119,3 +142,14 @@ class GuestMemory:
             length = min(count, PAGE_SIZE - (address & PAGE_MASK))
             yield self.host(GuestPhysical(address)), length, address >> PAGE_SHIFT
             address, count = address + length, count - length
+
+
+class Observed:
+    """Guest memory for who only looks, as page tables are read."""
+
+    def __init__(self, memory: GuestMemory) -> None:
+        self._guest = memory
+
+    def read(self, address: int, size: int) -> int:
+        """``size`` bytes, little-endian."""
+        return int.from_bytes(self._guest.peek(address, size), "little")

@@ -108,7 +108,7 @@ class GuestMmu:
         """Where the guest's tables put an address, without side effects or charge; None: nothing present."""
         if not self._paging:
             return GuestPhysical(linear)
-        found = look_up(self.memory, self._tables, linear)
+        found = look_up(self.memory.observed, self._tables, linear)
         if not found.present or found.reserved:
             return None
         return GuestPhysical(found.frame << PAGE_SHIFT | linear & PAGE_MASK)

@@ -22,6 +22,7 @@ class Abilities(NamedTuple):
         full_pc: the board of a full PC, see ``machine.features``.
         large_pages: a full PC's processor has 4 MB pages and PAE.
         inputs: what comes from outside while the guest runs reaches its devices.
+        overcommits: its guests may have more memory together than the PC has.
         lends_devices: the first guest drives the machine's own devices, as far as the monitor lets it.
         hides_cpuid: what CPUID says is the monitor's to choose. Where it executes directly, as on any
             processor without VT-x or AMD-V, what one guest's board makes it say the others and the machine
@@ -33,6 +34,7 @@ class Abilities(NamedTuple):
     full_pc: bool = True
     large_pages: bool = True
     inputs: bool = True
+    overcommits: bool = False
     lends_devices: bool = False
     hides_cpuid: bool = True
 
@@ -74,13 +76,13 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "native",
         "trap_and_emulate.technique",
         "TrapAndEmulate",
-        Abilities(real_mode=False, large_pages=False, hides_cpuid=False),
+        Abilities(real_mode=False, large_pages=False, overcommits=True, hides_cpuid=False),
     ),
     "binary-translation": Registered(
         "native",
         "binary_translation.technique",
         "BinaryTranslation",
-        Abilities(large_pages=False),
+        Abilities(large_pages=False, overcommits=True),
     ),
     "vt-x": Registered("native", "vt_x.technique", "VtX"),
     "amd-v": Registered("native", "amd_v.technique", "AmdV"),

@@ -77,7 +77,7 @@ def save_vm(pc: Pc, monitor: Hosting, technique: str, vm: int = 0) -> SavedVm:
     assert machine.paused
     pages = {}
     for frame in range(machine.memory.size >> PAGE_SHIFT):
-        host = machine.memory.host(GuestPhysical(frame << PAGE_SHIFT))
+        host = machine.memory.where(GuestPhysical(frame << PAGE_SHIFT))
         assert host is not None
         page = pc.memory.dump(HostPhysical(host), PAGE_SIZE)
         if any(page):

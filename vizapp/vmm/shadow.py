@@ -106,6 +106,14 @@ class Shadow:
         self._charge("mon_pte_write", 1)
         return True
 
+    def drop_frame(self, frame: int) -> tuple[int, ...]:
+        """Forget every page that is mapped to a host frame; their linear addresses."""
+        found = [page << PAGE_SHIFT for page in self._filled]
+        lost = tuple(linear for linear in found if self.entry(linear) >> PAGE_SHIFT == frame)
+        for linear in lost:
+            self.drop(linear)
+        return lost
+
     def protect(self, frame: int) -> tuple[int, ...]:
         """Take the right to write from every page that is mapped to a host frame; their linear addresses."""
         lost: list[int] = []

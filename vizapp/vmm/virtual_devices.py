@@ -53,7 +53,7 @@ class VirtualDevices(Board):
         features: Features | None = None,
     ) -> None:
         self.offset = 0
-        super().__init__(memory.dump, hertz, lambda: now() + self.offset, place, read_time)
+        super().__init__(memory.peek, hertz, lambda: now() + self.offset, place, read_time)
         self.devices = Devices(self.pic, self.pit, self.uart, self.screen, self)
         self.on_a20: Callable[[], None] | None = None
         self.on_dma: Callable[[int, bool], bool] | None = None
@@ -142,6 +142,7 @@ class VirtualDevices(Board):
 
     def _dma(self, frame: int, write: bool) -> bool:
         """A device is about to use a guest frame; where there is no memory nothing is transferred."""
+        self._memory.transfer = True
         host = self._memory.host_frame(frame)
         if host is None or (write and self._memory.read_only(frame)):
             return False

@@ -29,6 +29,8 @@ class TranslatingMonitor(TrapAndEmulateMonitor):
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""
         bill = self.host.bill
+        if self.host.pager is not None:
+            self.host.pager.begin()
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.machine(self.current))

@@ -31,9 +31,15 @@ from vizapp.vmm.binary_translation.virtual_cpu import TranslatedCpu
 from vizapp.vmm.binary_translation.virtual_state import VirtualState
 from vizapp.vmm.binary_translation.vm import TranslatedVm, places_of
 from vizapp.vmm.binary_translation.windows import Windows
-from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.trap_and_emulate.monitor import OWNER
-from vizapp.vmm.trap_and_emulate.technique import FIRST_FRAME, MONITOR_PAGES, Kinds, make_vm
+from vizapp.vmm.trap_and_emulate.technique import (
+    FIRST_FRAME,
+    MONITOR_PAGES,
+    Kinds,
+    machine_memory,
+    make_host,
+    make_vm,
+)
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host
 from vizapp.vmm.virtual_machines import VirtualMachines
 
@@ -62,12 +68,14 @@ class BinaryTranslation:
 
     def host_memory(self, options: Options) -> int:
         """The guests' memory, a megabyte and the cache for the monitor's work on each, and the first one."""
-        machines = 1 + len(options.others)
-        return options.all_memory + (FIRST_FRAME + machines * (MONITOR_PAGES + self._pages) << PAGE_SHIFT)
+        return machine_memory(options, self._own_pages(options))
+
+    def _own_pages(self, options: Options) -> int:
+        return FIRST_FRAME + (1 + len(options.others)) * (MONITOR_PAGES + self._pages)
 
     def start(self, pc: Pc, image: Image, options: Options) -> TranslatingMonitor:
         """Set the monitor up in ring 0 and the guests to start."""
-        host = Host(pc, options.paths, FrameAllocator(FIRST_FRAME, pc.memory.frames))
+        host = make_host(pc, options, self._own_pages(options))
         vms = tuple(self._make(host, index, one) for index, one in enumerate(options.machines(image)))
         host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
         monitor = TranslatingMonitor(host)
@@ -84,6 +92,7 @@ class BinaryTranslation:
             vm.mmu.flush_requested = False
             ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
         host.machines.start()
+        host.start_paging()
         pc.code.translated = first.cache.ends
         if len(vms) > 1 or options.actions:
             host.timer.arm(host.machines.deadline())

@@ -42,7 +42,11 @@ _IDT_LIMIT: Final = 256 * DESCRIPTOR_BYTES - 1
 
 
 class Passage:
-    """The stubs and gates for one virtual machine; what they keep is in machine memory or the processor."""
+    """The stubs and gates for one virtual machine; what they keep is in machine memory or the processor.
+
+    Attributes:
+        base: linear address of the stubs; ``door`` is where they lead, in host-physical memory.
+    """
 
     def __init__(self, pc: Pc, frames: FrameAllocator, tables: HostTables, owner: str, phase: str) -> None:
         self._pc = pc
@@ -57,7 +61,8 @@ class Passage:
             gate = Gate(CODE_SELECTOR, stubs.entry(self.base, vector), INTERRUPT_GATE_32, 0, present=True)
             at = HostPhysical((idt << PAGE_SHIFT) + vector * DESCRIPTOR_BYTES)
             pc.memory.load(at, to_bytes(pack_gate(gate)))
-        pc.doors[HostPhysical((code << PAGE_SHIFT) + stubs.VIRTUAL_8086_DOOR)] = Door(0, phase)
+        self.door = HostPhysical((code << PAGE_SHIFT) + stubs.VIRTUAL_8086_DOOR)
+        pc.doors[self.door] = Door(0, phase)
 
     @property
     def is_open(self) -> bool:

@@ -118,6 +118,11 @@ class TranslatedVm(Vm):
         own = eip - self.passage.base
         return own if own >= 0 else super().stub_offset(eip)
 
+    def frame_leaves(self, host: int) -> None:
+        """See ``Vm``; windows lead to it too."""
+        super().frame_leaves(host)
+        self.windows.close_frame(host)
+
     def power_on(self) -> bool:
         """The reset line: its ROM runs again; False where there is none."""
         if self.image is None or not self.image.rom:

@@ -109,6 +109,12 @@ class Windows:
         self._memory.load(self._refusals(number), _ALL_REFUSED)
         self._bill.charge("mon_memory_reference", GRANULES // 4)
 
+    def close_frame(self, host: int) -> None:
+        """Refuse everything in a host frame, which will be another guest's."""
+        for number, window in enumerate(self._windows):
+            if window.open and window.host == host:
+                self.close(number)
+
     def close_all(self) -> None:
         """Refuse everything everywhere."""
         for number in range(len(self._windows)):

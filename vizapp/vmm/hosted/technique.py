@@ -95,6 +95,7 @@ class HostedTranslation(BinaryTranslation):
         vm.mmu.flush_requested = False
         for offset, phase in ((stubs.GUEST_DOOR, "arrive"), (stubs.NESTED_DOOR, "nested")):
             pc.doors[vm.tables.door(offset)] = Door(0, phase, places.VMM_WORLD)
+        pc.doors[vm.passage.door] = Door(0, "arrive", places.VMM_WORLD)
         pc.doors[HostPhysical(symbols["vmm_door"])] = Door(0, "world_entered", places.VMM_WORLD)
         host.machines.start()
         pc.code.translated = vm.cache.ends

@@ -65,6 +65,8 @@ class TrapAndEmulateMonitor(SoftwareOnly):
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""
         bill = self.host.bill
+        if self.host.pager is not None:
+            self.host.pager.begin()
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.host.machines.current)
@@ -72,13 +74,20 @@ class TrapAndEmulateMonitor(SoftwareOnly):
     def save(self) -> Any:
         """The virtual machines outside machine memory."""
         host = self.host
-        return {"frames": host.frames.save(), "timer": host.timer.save(), "machines": host.machines.save()}
+        return {
+            "frames": host.frames.save(),
+            "timer": host.timer.save(),
+            "machines": host.machines.save(),
+            "pager": None if host.pager is None else host.pager.save(),
+        }
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
         self.host.frames.load(saved["frames"])
         self.host.timer.load(saved["timer"])
         self.host.machines.load(saved["machines"])
+        if self.host.pager is not None:
+            self.host.pager.load(saved["pager"])
 
     def place_of(self, cpu: Cpu) -> Place:
         """Ring 0 is the monitor's, rings 1 and 2 a guest kernel's, ring 3 the applications'."""
@@ -106,7 +115,7 @@ class TrapAndEmulateMonitor(SoftwareOnly):
 
     def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Through the p2m."""
-        return self.vms[vm].memory.host(address)
+        return self.vms[vm].memory.where(address)
 
     def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """Through the guest's tables and the p2m; ones where its tables lead beyond its memory."""
@@ -114,7 +123,7 @@ class TrapAndEmulateMonitor(SoftwareOnly):
 
         def translate(at: Linear) -> HostPhysical | None:
             guest = machine.mmu.probe(at)
-            return None if guest is None else machine.memory.host(guest)
+            return None if guest is None else machine.memory.where(guest)
 
         return read_linear(machine.pc.memory, translate, linear, count)
 

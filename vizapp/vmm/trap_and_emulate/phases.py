@@ -170,6 +170,7 @@ def _execute(vm: Vm, cpu: Cpu, instruction: Instruction) -> None:
         vm.bill.purpose = Purpose.IO
         vm.bill.path("device")
         vm.bill.purpose = Purpose.MONITOR
+        vm.memory.transfer = instruction.mnemonic in ("ins", "outs")
     cpu.execute(instruction)
 
 

@@ -18,6 +18,7 @@ from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.guest_memory import GuestMemory
 from vizapp.vmm.guest_mmu import GuestMmu
 from vizapp.vmm.guest_start import TOP, load_any_image, load_image, start_cpu
+from vizapp.vmm.host_paging import HostPager, guest_frames
 from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.shadow import Shadow
 from vizapp.vmm.trap_and_emulate.monitor import OWNER, TrapAndEmulateMonitor
@@ -46,12 +47,15 @@ class TrapAndEmulate:
 
     def host_memory(self, options: Options) -> int:
         """The guests' memory, a megabyte for the monitor's work on each, and the first one."""
-        machines = 1 + len(options.others)
-        return options.all_memory + (FIRST_FRAME + machines * MONITOR_PAGES << PAGE_SHIFT)
+        return machine_memory(options, self._own_pages(options))
+
+    @staticmethod
+    def _own_pages(options: Options) -> int:
+        return FIRST_FRAME + (1 + len(options.others)) * MONITOR_PAGES
 
     def start(self, pc: Pc, image: Image, options: Options) -> TrapAndEmulateMonitor:
         """Set the monitor up in ring 0 and the guests to start in ring 1."""
-        host = Host(pc, options.paths, FrameAllocator(FIRST_FRAME, pc.memory.frames))
+        host = make_host(pc, options, self._own_pages(options))
         vms = tuple(make_vm(host, index, machine) for index, machine in enumerate(options.machines(image)))
         host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
         monitor = TrapAndEmulateMonitor(host)
@@ -68,12 +72,35 @@ class TrapAndEmulate:
             vm.mmu.flush_requested = False
             ring0.open_doors(pc, vm.tables, guest="arrive", nested="nested", idle="wait")
         host.machines.start()
+        host.start_paging()
         first.held = False
         if len(vms) > 1 or options.actions:
             # Somebody has to bring the monitor in when the first slice is over, or something is to be done.
             host.timer.arm(host.machines.deadline())
         ring0.jump(pc, first.tables, exit_stub)
         return monitor
+
+
+def machine_memory(options: Options, own_pages: int) -> int:
+    """Bytes of physical memory for the guests beside a monitor's own pages.
+
+    Where they have to share less than they believe to have, the swap area stands behind it.
+    """
+    if guest_frames(options, own_pages) is not None:
+        assert options.host_memory is not None
+        return options.host_memory + options.all_memory
+    return options.host_memory or options.all_memory + (own_pages << PAGE_SHIFT)
+
+
+def make_host(pc: Pc, options: Options, own_pages: int) -> Host:
+    """What the virtual machines of one monitor share."""
+    shared = guest_frames(options, own_pages)
+    if shared is None:
+        return Host(pc, options.paths, FrameAllocator(FIRST_FRAME, pc.memory.frames))
+    area = pc.memory.frames - (options.all_memory >> PAGE_SHIFT)
+    host = Host(pc, options.paths, FrameAllocator(FIRST_FRAME, area))
+    host.pager = HostPager(pc, host.frames, host.bill, MONITOR, shared, area)
+    return host
 
 
 class Kinds(NamedTuple):
@@ -100,9 +127,13 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
         pc.memory, frames, bill.charge, monitor_base=BASE, monitor_entry=tables.directory_entry, owner=OWNER
     )
     pages = options.memory >> PAGE_SHIFT
-    # Adjacent host frames, but not those that the guest believes it has.
-    first = frames.allocate(owner_of(index), pages)
-    memory = kinds.memory(pc.memory, tuple(range(first, first + pages)))
+    if host.pager is not None:
+        memory = kinds.memory(pc.memory, (0,) * pages)
+        host.pager.adopt(memory)
+    else:
+        # Adjacent host frames, but not those that the guest believes it has.
+        first = frames.allocate(owner_of(index), pages)
+        memory = kinds.memory(pc.memory, tuple(range(first, first + pages)))
     mmu = GuestMmu(memory, bill.charge)
     places = kinds.places(index)
 
@@ -126,6 +157,8 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
     cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3)
     virtual = kinds.virtual(cpu, mmu, pc.memory, tables, bill.charge)
     vm = kinds.vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
+    if host.pager is not None:
+        host.pager.on_leaving(index, vm.frame_leaves)
     devices.on_a20 = mmu.flush
     if kinds.real_mode:
         load_any_image(memory, options.image)

@@ -11,6 +11,7 @@ from vizapp.isa.registers import CS
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.faults import Fault
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
+from vizapp.vmm import ring0
 from vizapp.vmm.bill import Bill
 from vizapp.vmm.guest_mmu import Translation
 from vizapp.vmm.physical_timer import PhysicalTimer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.frame_allocator import FrameAllocator
     from vizapp.vmm.guest_memory import GuestMemory
     from vizapp.vmm.guest_mmu import GuestMmu
+    from vizapp.vmm.host_paging import HostPager
     from vizapp.vmm.host_tables import HostTables
     from vizapp.vmm.shadow import Shadow
     from vizapp.vmm.trap_and_emulate.virtual_cpu import VirtualCpu
@@ -67,14 +69,22 @@ class Host:
 
     Attributes:
         machines: all of them.
+        pager: takes memory from one guest for another, where they have less than they believe.
     """
 
     def __init__(self, pc: Pc, paths: Paths, frames: FrameAllocator) -> None:
         self.pc = pc
         self.bill = Bill(pc, paths)
         self.frames = frames
+        self.pager: HostPager | None = None
         self.timer = PhysicalTimer(pc, (KEYBOARD_LINE, SERIAL_LINE))
         self.machines: VirtualMachines[Vm] = VirtualMachines(pc, (), MONITOR)
+
+    def start_paging(self) -> None:
+        """The clock begins to run: what is paged from now on is told and paid for."""
+        if self.pager is not None:
+            self.pager.begin()
+            self.pager.quiet = False
 
 
 class Parts(NamedTuple):
@@ -133,6 +143,12 @@ class Vm(VirtualMachine):
     def stop(self, reason: str, message: Message) -> str | None:
         """The guest has ended or died: the phase that goes on with the others, or None with the run over."""
         return "wait" if self.host.machines.stop(self, reason, message) else None
+
+    def frame_leaves(self, host: int) -> None:
+        """A host frame is about to be taken from the guest: nothing may lead there any more."""
+        for linear in self.shadow.drop_frame(host):
+            if self.is_current:
+                ring0.invlpg(self.pc, linear)
 
     def power_on(self) -> bool:
         """What the reset line does; False: it ends the run."""
