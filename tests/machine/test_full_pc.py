@@ -358,6 +358,45 @@ def test_a_machine_goes_on_from_wherever_it_was_saved():
     assert pc.board.save() == whole.board.save()
 
 
+ONE_SHOT = (
+    "main:"
+    + PIC_SETUP
+    + """
+        mov al, 0xFE
+        out 0x21, al
+        mov al, 0x30            ; channel 0, mode 0: one interrupt
+        out 0x43, al
+        mov al, 3
+        out 0x40, al
+        mov al, 0
+        out 0x40, al
+        mov ebp, 0
+        sti
+.wait:  cmp ebp, 1
+        jb .wait
+        cli
+        hlt
+handler:
+        inc ebp
+        mov al, 'P'
+        out 0xE9, al
+        iret
+"""
+)
+
+
+@pytest.mark.parametrize("source", [ONE_SHOT, LAPIC_TIMER])
+def test_what_is_due_when_a_machine_is_saved_is_due_when_it_goes_on(source: str) -> None:
+    whole, pc = build(source), build(source)
+    expected = finish(whole)
+    pc.run(max_steps=whole.position - 900)
+    while pc.stopped is None and pc.position < whole.position:
+        pc.load(pc.save())
+        pc.run(max_steps=1)
+    assert console(pc) == expected
+    assert (pc.position, pc.meter.cycles) == (whole.position, whole.meter.cycles)
+
+
 NETWORK = """
 main:   mov dx, 0x312
         mov ax, 1
@@ -422,5 +461,5 @@ def test_a_plain_pc_has_none_of_it():
     pc = Pc(dict.fromkeys(NAMES, 1), 4 << 20, HERTZ)
     assert pc.board.peripherals is None
     assert pc.board.interrupts is pc.pic
-    assert set(pc.board.save()) == {"pic", "pit", "uart", "screen"}
+    assert set(pc.board.save()) == {"pic", "pit", "uart", "screen", "due"}
     assert pc.board.ports.read(0x64, 1) == 0xFF

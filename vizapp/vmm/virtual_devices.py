@@ -125,14 +125,13 @@ class VirtualDevices(Board):
         return signal
 
     def save(self) -> dict[str, Any]:
-        """All devices, and when the next of them acts, as plain data."""
-        return {**super().save(), "due": self.clock.due, "offset": self.offset}
+        """All devices, when the next of them acts and their time's distance, as plain data."""
+        return {**super().save(), "offset": self.offset}
 
     def load(self, saved: Any) -> None:
         """Take up where ``save`` left off, whatever the counter shows yet."""
         self.offset = saved["offset"]
         super().load(saved)
-        self.clock.due = saved["due"]
 
     def _set_a20(self, enabled: bool) -> None:
         if enabled != self._memory.a20:
