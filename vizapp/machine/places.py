@@ -23,6 +23,7 @@ HOST_PROCESS = "host-process"
 VM_DRIVER = "vmdriver"
 VM_APP = "vmapp"
 DEVICE = "device"
+GUEST_COMPONENTS = frozenset({GUEST_KERNEL, APPLICATION, TRANSLATION_CACHE})
 
 
 class Place(NamedTuple):
@@ -37,4 +38,4 @@ class Place(NamedTuple):
     @property
     def is_guest(self) -> bool:
         """Whether the code that runs here is the guest's own, or does its work as a translation of it."""
-        return self.component in (GUEST_KERNEL, APPLICATION, TRANSLATION_CACHE)
+        return self.component in GUEST_COMPONENTS

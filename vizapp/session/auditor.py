@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
+AUDITED = frozenset(
+    {EXCEPTION_DELIVERED, VM_ENTERED, INTERRUPT_DELIVERED}
+)  # kinds of events that it asks for
 
 
 def _is_translators(place: Place, owner: str, write: bool) -> bool:
@@ -80,7 +83,7 @@ class Auditor:
             self._check(position, Place(vm=vm, component=DEVICE), "dma", frame, write)
 
     def event(self, event: Event) -> None:
-        """Something was delivered: a refusal, or an interrupt that went to somebody."""
+        """One of ``AUDITED``: a refusal was delivered, or an interrupt went to somebody."""
         if event.kind == EXCEPTION_DELIVERED:
             refusal = event.payload.get("vector") == vectors.GP
             if refusal and event.source.is_guest and not event.target.is_guest:

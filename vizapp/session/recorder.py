@@ -1,7 +1,7 @@
 """The event store: every recorded event in columns, looked up by position and by kind.
 
-Columns, because a long run has a million events: numbers lie in machine arrays, and what repeats (kinds,
-places, causes) is stored once and referred to. The same columns cross the process boundary.
+Columns, because a long run has a million events: numbers lie in machine arrays, and what repeats (kind,
+places and cause) is stored once and referred to. The same columns cross the process boundary.
 """
 
 from __future__ import annotations
@@ -9,86 +9,58 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
 from heapq import merge
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.machine.events import Event, Payload
 from vizapp.session.frames import EventBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vizapp.machine.places import Place
 
-T = TypeVar("T")
 Charges = tuple[tuple[str, int], ...]
-_SHAPES = 1024  # remembered
+_REMEMBERED = 1024  # payloads, and charges
 
 
-class _Shape(NamedTuple):
-    """What events of one kind between the same places for the same cause have in common, in numbers.
+class Way(NamedTuple):
+    """What events have in common that differ in time and details only."""
 
-    The places are here so that no others get their identity.
-    """
-
-    of_kind: array[int]
-    kind: int
-    source: int
-    target: int
-    cause: int
-    places: tuple[Place, Place]
+    kind: str
+    source: Place
+    target: Place
+    cause: str
 
 
-class _Pool(Generic[T]):
-    """Values that repeat, numbered in order of first appearance."""
+class _Numbers(dict["tuple[str, Place, Place, str]", int]):
+    """Ways numbered in order of first appearance, which is their order here too."""
 
-    def __init__(self) -> None:
-        self.values: list[T] = []
-        self._numbers: dict[T, int] = {}
-
-    def number(self, value: T) -> int:
-        known = self._numbers.get(value)
-        if known is None:
-            known = self._numbers[value] = len(self.values)
-            self.values.append(value)
-        return known
+    def __missing__(self, way: tuple[str, Place, Place, str]) -> int:
+        number = self[way] = len(self)
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """A run of events as columns; ``kinds``, ``sources``, ``targets`` and ``causes`` index the ``_names``."""
+    """A run of events as columns."""
 
     first: int
     total: int
     positions: array[int]
     cycles: array[int]
-    kinds: array[int]
-    sources: array[int]
-    targets: array[int]
-    causes: array[int]
+    ways: list[Way]
     payloads: list[Payload]
     charges: list[Charges]
-    names: list[str]
-    places: list[Place]
 
     def batch(self) -> EventBatch:
         """The same as records."""
-        names, places = self.names, self.places
         events = tuple(
-            Event(
-                position, cycle, names[kind], places[source], places[target], names[cause], payload, charges
-            )
-            for position, cycle, kind, source, target, cause, payload, charges in zip(
-                self.positions,
-                self.cycles,
-                self.kinds,
-                self.sources,
-                self.targets,
-                self.causes,
-                self.payloads,
-                self.charges,
-                strict=True,
+            Event(position, cycle, *way, payload, charges)
+            for position, cycle, way, payload, charges in zip(
+                self.positions, self.cycles, self.ways, self.payloads, self.charges, strict=True
             )
         )
         return EventBatch(self.first, self.total, events)
@@ -107,78 +79,50 @@ class EventStore:
     def __init__(self) -> None:
         self._positions = array("Q")
         self._cycles = array("Q")
-        self._kinds = array("I")
-        self._sources = array("I")
-        self._targets = array("I")
-        self._causes = array("I")
+        self._ways = array("I")
         self._payloads: list[Payload] = []
         self._charges: list[Charges] = []
-        self._names: _Pool[str] = _Pool()
-        self._places: _Pool[Place] = _Pool()
-        self._by_kind: dict[str, array[int]] = {}
-        self._shapes: dict[tuple[str, int, int, str], _Shape] = {}
+        self._numbers = _Numbers()
+        self._all_ways: list[Way] = []  # by number
+        # Most are like one before: that one is kept in their stead.
+        self._like: dict[tuple[int | str, ...], Payload] = {}
+        self._kept_charges: dict[Charges, Charges] = {}
+        self._by_kind: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
         self.truncated = sys.maxsize
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def __getitem__(self, index: int) -> Event:
-        names, places = self._names.values, self._places.values
+        way = self._all_ways[self._ways[index]]
         return Event(
-            self._positions[index],
-            self._cycles[index],
-            names[self._kinds[index]],
-            places[self._sources[index]],
-            places[self._targets[index]],
-            names[self._causes[index]],
-            self._payloads[index],
-            self._charges[index],
+            self._positions[index], self._cycles[index], *way, self._payloads[index], self._charges[index]
         )
 
-    def append(self, event: Event) -> None:
-        """Record one event; positions never go down."""
-        position, cycle, kind, source, target, cause, payload, charges = event
-        shape = self._shapes.get((kind, id(source), id(target), cause)) or self._shape(event)
-        of_kind, kind_number, source_number, target_number, cause_number, _ = shape
-        of_kind.append(len(self._positions))
-        self._positions.append(position)
-        self._cycles.append(cycle)
-        self._kinds.append(kind_number)
-        self._sources.append(source_number)
-        self._targets.append(target_number)
-        self._causes.append(cause_number)
-        self._payloads.append(payload)
-        self._charges.append(charges)
-
-    def _shape(self, event: Event) -> _Shape:
-        if len(self._shapes) >= _SHAPES:
-            self._shapes.clear()
-        places = event.source, event.target
-        shape = self._shapes[event.kind, id(event.source), id(event.target), event.cause] = _Shape(
-            self._by_kind.setdefault(event.kind, array("I")),
-            self._names.number(event.kind),
-            self._places.number(event.source),
-            self._places.number(event.target),
-            self._names.number(event.cause),
-            places,
-        )
-        return shape
+    def extend(self, events: Sequence[Event]) -> None:
+        """Record some; positions never go down. Many at a time take less time each."""
+        if not events:
+            return
+        positions, cycles, kinds, sources, targets, causes, payloads, charges = zip(*events, strict=True)
+        for index, kind in enumerate(kinds, len(self)):
+            self._by_kind[kind].append(index)
+        self._positions.extend(positions)
+        self._cycles.extend(cycles)
+        self._ways.extend(map(self._numbers.__getitem__, zip(kinds, sources, targets, causes, strict=True)))
+        keep = self._like.setdefault
+        self._payloads.extend([keep((*payload, *payload.values()), payload) for payload in payloads])
+        self._charges.extend(map(self._kept_charges.setdefault, charges, charges))
+        if len(self._like) + len(self._kept_charges) > _REMEMBERED:
+            self._like.clear()
+            self._kept_charges.clear()
+        if len(self._numbers) > len(self._all_ways):
+            self._all_ways = [Way(*way) for way in self._numbers]
 
     def truncate(self, length: int) -> None:
         """Forget the events from index ``length`` on."""
         self.truncated = min(self.truncated, length)
-        columns: list[array[int]] = [
-            self._positions,
-            self._cycles,
-            self._kinds,
-            self._sources,
-            self._targets,
-            self._causes,
-        ]
-        for column in columns:
+        for column in (self._positions, self._cycles, self._ways, self._payloads, self._charges):
             del column[length:]
-        del self._payloads[length:]
-        del self._charges[length:]
         for indices in self._by_kind.values():
             del indices[bisect_left(indices, length) :]
 
@@ -222,7 +166,7 @@ class EventStore:
         kind, _, cause = wanted.partition(":")
         indices = self._by_kind.get(kind, array("I"))
         for index in indices[bisect_left(indices, start) :] if cause else ():
-            if self._names.values[self._causes[index]] == cause:
+            if self._all_ways[self._ways[index]].cause == cause:
                 return index
         place = len(indices) if cause else bisect_left(indices, start)
         return indices[place] if place < len(indices) else end
@@ -235,7 +179,7 @@ class EventStore:
         if not cause:
             return indices[place - 1] if place else -1
         for index in reversed(indices[:place]):
-            if self._names.values[self._causes[index]] == cause:
+            if self._all_ways[self._ways[index]].cause == cause:
                 return index
         return -1
 
@@ -252,7 +196,7 @@ class EventStore:
         for index in self._by_kind.get(kind, ()):
             if index >= end:
                 break
-            cause = self._names.values[self._causes[index]]
+            cause = self._all_ways[self._ways[index]].cause
             counted[cause] = counted.get(cause, 0) + 1
         return counted
 
@@ -264,14 +208,9 @@ class EventStore:
             len(self),
             self._positions[part],
             self._cycles[part],
-            self._kinds[part],
-            self._sources[part],
-            self._targets[part],
-            self._causes[part],
+            [self._all_ways[number] for number in self._ways[part]],
             self._payloads[part],
             self._charges[part],
-            list(self._names.values),
-            list(self._places.values),
         )
 
     def batch(self, first: int, last: int | None = None) -> EventBatch:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
 from vizapp.machine.events import Event
-from vizapp.machine.places import TRANSLATION_CACHE
+from vizapp.machine.places import GUEST_COMPONENTS, TRANSLATION_CACHE
+from vizapp.session.auditor import AUDITED
 from vizapp.session.frames import DIVERGED, Progress, Stopped
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
 
-_DELIVERED = (ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED)
-# Ways out of an instruction of the guest's; the first two leave it to be executed again.
-_LEAVE = (*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED)
+_DELIVERED = frozenset({ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED})
+# Ways out of an instruction of the guest's, the first two of which leave it to be executed again; and back.
+_PASSAGES = frozenset({*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED, ev.RETURNED})
 
 
 class Recorder:
@@ -66,7 +67,7 @@ class Recorder:
         self._catch: frozenset[str] | None = frozenset()
         self._taps = taps
         self._attached = False
-        pc.listener = self._event
+        self._fresh: list[Event] = []  # of this stretch
         pc.on_access = self._access
         if guest_board is not None:
             guest_board.on_port = taps.access
@@ -90,6 +91,7 @@ class Recorder:
     def begin(self) -> None:
         """Attach."""
         self._attached = self._taps.recording = True
+        self._pc.listener = self._event
         if self._lockstep is None:
             self._pc.heat = self.heats[self._vm]
         if self._lockstep is not None or self.watcher is not None:
@@ -100,9 +102,11 @@ class Recorder:
     def finish(self) -> Stopped | None:
         """Detach, and say whether the run ends here: because it stopped, or because it diverged."""
         pc = self._pc
-        pc.on_retired = pc.heat = None
+        pc.listener = pc.on_retired = pc.heat = None
         self._attached = self._taps.recording = False
         self._catch = frozenset()
+        self._store.extend(self._fresh)
+        self._fresh.clear()
         stopped = None if pc.stopped is None else Stopped(*pc.stopped)
         if self._lockstep is not None:
             difference = self._lockstep.finish()
@@ -128,7 +132,7 @@ class Recorder:
         self._taps.drop_after(position)
         self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
         place = pc.meter.place
-        self._store.append(Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, DIVERGED, {}))
+        self._store.extend([Event(position - 1, pc.meter.cycles, ev.DIVERGED, place, place, DIVERGED, {})])
         self._measure(stopped)
 
     def _measure(self, stopped: Stopped | None) -> None:
@@ -148,14 +152,14 @@ class Recorder:
     def _retired(self) -> None:
         pc = self._pc
         if self._lockstep is not None:
-            self._arrived()
+            self._arrived(self._guest_eip(pc.cpu.eip))
             self._lockstep.trace.retired(pc)
         if self.watcher is not None:
             self.watcher(pc)
 
-    def _arrived(self) -> None:
+    def _arrived(self, eip: int) -> None:
         """Execution has arrived at a guest instruction."""
-        eip = self._last_arrivals[self._vm] = self._guest_eip(self._pc.cpu.eip)
+        self._last_arrivals[self._vm] = eip
         if self._lockstep is None:
             self.heats[self._vm][eip] += 1
         else:
@@ -167,32 +171,39 @@ class Recorder:
         return eip if self._pc.guest_address is None else self._pc.guest_address(eip)
 
     def _event(self, event: Event) -> None:
-        if not self._attached:
-            return
-        if event.source.is_guest and event.kind in _LEAVE:
-            # A translation's own INT calls the monitor and leaves nothing of the guest's behind it.
-            again = event.kind in _DELIVERED or event.source.component == TRANSLATION_CACHE
-            left = self._guest_eip(int(event.payload["address"])) if again else -1
-            self._last_arrivals[self._vm] = left
-        if event.kind == ev.VM_SCHEDULED:
+        self._fresh.append(event)
+        kind = event.kind
+        if kind in _PASSAGES:
+            self._passed(event)
+        elif kind == ev.VM_SCHEDULED:
             self._vm = int(event.payload["vm"])
             if self._pc.heat is not None:
                 self._pc.heat = self.heats[self._vm]
-        if event.target.is_guest and _arrives(event):
-            here = self._guest_eip(self._pc.cpu.eip)
-            arrived = here != self._last_arrivals.get(self._vm, -1)
-        else:
-            arrived = False
-        if arrived:
-            self._arrived()
-        self._store.append(event)
-        self._auditor.event(event)
+        elif kind == ev.MARK_PASSED:
+            self._marks += 1
+        if kind in AUDITED:
+            self._auditor.event(event)
         if self._lockstep is not None:
             self._lockstep.event(event)
-        if event.kind == ev.MARK_PASSED:
-            self._marks += 1
-        if self._catch is None or (self._catch and {event.kind, f"{event.kind}:{event.cause}"} & self._catch):
+        if self._catch is None or (self._catch and {kind, f"{kind}:{event.cause}"} & self._catch):
             self._pc.pause_requested = True
+
+    def _passed(self, event: Event) -> None:
+        """Note the instruction that a passage leaves, or arrives at without the one before having retired."""
+        kind, component = event.kind, event.source.component
+        if kind == ev.RETURNED:
+            arrives = component not in GUEST_COMPONENTS
+        else:
+            arrives = kind in _DELIVERED
+            if component in GUEST_COMPONENTS:
+                # A translation's own INT calls the monitor and leaves nothing of the guest's behind it.
+                again = arrives or component == TRANSLATION_CACHE
+                left = self._guest_eip(int(event.payload["address"])) if again else -1
+                self._last_arrivals[self._vm] = left
+        if arrives and event.target.component in GUEST_COMPONENTS:
+            here = self._guest_eip(self._pc.cpu.eip)
+            if here != self._last_arrivals.get(self._vm, -1):
+                self._arrived(here)
 
     def _access(self, place: Place, linear: int, frame: int, write: bool) -> None:
         if self._attached:
@@ -203,10 +214,3 @@ class Recorder:
             self._taps.access(place, port, size, write, value)
         if self._attached:
             self._auditor.port(self._pc.position, place, port, write)
-
-
-def _arrives(event: Event) -> bool:
-    """Whether the guest is entered without an instruction of its own having retired."""
-    if event.kind == ev.RETURNED:
-        return not event.source.is_guest
-    return event.kind in _DELIVERED
