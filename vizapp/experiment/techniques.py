@@ -1,13 +1,12 @@
-"""The techniques by name: those that run, and those that the survey names and this version does not have."""
+"""The techniques by name, in the order in which people are shown them."""
 
 from __future__ import annotations
 
-from vizapp.errors import ScenarioError, UnknownNameError
-from vizapp.messages import N_, Message
+from vizapp.errors import UnknownNameError
+from vizapp.messages import N_
 from vizapp.vmm.base import Technique
 from vizapp.vmm.registry import TECHNIQUES
 
-ALL = ("native", "trap-and-emulate", "binary-translation", "paravirtual", "vt-x", "amd-v")
 TITLES = {
     "native": N_("Native"),
     "trap-and-emulate": N_("Trap & emulate"),
@@ -16,6 +15,7 @@ TITLES = {
     "vt-x": N_("VT-x"),
     "amd-v": N_("AMD-V"),
 }
+ALL = tuple(TITLES)
 
 
 def technique(name: str) -> Technique:
@@ -23,15 +23,7 @@ def technique(name: str) -> Technique:
 
     Raises:
         UnknownNameError: there is no such technique.
-        ScenarioError: there is, and this version does not have it.
     """
-    if name in TECHNIQUES:
-        return TECHNIQUES[name]()
-    if name in ALL:
-        raise ScenarioError(
-            Message(
-                N_("{name} is not in this version of vizapp; there are: {known}"),
-                {"name": name, "known": ", ".join(TECHNIQUES)},
-            )
-        )
-    raise UnknownNameError("technique", name, ALL)
+    if name not in TECHNIQUES:
+        raise UnknownNameError("technique", name, ALL)
+    return TECHNIQUES[name]()

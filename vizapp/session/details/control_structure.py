@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa import vectors
 from vizapp.isa.addresses import PAGE_SIZE, HostPhysical
 from vizapp.machine.svm import codes, vmcb
+from vizapp.machine.svm import words as svm_words
 from vizapp.machine.vmx import controls, errors, fields, reasons
+from vizapp.machine.vmx import words as vmx_words
 from vizapp.machine.vmx.region import LAUNCH_STATE, LAUNCHED, OFFSETS
 from vizapp.messages import N_, Message
 from vizapp.vmm.amd_v.controls import INTERCEPTS as SVM_INTERCEPTS
@@ -23,17 +25,7 @@ if TYPE_CHECKING:
 
     from vizapp.session.details.registry import Subject
 
-_VALID: Final = 1 << 31
-_ERROR_VALID: Final = 1 << 11
-_EVENTS: Final = {
-    0: N_("interrupt {vector}"),
-    2: N_("NMI"),
-    3: N_("exception {vector}"),
-    4: N_("software interrupt {vector}"),
-    6: N_("software exception {vector}"),
-}
 _NO_EVENT: Final = Message(N_("no event"))
-_EXCEPTION: Final = 3
 
 
 class ControlField(NamedTuple):
@@ -96,7 +88,7 @@ def control_structure(subject: Subject) -> ControlStructure | None:
     now = subject.pc.memory.dump(block.address, PAGE_SIZE)
     before, after = unit.exit_images.get(block.address, (now, now))
     intel = block.kind == "VMCS"
-    slots = _vmcs_slots() if intel else _vmcb_slots()
+    slots = _vmcs_slots(subject.pc.cpu.identity.virtualization) if intel else _vmcb_slots()
     found = []
     for slot in slots:
         part = slice(slot.offset, slot.offset + slot.size)
@@ -150,8 +142,11 @@ def _state(subject: Subject, intel: bool, now: bytes) -> Message:
     return Message(N_("its guest is saved in it"))
 
 
-def _vmcs_slots() -> Iterator[_Slot]:
+def _vmcs_slots(features: frozenset[str]) -> Iterator[_Slot]:
+    """The fields that a processor with these features has."""
     for field in fields.FIELDS:
+        if not fields.exists(field, features):
+            continue
         group = fields.TYPES[field.type]
         yield _Slot(
             OFFSETS[field.encoding], field.width, field.name, f"{field.encoding:04X}", group, field.gloss
@@ -177,7 +172,7 @@ def _vmcs_text(slot: _Slot, value: int) -> Message | None:
     if encoding == fields.INSTRUCTION_ERROR and value in errors.ERRORS:
         return Message(errors.ERRORS[value])
     if encoding in (fields.ENTRY_INFO, fields.EXIT_INFO, fields.VECTORING_INFO):
-        return _event(value, value)
+        return vmx_words.event_in_words(value) or _NO_EVENT
     return None
 
 
@@ -186,7 +181,7 @@ def _vmcb_text(slot: _Slot, value: int) -> Message | None:
         signed = value if value < 1 << 63 else value - (1 << 64)
         return Message("{name}", {"name": codes.name_of(signed)})
     if slot.name in ("eventinj", "exitintinfo"):
-        return _event(value, value)
+        return svm_words.event_in_words(value) or _NO_EVENT
     if slot.name == "intercept_exceptions":
         return _vectors(value)
     held = [
@@ -203,15 +198,3 @@ def _set_bits(names: list[str]) -> Message:
 
 def _vectors(value: int) -> Message:
     return _set_bits([vectors.name(vector) for vector in range(32) if value >> vector & 1])
-
-
-def _event(word: int, value: int) -> Message:
-    """An event in the form that Intel and AMD share: vector, type, error code, valid."""
-    if not word & _VALID:
-        return _NO_EVENT
-    kind, vector = word >> 8 & 7, word & 0xFF
-    name = vectors.name(vector) if kind == _EXCEPTION else f"{vector:#04x}"
-    text = Message(_EVENTS.get(kind, N_("event {vector}")), {"vector": name})
-    if word & _ERROR_VALID and value >> 32:
-        return Message(N_("{event}, error code {error}"), {"event": text, "error": f"{value >> 32:X}"})
-    return text
