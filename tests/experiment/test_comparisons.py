@@ -11,10 +11,11 @@ import pytest
 import vizapp
 from vizapp.errors import DataError, ScenarioError, UnknownNameError
 from vizapp.experiment.compare import compare, techniques_for
-from vizapp.experiment.execution import Bounds, execute, parse_until
+from vizapp.experiment.execution import Bounds, execute
 from vizapp.experiment.export import as_csv, json_lines, perfetto
 from vizapp.experiment.presets import presets
 from vizapp.experiment.scenarios import make_scenario
+from vizapp.experiment.until import parse_until
 from vizapp.guest.library import GUESTS
 
 NATIVE = [name for name, guest in GUESTS.items() if "native" in guest.builds]

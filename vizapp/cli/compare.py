@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vizapp.cli.output import number, times
-from vizapp.cli.picture import check_suffix, draw_comparison
+from vizapp.cli.output import check_suffix, number, times
+from vizapp.cli.picture import draw_comparison
 from vizapp.cli.run import PURPOSES, bounds_from, machine_choices
 from vizapp.experiment.compare import compare
 from vizapp.experiment.export import as_csv, as_json

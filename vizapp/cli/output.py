@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from vizapp.errors import LocatedError, VizappError
-from vizapp.messages import Translator
+from vizapp.errors import LocatedError, ScenarioError, VizappError
+from vizapp.messages import N_, Message, Translator
 from vizapp.resources import assets
 
 if TYPE_CHECKING:
@@ -100,3 +100,11 @@ def number(value: int) -> str:
 def times(overhead: float | None) -> str:
     """Overhead as a factor, a dash where there is none."""
     return "–" if overhead is None else f"{overhead:.2f}×"
+
+
+def check_suffix(file: str, known: Sequence[str]) -> None:
+    """Refuse a file whose ending is none of ``known``."""
+    if not file.lower().endswith(tuple(known)):
+        raise ScenarioError(
+            Message(N_("{file} ends with none of {known}"), {"file": file, "known": ", ".join(known)})
+        )

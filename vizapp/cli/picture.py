@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizapp.cli.output import check_suffix
 from vizapp.cli.qt import without_qt
 from vizapp.cli.run import bounds_from, scenario_from, until_from
 from vizapp.errors import ScenarioError
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace, out: Output) -> int:
     size = size_from(options.size)
     check_suffix(options.output, SUFFIXES)
     scenario = scenario_from(options)
-    until = until_from(options)
+    until = until_from(options, scenario)
     opening = None
     if until is not None:
         opening = (Seek(find(scenario, until, bounds_from(options))),)
@@ -88,12 +89,4 @@ def _draw(
             theme=theme,
             language=out.language,
             opening=opening_of(options.guest) if opening is None else opening,
-        )
-
-
-def check_suffix(file: str, known: Sequence[str]) -> None:
-    """Refuse a file whose ending is none of ``known``."""
-    if Path(file).suffix.lower() not in known:
-        raise ScenarioError(
-            Message(N_("{file} ends with none of {known}"), {"file": file, "known": ", ".join(known)})
         )

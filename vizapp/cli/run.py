@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vizapp.cli.output import number
+from vizapp.cli.output import check_suffix, number
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
-from vizapp.experiment.execution import Bounds, execute, parse_until
+from vizapp.experiment.execution import Bounds, execute
 from vizapp.experiment.export import json_lines, perfetto
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.techniques import TITLES
+from vizapp.experiment.until import parse_until
 from vizapp.isa.registers import GENERAL
 from vizapp.machine.meter import Purpose
 from vizapp.messages import N_, Message
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     import argparse
 
     from vizapp.cli.output import Output
-    from vizapp.experiment.execution import Run, Until
+    from vizapp.experiment.execution import Run
+    from vizapp.experiment.until import Until
     from vizapp.machine.pc import Pc
     from vizapp.session.scenario import Scenario
     from vizapp.session.session import Session
 
+TRACES = (".jsonl", ".perfetto.json")
 CRASHED = ("crashed", "shutdown", "diverged")
 PURPOSES = {
     Purpose.GUEST: N_("guest work"),
@@ -72,9 +75,9 @@ def scenario_from(
     )
 
 
-def until_from(options: argparse.Namespace) -> Until | None:
-    """The event of ``--until``."""
-    return None if options.until is None else parse_until(options.until)
+def until_from(options: argparse.Namespace, scenario: Scenario) -> Until | None:
+    """The event of ``--until``, as the scenario's technique names it."""
+    return None if options.until is None else parse_until(options.until, scenario.technique)
 
 
 def bounds_from(options: argparse.Namespace) -> Bounds:
@@ -106,6 +109,9 @@ def run(options: argparse.Namespace, out: Output) -> int:
         exit_port=options.exit_port,
         log_ports=tuple(port for port, _ in options.port_log),
     )
+    until, bounds = until_from(options, scenario), bounds_from(options)
+    if options.trace:
+        check_suffix(options.trace, TRACES)
     with ExitStack() as files:
         registers = None
         if options.registers:
@@ -122,8 +128,8 @@ def run(options: argparse.Namespace, out: Output) -> int:
         with out.progress(f"{scenario.image.name} · {scenario.technique}"):
             result = execute(
                 scenario,
-                until=until_from(options),
-                bounds=bounds_from(options),
+                until=until,
+                bounds=bounds,
                 score=options.scorecard,
                 prepare=attach if registers is not None else None,
             )

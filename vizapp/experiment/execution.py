@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vizapp.errors import ScenarioError
 from vizapp.machine.events import CLI_NAMES
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
@@ -16,11 +15,10 @@ from vizapp.session.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizapp.experiment.until import Until
     from vizapp.machine.events import Event
     from vizapp.session.motion import Motion
     from vizapp.session.scenario import Scenario
-
-KINDS = {name: kind for kind, name in CLI_NAMES.items()}
 
 
 class Bounds(NamedTuple):
@@ -31,45 +29,6 @@ class Bounds(NamedTuple):
 
 
 UNBOUNDED = Bounds()
-
-
-class Until(NamedTuple):
-    """The event to stop at: its kind (as recorded) and cause, or the address of an instruction."""
-
-    kind: str = ""
-    cause: str | None = None
-    address: int | None = None
-
-
-def parse_until(text: str) -> Until:
-    """What ``--until`` means: ``trap``, ``trap:#GP``, ``hypercall:mmu_update``, ``instruction:0x101000``.
-
-    Raises:
-        ScenarioError: there is no such event, with the names that there are.
-    """
-    name, _, detail = text.partition(":")
-    if name == "instruction":
-        try:
-            return Until(address=int(detail, 0))
-        except ValueError:
-            raise ScenarioError(
-                Message(N_("{text} names no address; expected instruction:0x101000"), {"text": text})
-            ) from None
-    return Until(kind_named(name, "instruction:ADDRESS"), detail or None)
-
-
-def kind_named(name: str, *besides: str) -> str:
-    """The recorded kind of event that a name of the command line stands for.
-
-    Raises:
-        ScenarioError: there is none, with the names that there are and what else would do.
-    """
-    if name not in KINDS:
-        known = ", ".join((*sorted(KINDS), *besides))
-        raise ScenarioError(
-            Message(N_("there is no event {name}; there are: {known}"), {"name": name, "known": known})
-        )
-    return KINDS[name]
 
 
 @dataclass(frozen=True, slots=True)

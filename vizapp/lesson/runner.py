@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ScenarioError
-from vizapp.experiment.execution import kind_named
+from vizapp.experiment.until import kind_named
 from vizapp.lesson.conditions import matches
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
