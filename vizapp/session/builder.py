@@ -164,7 +164,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
     first, *others = equipped
     return Options(
         first.memory,
-        _paths(scenario.technique),
+        _paths(scenario.technique, hosted=scenario.host is not None),
         scenario.virtualizable,
         name=first.name,
         weight=first.weight,
@@ -247,6 +247,12 @@ def _overrides(scenario: Scenario) -> dict[str, int]:
     return scenario.overrides
 
 
-def _paths(technique: str) -> Paths:
+def _paths(technique: str, *, hosted: bool) -> Paths:
     """The path lengths of the technique's monitor; none for the bare machine."""
-    return load_paths(technique).operations() if technique in monitor_names() else {}
+    names = [technique, "hosted"] if hosted else [technique]
+    return {
+        step: operations
+        for name in names
+        if name in monitor_names()
+        for step, operations in load_paths(name).operations().items()
+    }

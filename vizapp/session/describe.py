@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa.registers import EFLAGS_IF, EFLAGS_IOPL
 from vizapp.machine import events as ev
 from vizapp.machine.input_log import KEYBOARD, SERIAL
+from vizapp.machine.places import HOST
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import effect, hexadecimal
 from vizapp.session.describe_events import describe_event, principal
@@ -48,6 +49,8 @@ def describe(step: LastStep | None, now: Moment, stopped: Stopped | None) -> Mes
         return Message(ended, {"detail": stopped.detail})
     if step is None and now.position:
         return Message(N_("The guest runs. Pause it, and each step is explained here."))
+    if step is None and now.place.world == HOST:
+        return Message(N_("The host operating system is loaded and about to start; the guest waits for it."))
     if step is None and not now.place.is_guest:
         return Message(
             N_("The guest is loaded, and the VMM at ring {ring} is about to enter it, at {eip}."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa import vectors
 from vizapp.machine import events as ev
-from vizapp.machine.places import TRANSLATION_CACHE
+from vizapp.machine.places import HOST, TRANSLATION_CACHE
 from vizapp.messages import N_, Message
 from vizapp.session.describe_domains import DESCRIBED, describe_domain_event
 from vizapp.session.describe_effects import hexadecimal
@@ -25,7 +25,7 @@ from vizapp.session.describe_translation import (
     describe_entry_of_cache,
     describe_retranslation,
 )
-from vizapp.session.describe_worlds import describe_world_switch
+from vizapp.session.describe_worlds import describe_host_event, describe_world_switch
 from vizapp.session.notes import HYPERCALL_VECTOR
 
 if TYPE_CHECKING:
@@ -347,4 +347,6 @@ def principal(events: tuple[Event, ...]) -> Event | None:
 
 def describe_event(event: Event, step: LastStep) -> Message:
     """The sentence for an event that ``principal`` chose."""
+    if event.source.world == HOST and event.target.world == HOST:
+        return describe_host_event(event, step)
     return _BY_KIND[event.kind](event, step)

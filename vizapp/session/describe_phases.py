@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizapp.machine.places import HOST
 from vizapp.messages import N_, Message
 from vizapp.session.describe_effects import hexadecimal
+from vizapp.session.describe_worlds import describe_host_code, in_switch_page
 
 if TYPE_CHECKING:
     from vizapp.messages import Parameter
@@ -194,6 +196,8 @@ _OTHER_PHASE = N_("The VMM works at ring {ring}: {phase}. The guest waits.")
 def describe_monitor(step: LastStep) -> Message:
     """A step of the monitor that made no event: a phase, or an instruction of its own."""
     before = step.before
+    if (before.place.world == HOST and not before.phase) or in_switch_page(step):
+        return describe_host_code(step)
     if (before.phase, step.after.phase) == ("emulate", "reflect"):
         return Message(_FAULTS_THERE_TOO)
     if before.phase:

@@ -80,10 +80,6 @@ class HostedMonitor(TranslatingMonitor):
     def _in_host(self) -> bool:
         return self.host.pc.meter.place.world == HOST
 
-    def guest_view(self, vm: int = 0) -> CpuView:
-        """The virtual CPU, wherever its state is."""
-        return super().guest_view(vm)
-
     def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest, or will again."""
         return kept_view(self.machine(vm), self._context) if self._in_host else super().processor_view(vm)
@@ -93,7 +89,9 @@ class HostedMonitor(TranslatingMonitor):
         if not self._in_host:
             return super().processor_translate(linear, vm)
         frame = self.host.pc.mmu.probe(linear)
-        return None if frame is None else HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
+        if frame is None:  # of the guest's, or of the VMM's
+            return super().processor_translate(linear, vm)
+        return HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
 
     def ownership(self) -> Ownership:
         """The guest has its memory; the rest is the VMM's or, as every port and line, the host's."""
