@@ -1,7 +1,14 @@
 """The auditor tells what the guest may reach from what it may not, once for each thing."""
 
 from vizapp.isa import vectors
-from vizapp.machine.events import EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, Event
+from vizapp.machine.events import (
+    EXCEPTION_DELIVERED,
+    INTERRUPT_DELIVERED,
+    NESTED_PAGE_MAPPED,
+    VM_ENTERED,
+    VM_EXITED,
+    Event,
+)
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.session.auditor import Auditor
 from vizapp.vmm.base import READABLE, Ownership
@@ -111,6 +118,18 @@ def test_refusals_are_counted_up_to_the_cursor() -> None:
         audit.event(Event(position, 0, EXCEPTION_DELIVERED, APP, target, "", {"vector": vector}))
     assert audit.refused(3) == 0
     assert audit.refused(4) == audit.refused(100) == 1
+
+
+def test_a_nested_fault_is_a_refusal_unless_a_page_is_mapped_for_it() -> None:
+    audit = auditor()
+    for position, mapped in ((3, True), (6, False), (9, False)):
+        audit.event(Event(position, 0, VM_EXITED, KERNEL, MONITOR, "npf", {}))
+        if mapped:
+            audit.event(Event(position + 1, 0, NESTED_PAGE_MAPPED, MONITOR, MONITOR, "nested-fill", {}))
+        if position == 9:
+            audit.drop_after(9)
+        audit.event(Event(position + 2, 0, VM_ENTERED, MONITOR, KERNEL, "vmrun", {}))
+    assert [audit.refused(position) for position in (6, 7, 100)] == [0, 1, 1]
 
 
 def test_a_cut_run_forgets_what_lay_behind() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.vmm.leaky import LEAKED_PORT, PAGE_GUEST, PORT_GUEST, PageLeak, PortLeak
+from tests.vmm.leaky import FAR_GUEST, LEAKED_PORT, PAGE_GUEST, PORT_GUEST, PageLeak, PortLeak
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 from vizapp.vmm import registry
@@ -38,6 +38,25 @@ def test_the_same_guests_are_refused_by_the_sound_monitor(image: object) -> None
     frame = Session(Scenario(image, "trap-and-emulate")).run()  # type: ignore[arg-type]
     assert frame.scorecard.let_through == 0
     assert frame.scorecard.refused > 0
+
+
+@pytest.mark.parametrize(("technique", "processor"), [("vt-x", "nehalem"), ("amd-v", "barcelona")])
+@pytest.mark.parametrize(
+    ("image", "paging", "refused"),
+    [
+        (PORT_GUEST, "shadow", 1),
+        (PORT_GUEST, "nested", 1),
+        (FAR_GUEST, "shadow", 0),
+        (FAR_GUEST, "nested", 1),
+    ],
+)
+def test_an_exit_for_what_is_another_s_is_a_refusal(
+    image: object, paging: str, refused: int, technique: str, processor: str
+) -> None:
+    """A port; a page that the guest has not, where nested tables refuse it. Its own pages are none."""
+    session = Session(Scenario(image, technique, processor, paging))  # type: ignore[arg-type]
+    card = session.run().scorecard
+    assert (card.refused, card.let_through) == (refused, 0)
 
 
 @pytest.mark.parametrize("technique", ["native", "trap-and-emulate", "paravirtual"])

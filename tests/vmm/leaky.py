@@ -67,3 +67,5 @@ PAGE_GUEST = _image(
 )
 # mov al, 0x55; out LEAKED_PORT, al; cli; hlt
 PORT_GUEST = _image("port-leak", bytes((0xB0, 0x55, 0xE6, LEAKED_PORT, 0xFA, 0xF4)))
+# mov dword [0x70000000], 0x12345678; cli; hlt: where no guest here has memory
+FAR_GUEST = _image("far-page", bytes.fromhex("c705 00000070 78563412 fa f4"))

@@ -12,7 +12,14 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
-from vizapp.machine.events import CHANGES_OF_HANDS, EXCEPTION_DELIVERED, INTERRUPT_DELIVERED, VM_ENTERED
+from vizapp.machine.events import (
+    CHANGES_OF_HANDS,
+    EXCEPTION_DELIVERED,
+    INTERRUPT_DELIVERED,
+    NESTED_PAGE_MAPPED,
+    VM_ENTERED,
+    VM_EXITED,
+)
 from vizapp.machine.places import DEVICE, TRANSLATION_CACHE, Place
 from vizapp.vmm.base import READABLE, cache_owner, segment_owner
 
@@ -23,9 +30,17 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Ownership
 
 MONITOR = "vmm"
-AUDITED = frozenset(
-    {EXCEPTION_DELIVERED, VM_ENTERED, INTERRUPT_DELIVERED}
-)  # kinds of events that it asks for
+AUDITED = CHANGES_OF_HANDS | {
+    EXCEPTION_DELIVERED,
+    INTERRUPT_DELIVERED,
+    NESTED_PAGE_MAPPED,
+    VM_ENTERED,
+    VM_EXITED,
+}
+"""The kinds of events that it asks for."""
+# By the cause of an exit: what of its payload has a port in the upper half of a double word.
+_PORT_EXITS = {"io-instruction": "qualification", "ioio": "exitinfo1"}
+_NESTED_FAULTS = ("ept-violation", "npf")
 
 
 def _is_translators(place: Place, owner: str, write: bool) -> bool:
@@ -63,6 +78,7 @@ class Auditor:
         self._ownership = declare()
         self._seen: set[tuple[int, int, str, int, bool]] = set()
         self._entered = -1
+        self._nothing_there: Event | None = None  # a nested fault, as long as nothing has been mapped for it
         self._refused = array("Q")
         self._refused_vms = array("h")
         self.leaks: list[Leak] = []
@@ -83,14 +99,20 @@ class Auditor:
             self._check(position, Place(vm=vm, component=DEVICE), "dma", frame, write)
 
     def event(self, event: Event) -> None:
-        """One of ``AUDITED``: a refusal was delivered, or an interrupt went to somebody."""
+        """One of ``AUDITED``: a refusal, memory that changes hands, or an interrupt that goes to somebody."""
         if event.kind == EXCEPTION_DELIVERED:
             refusal = event.payload.get("vector") == vectors.GP
             if refusal and event.source.is_guest and not event.target.is_guest:
-                self._refused.append(event.position)
-                self._refused_vms.append(max(event.source.vm, 0))
+                self._refuse(event)
+        elif event.kind == VM_EXITED:
+            self._exited(event)
+        elif event.kind == NESTED_PAGE_MAPPED:
+            self._nothing_there = None
         elif event.kind == VM_ENTERED:
             self._entered = event.position
+            if self._nothing_there is not None:
+                self._refuse(self._nothing_there)
+                self._nothing_there = None
         elif event.kind in CHANGES_OF_HANDS:
             self._ownership = self._declare()
             self._forget()
@@ -103,6 +125,22 @@ class Auditor:
             if lines and all(owner == MONITOR for _, owner in lines):
                 vector = int(event.payload.get("vector", 0))
                 self._note(event.position, event.target, "line", vector, False, MONITOR)
+
+    def _exited(self, event: Event) -> None:
+        """An exit is a refusal where the guest wanted a port that is another's, or a page that it has not.
+
+        Below shadow tables such a page is a page fault like any other, and does not count.
+        """
+        if event.cause in _PORT_EXITS:
+            port = int(event.payload[_PORT_EXITS[event.cause]]) >> 16 & 0xFFFF
+            if self._owner("port", port) != f"vm{max(event.source.vm, 0)}":
+                self._refuse(event)
+        elif event.cause in _NESTED_FAULTS:
+            self._nothing_there = event
+
+    def _refuse(self, event: Event) -> None:
+        self._refused.append(event.position)
+        self._refused_vms.append(max(event.source.vm, 0))
 
     def refused(self, position: int, vm: int | None = None) -> int:
         """How often a guest (None: any) was refused what is not its own, up to a cursor at ``position``."""
@@ -120,6 +158,8 @@ class Auditor:
         del self._refused[kept:]
         del self._refused_vms[kept:]
         del self.leaks[self.let_through(position) :]
+        if self._nothing_there is not None and self._nothing_there.position >= position:
+            self._nothing_there = None
         self._forget()
 
     def _forget(self) -> None:
