@@ -30,6 +30,7 @@ _start:
 mark_start:
         START_KERNEL
         call    console_start
+        call    store_client_events
         call    store_client_start
         HYPERCALL HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, bind_tick
         mov     eax, [bind_tick + 8]    ; Xen's tick, so that we do not wait

@@ -128,3 +128,15 @@ def test_devices_are_split_under_paravirtual_only() -> None:
         make_scenario("hello", technique_name="vt-x", io="split")
     scenario = make_scenario("hello", technique_name="paravirtual", io="split")
     assert [vm.name for vm in scenario.machines] == ["domain-0", "hello"]
+
+
+@pytest.mark.parametrize("guest", ["disk-read", "disk-write", "network-send", "network-receive"])
+def test_split_devices_give_what_the_bare_machine_gives(guest: str) -> None:
+    run = execute(make_scenario(guest, technique_name="paravirtual", iterations=2))
+    native = execute(make_scenario(guest, iterations=2))
+    assert result_of(native.serial)
+    domain = run.report["vms"][1]
+    assert result_of(domain["serial"]) == result_of(native.serial), run.serial
+    assert domain["scorecard"]["resource_control"]["let_through"] == 0
+    assert run.report["vms"][0]["scorecard"]["resource_control"]["let_through"] == 0
+    assert run.report["io"] == "split"

@@ -298,7 +298,6 @@ _LIBRARY = (
                 "for their checksum."
             )
         ),
-        builds=("native",),
         iterations=16,
         needs_network=True,
     ),
@@ -312,7 +311,6 @@ _LIBRARY = (
                 "checksums."
             )
         ),
-        builds=("native",),
         iterations=16,
         needs_network=True,
     ),
@@ -321,7 +319,6 @@ _LIBRARY = (
         Message(N_("Disk: reading")),
         "workloads",
         Message(N_("The kernel reads N blocks of 4 KB from its disk and adds up what is in them.")),
-        builds=("native",),
         iterations=4,
         needs_disk=True,
     ),
@@ -330,7 +327,6 @@ _LIBRARY = (
         Message(N_("Disk: writing")),
         "workloads",
         Message(N_("The kernel writes N blocks of 4 KB to its disk, reads them again and compares.")),
-        builds=("native",),
         iterations=2,
         needs_disk=True,
     ),
