@@ -11,12 +11,15 @@ import pytest
 from tests.vmm.test_trap_isolation import Watch
 from tests.vmm.vmm_support import MEMORY, Run, library_image, small_image
 from vizapp.isa.addresses import Linear
+from vizapp.isa.decode import DecodeError, decode
+from vizapp.isa.instruction import Memory
+from vizapp.isa.registers import CS, GS
 from vizapp.machine import events
 from vizapp.vmm.base import cache_owner, segment_owner
 from vizapp.vmm.binary_translation.layout import CACHE, DEFAULT_CACHE_BYTES, SEGMENT, SEGMENT_BYTES
 from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
-from vizapp.vmm.binary_translation.translator import IDENT, KINDS
+from vizapp.vmm.binary_translation.translator import IDENT, KINDS, kind_of
 from vizapp.vmm.binary_translation.vm import TranslatedVm
 from vizapp.vmm.native import Native
 
@@ -187,6 +190,27 @@ def test_every_byte_of_the_cache_is_an_instruction(name: str, size: int) -> None
             assert door.mnemonic == "int"
     free = cache.bytes_at(cache.top, cache.bottom - cache.top)
     assert free == b"\xcc" * len(free)
+
+
+@pytest.mark.parametrize("prefix", [0x65, 0x2E])
+def test_nothing_that_uses_gs_or_reads_through_cs_is_copied(prefix: int) -> None:
+    """Of every opcode with an operand in memory; a prefix of a jump is a hint."""
+    seen = 0
+    for opcode in (*range(0x100), *range(0x0F00, 0x1000)):
+        raw = bytes((prefix,)) + opcode.to_bytes(2 if opcode > 0xFF else 1, "big")
+        for reg in range(8):
+            try:
+                instruction = decode(raw + bytes((reg << 3 | 3,)) + bytes(12), Linear(0))
+            except DecodeError:
+                continue
+            through = {operand.segment for operand in instruction.operands if isinstance(operand, Memory)}
+            if through & {CS, GS}:
+                seen += 1
+                if instruction.mnemonic != "lea":
+                    assert kind_of(instruction) != IDENT, instruction.raw.hex()
+    for raw in (b"\x8e\xe8", b"\x0f\xa9", b"\x0f\xb5\x03", b"\x8c\xe8"):  # loads and stores of GS
+        assert kind_of(decode(raw + bytes(12), Linear(0))) != IDENT
+    assert seen > 200
 
 
 def test_the_classes_add_up():
