@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from domains_support import build, domain_0
-from xen_support import kernel
+from domains_support import SPARE, build, domain_0
+from xen_support import BASE, Run, kernel
 
 from vizapp.machine import events
+from vizapp.session.state_hash import state_hash
 
 COUNT = """
         mov ecx, {count}
@@ -34,3 +35,61 @@ def test_a_domain_that_was_built_runs_beside_domain_0():
     assert run.monitor.vms[1].stopped[0] == "halted"
     assert run.monitor.vms[1].instructions > 2000
     assert sum(vm.instructions for vm in run.monitor.vms) == run.pc.instructions
+
+
+SLICE = 40_000  # cycles
+
+
+def pair_at_work() -> Run:
+    """Domain 0 waiting, and two that count, in slices so short that they take turns."""
+    run = Run(kernel(f"ready:\n{WAIT}"), spare=SPARE, slice_cycles=SLICE).until("ready")
+    build(run, counting("one"))
+    build(run, counting("two"))
+    return run
+
+
+def outcome(run: Run) -> tuple:
+    """Run until both have ended, and a bit further."""
+    while sum(vm.stopped is not None for vm in run.monitor.vms) < 2:
+        run.pc.run(max_steps=3000)
+    run.pc.run(max_steps=1000)
+    return run.pc.position, run.pc.meter.cycles, run.serial, state_hash(run.pc)
+
+
+def test_a_run_of_several_is_the_same_stepped_run_and_taken_up_again():
+    run = pair_at_work()
+    expected = outcome(run)
+    assert len(run.kinds(events.VM_SCHEDULED)) > 4
+    again = pair_at_work()
+    saved = None
+    while sum(vm.stopped is not None for vm in again.monitor.vms) < 2:
+        for _ in range(3000):
+            again.pc.step()
+        if saved is None:
+            saved = again.pc.save()
+            kept = again.pc.position, again.monitor.guest_view(1), again.monitor.guest_view(2)
+    again.pc.run(max_steps=1000)
+    assert (again.pc.position, again.pc.meter.cycles, again.serial, state_hash(again.pc)) == expected
+    assert saved is not None
+    again.pc.load(saved)
+    assert (again.pc.position, again.monitor.guest_view(1), again.monitor.guest_view(2)) == kept
+    assert outcome(again) == expected
+
+
+def test_what_is_away_is_seen_where_it_was_put():
+    run = pair_at_work()
+    views = {}
+    for _ in range(40):
+        run.pc.run(max_steps=97)
+        for vm in (1, 2):
+            if run.monitor.current != vm and vm in views and not views[vm][0]:
+                assert run.monitor.guest_view(vm).general == views[vm][1]
+        views = {vm: (run.monitor.current == vm, run.monitor.guest_view(vm).general) for vm in (1, 2)}
+    away = 2 if run.monitor.current != 2 else 1
+    view = run.monitor.processor_view(away)
+    assert "another domain" in view.where.in_english()
+    assert view.control[3] >> 12 == run.xen.domains[away].page_directory
+    assert run.monitor.guest_translate(BASE + 5, away) == 5
+    host = run.monitor.guest_physical(5, away)
+    assert host == run.monitor.processor_translate(BASE + 5, away)
+    assert run.xen.frames.owner(host >> 12) == f"vm{away}"

@@ -12,7 +12,7 @@ from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.physical_timer import LINES
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.virtual_machine import owner_of
-from vizapp.vmm.xen import views
+from vizapp.vmm.xen import abi, views
 from vizapp.vmm.xen.guests import XenGuest
 from vizapp.vmm.xen.phases import PHASES
 
@@ -45,6 +45,7 @@ class XenMonitor(SoftwareOnly):
         self.devices = Devices(pc.pic, pc.pit, pc.uart, pc.screen, board)
         self.on_input: Callable[[int, Input], None] | None = None
         self._pseudo_physical = views.PseudoPhysical(xen)
+        self._books: tuple[Any, Any, tuple[FrameRange, ...]] | None = None
         self._named = len(names)
         self._guests = [self._guest(index, *named) for index, named in enumerate(names)]
 
@@ -121,22 +122,28 @@ class XenMonitor(SoftwareOnly):
         xen = self.xen
         names = {domain.id: owner_of(domain.index) for domain in xen.domains}
         shares: defaultdict[int, frozenset[tuple[str, bool]]] = defaultdict(frozenset)
-        for (frame, domain), (_, writes) in xen.types.visitors.items():
-            shares[frame] |= {(names[domain], False), (names[domain], writes > 0)}
-        for mapped in (m for d in xen.domains for m in d.mapped.values() if not m.entry):
-            owner = owner_of(next(d.index for d in xen.domains if mapped in d.mapped.values()))
-            shares[mapped.frame] |= {(owner, False), (owner, True)}
-        devices = tuple(
-            FrameRange(part.start, len(part), owner_of(domain.index))
-            for domain in xen.domains
-            for part in domain.devices
-        )
+        for (frame, visitor), (_, writes) in xen.types.visitors.items():
+            shares[frame] |= {(names[visitor], False), (names[visitor], writes > 0)}
+        for domain in xen.domains:
+            for mapped in domain.mapped.values():
+                if mapped.flags & abi.GNTMAP_DEVICE_MAP:  # for a device of the domain's, without an entry
+                    write = not mapped.flags & abi.GNTMAP_READONLY
+                    shares[mapped.frame] |= {(names[domain.id], False), (names[domain.id], write)}
         return Ownership(
-            tuple(sorted((*devices, *xen.frames.ranges()))),
+            self._frame_owners(),
             ((0, 0xFFFF, OWNER),),
             tuple((line, OWNER) for line in LINES),
             dict(shares),
         )
+
+    def _frame_owners(self) -> tuple[FrameRange, ...]:
+        """The allocator's books and the devices, in order; kept until either changes."""
+        xen = self.xen
+        books, devices = xen.frames.save(), tuple((d.index, d.devices) for d in xen.domains)
+        if self._books is None or self._books[0] is not books or self._books[1] != devices:
+            parts = [FrameRange(part.start, len(part), owner_of(i)) for i, own in devices for part in own]
+            self._books = books, devices, tuple(sorted((*parts, *xen.frames.ranges())))
+        return self._books[2]
 
     def _guest(self, index: int, name: str, weight: int) -> XenGuest:
         if index == 0:
