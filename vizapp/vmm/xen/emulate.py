@@ -3,7 +3,8 @@
 CPUID is not privileged, and answers for the machine. A ported program that wants the answer for its domain
 writes it behind UD2 and the letters "xen", and so makes it trap.
 
-Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op and emulate_forced_invalid_op.
+Source: Xen 3.1, arch/x86/traps.c, emulate_privileged_op (with continue_io_string) and
+emulate_forced_invalid_op.
 """
 
 from __future__ import annotations
@@ -185,19 +186,34 @@ def may_access(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -
 
 
 def run(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -> bool:
-    """Run it with the machine's own semantics; whether the hypervisor may let it."""
+    """Run it with the machine's own semantics; whether the hypervisor may let it.
+
+    A repeated one goes on until it is through, or an interrupt waits for the hypervisor.
+    """
     operation = instruction.opcode.operation
     if operation not in EMULATED or (ring == 3 and operation not in PORT_ACCESSES):
         return False
     if operation in PORT_ACCESSES and not may_access(xen, cpu, instruction, ring):
         return False
-    cr0, cr4, debug = cpu.cr0, cpu.cr4, list(cpu.debug)
+    cr0, cr4, debug, eip = cpu.cr0, cpu.cr4, list(cpu.debug), cpu.eip
     try:
         cpu.execute(instruction)
     except (Fault, Unimplemented):
         return False
+    while _goes_on(xen, cpu, instruction, eip):
+        try:
+            cpu.execute(instruction)
+        except Fault:  # of this iteration: those before were done, and it will trap again
+            break
     breakpoints = all(value <= xen.format.guest_limit for value in cpu.debug[:4])
     return not (cpu.cr0 ^ cr0) & ~r.CR0_TS and cpu.cr4 == cr4 and (breakpoints or cpu.debug == debug)
+
+
+def _goes_on(xen: Hypervisor, cpu: Cpu, instruction: Instruction, eip: int) -> bool:
+    if not instruction.repeat or cpu.eip != eip:
+        return False
+    xen.pc.board.advance()
+    return not xen.pc.board.interrupts.intr
 
 
 def commit(xen: Hypervisor, cpu: Cpu) -> None:

@@ -100,7 +100,8 @@ def emulate_instruction(xen: Hypervisor) -> str:
     except RefusedError as refusal:
         xen.refused(instruction.mnemonic, refusal)
         return "bounce"
-    _emulated(xen, instruction.mnemonic, address, instruction.raw, xen.places[ring])
+    through = not instruction.repeat or xen.frame.eip != address
+    _emulated(xen, instruction.mnemonic, address, instruction.raw, xen.places[ring], through=through)
     return "events"
 
 
@@ -115,10 +116,13 @@ def _store_into_table(xen: Hypervisor) -> str:
     return "events"
 
 
-def _emulated(xen: Hypervisor, mnemonic: str, address: int, code: bytes, place: Place) -> None:
-    if place.vm and not xen.pc.marks_by_vm:
+def _emulated(
+    xen: Hypervisor, mnemonic: str, address: int, code: bytes, place: Place, *, through: bool = True
+) -> None:
+    """Tell of an instruction, and count it once it is ``through``: a repeated one may go on later."""
+    if through and place.vm and not xen.pc.marks_by_vm:
         xen.pc.count_emulated()
-    else:
+    elif through:
         xen.pc.count_emulated(Linear(address), place.vm)  # the code segments of guests begin at 0
     payload: dict[str, int | str] = {"mnemonic": mnemonic, "address": address, "bytes": code.hex(" ")}
     xen.pc.emit(events.INSTRUCTION_EMULATED, mnemonic, payload, place, HYPERVISOR)
