@@ -132,7 +132,7 @@ def test_devices_are_split_under_paravirtual_only() -> None:
 
 @pytest.mark.parametrize("guest", ["disk-read", "disk-write", "network-send", "network-receive"])
 def test_split_devices_give_what_the_bare_machine_gives(guest: str) -> None:
-    run = execute(make_scenario(guest, technique_name="paravirtual", iterations=2))
+    run = execute(make_scenario(guest, technique_name="paravirtual", iterations=2), score=True)
     native = execute(make_scenario(guest, iterations=2))
     assert result_of(native.serial)
     domain = run.report["vms"][1]
@@ -140,3 +140,5 @@ def test_split_devices_give_what_the_bare_machine_gives(guest: str) -> None:
     assert domain["scorecard"]["resource_control"]["let_through"] == 0
     assert run.report["vms"][0]["scorecard"]["resource_control"]["let_through"] == 0
     assert run.report["io"] == "split"
+    assert run.scorecard["equivalence"]["holds"] is True
+    assert [vm["scorecard"]["equivalence"]["holds"] for vm in run.report["vms"]] == [None, True]

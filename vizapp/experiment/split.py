@@ -54,7 +54,7 @@ def with_domain_0(scenario: Scenario) -> Scenario:
     archive = make_archive(domains, orders)
     image = replace(build_guest(DOMAIN_0, "xen"), ramdisk=archive, needs_pc=True, needs_network=True)
     others = tuple(
-        VmScenario(vm.image, vm.memory, domain.name, vm.weight, yardstick=vm.yardstick)
+        VmScenario(vm.image, vm.memory, domain.name, vm.weight, disks=vm.disks, yardstick=vm.yardstick)
         for vm, domain in zip(scenario.machines, domains, strict=True)
     )
     return replace(

@@ -48,6 +48,11 @@ class Scorecards:
         if isinstance(other._lockstep, Locksteps):
             self._scored_each = tuple(other.of(vm) for vm in range(len(other._lockstep.each)))
 
+    def adopt_each(self, outcome: Scorecard, each: tuple[Scorecard, ...]) -> None:
+        """Take over what was found of the run, and of each virtual machine."""
+        self.scored, self._scored_to = outcome, self._timeline.end
+        self._scored_each = each
+
     def whole(self) -> Scorecard:
         """Of the run."""
         position, pc = self._timeline.cursor, self._machine.pc

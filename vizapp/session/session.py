@@ -17,6 +17,7 @@ from vizapp.session.builder import build
 from vizapp.session.checkpoints import Checkpoints
 from vizapp.session.controls import Controls
 from vizapp.session.details.registry import Subject, details_of
+from vizapp.session.domain_scoring import DomainScoring, has_domains
 from vizapp.session.frames import DIVERGED, Scorecard, Stage
 from vizapp.session.listing import Listing
 from vizapp.session.locksteps import start_lockstep
@@ -331,7 +332,7 @@ class Session:
         )  # fmt: skip
         return details_of(self._watch.details, subject)
 
-    def _scoring(self) -> Scoring | None:
+    def _scoring(self) -> Scoring | DomainScoring | None:
         """What ``score`` has to do; None if it is known already, or cannot be."""
         scenario = self.scenario
         self._asked = True
@@ -339,6 +340,8 @@ class Session:
             return None
         if self._cards.up_to_date:
             return None
+        if has_domains(scenario):
+            return DomainScoring(self, Session, self._cards.adopt_each)
         if not scenario.compared_by_result:
             again = Session(scenario, lockstep=True)
             again.machine.pc.inputs = InputLog(self.machine.pc.inputs.entries)
