@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QStyle
 from vizapp.cost.choice import check_processor
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.experiment.hosted import with_io
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.scenarios import make_scenario as scenario_of_names
 from vizapp.guest.library import GUESTS
@@ -32,7 +33,7 @@ from vizapp.ui.guest_facts import guest_facts, other_monitor
 from vizapp.ui.player import Player
 from vizapp.ui.selection import OPENING, Selection
 from vizapp.ui.subject import Subject, resolve
-from vizapp.vmm.registry import maker
+from vizapp.vmm.registry import HOSTED, maker
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -117,7 +118,7 @@ def make_scenario(selection: Selection) -> Scenario:
     check_processor(load_processor(selection.processor), selection.technique, selection.paging)
     build = selection.build or maker(selection.technique).build
     yardstick = _image(selection.guest, "native") if build != "native" else None
-    return Scenario(
+    scenario = Scenario(
         image=_image(selection.guest, build),
         technique=selection.technique,
         processor=selection.processor,
@@ -126,6 +127,7 @@ def make_scenario(selection: Selection) -> Scenario:
         virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
         yardstick=yardstick,
     )
+    return with_io(scenario, selection.io if selection.technique in HOSTED else None, {})
 
 
 def make_bridge(scenario: Scenario, checked: bool) -> Bridge:

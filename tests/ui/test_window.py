@@ -91,6 +91,20 @@ def test_choosing_a_technique_opens_its_session(qtbot, window, links):
     assert not window.header.virtualizable.isVisible()
 
 
+def test_a_host_can_be_chosen_where_the_monitor_runs_beside_one(qtbot, window, links):
+    begin(qtbot, window, links)
+    assert not window.header.io.isVisible()
+    with qtbot.wait_signal(window.player.selected):
+        window.header.technique_chosen.emit("binary-translation")
+    assert window.header.io.isVisible()
+    with qtbot.wait_signal(window.player.selected) as chosen:
+        window.header.io_chosen.emit("hosted")
+    assert chosen.args[0].io == "hosted"
+    with qtbot.wait_signal(window.player.selected) as chosen:
+        window.header.techniques["native"].click()
+    assert chosen.args[0].io == "bare-metal"
+
+
 def test_the_virtualizable_option_belongs_to_trap_and_emulate(qtbot, window, links):
     begin(qtbot, window, links)
     assert window.header.virtualizable.isVisible()

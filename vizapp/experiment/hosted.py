@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from vizapp.errors import ScenarioError, UnknownNameError
@@ -13,6 +14,7 @@ from vizapp.vmm.registry import HOSTED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vizapp.machine.image import Image
     from vizapp.session.scenario import Scenario
 
 HOST_GUEST: Final = "host"
@@ -45,8 +47,12 @@ def with_io(scenario: Scenario, io: str | None, optimizations: Mapping[str, bool
         raise ScenarioError(
             Message(sentence, {"technique": scenario.technique, "io": io or own, "known": able})
         )
-    host = build_guest(HOST_GUEST)
-    return replace(scenario, io="hosted", host=host, hosted=dict(optimizations))
+    return replace(scenario, io="hosted", host=_host(), hosted=dict(optimizations))
+
+
+@lru_cache
+def _host() -> Image:
+    return build_guest(HOST_GUEST)
 
 
 def _others() -> tuple[str, ...]:

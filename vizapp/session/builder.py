@@ -140,6 +140,9 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
     if scenario.actions and not abilities.several:
         sentence = N_("under {technique} nobody is there who could pause or kill the guest")
         raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
+    if scenario.others and scenario.host is not None:
+        sentence = N_("beside a host one guest runs, and {count} are asked for; run them on bare metal")
+        raise ScenarioError(Message(sentence, {"count": len(scenario.machines)}))
     if scenario.others and not abilities.several:
         sentence = N_(
             "{technique} runs one guest, and {count} are asked for; take trap-and-emulate, vt-x or amd-v"

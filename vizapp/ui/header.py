@@ -24,6 +24,7 @@ from vizapp.cost.choice import PAGINGS, uses_virtualization
 from vizapp.messages import N_, Message
 from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
+from vizapp.vmm.registry import HOSTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 _PROCESSOR_LETTERS = 11  # of a processor's name are always seen
+IO_ARCHITECTURES = ("bare-metal", "hosted")
 _PROCESSOR_ROOM = 20  # letters of it that are seen where there is room for them
 
 
@@ -46,7 +48,7 @@ class Header(QWidget):
     Signals:
         technique_chosen, guest_chosen: a name.
         virtualizable_chosen: whether the processor has the option.
-        processor_chosen, paging_chosen: a name.
+        processor_chosen, paging_chosen, io_chosen: a name.
         compare_toggled: the compare view is wanted, or the step view.
     """
 
@@ -55,6 +57,7 @@ class Header(QWidget):
     virtualizable_chosen = Signal(bool)
     processor_chosen = Signal(str)
     paging_chosen = Signal(str)
+    io_chosen = Signal(str)
     compare_toggled = Signal(bool)
 
     def __init__(
@@ -88,6 +91,10 @@ class Header(QWidget):
         for name in PAGINGS:
             self.paging.addItem("", name)
         self.paging.activated.connect(lambda index: self.paging_chosen.emit(self.paging.itemData(index)))
+        self.io = QComboBox()
+        for name in IO_ARCHITECTURES:
+            self.io.addItem("", name)
+        self.io.activated.connect(lambda index: self.io_chosen.emit(self.io.itemData(index)))
         self.processor = QComboBox()
         self.processor.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
@@ -109,7 +116,7 @@ class Header(QWidget):
             self._left_row.addWidget(widget)
         self._left_row.addStretch(1)
         buttons = (self.compare, self.lessons, self.menu_button)
-        for widget in (self.virtualizable, self.paging, self.processor, self.guests, *buttons):
+        for widget in (self.virtualizable, self.paging, self.io, self.processor, self.guests, *buttons):
             self._right_row.addWidget(widget)
         self._rows = QVBoxLayout(self)
         self._first = QHBoxLayout()
@@ -139,6 +146,8 @@ class Header(QWidget):
         self.virtualizable.setChecked(selection.virtualizable)
         self.paging.setVisible(uses_virtualization(selection.technique))
         self.paging.setCurrentIndex(self.paging.findData(selection.paging))
+        self.io.setVisible(selection.technique in HOSTED)
+        self.io.setCurrentIndex(self.io.findData(selection.io))
         self.processor.setCurrentIndex(self.processor.findData(selection.processor))
         self._arrange()
 
@@ -193,6 +202,17 @@ class Header(QWidget):
                 N_(
                     "Shadow: the monitor keeps tables of its own in step with the guest's. Nested: the "
                     "processor walks the guest's tables and the monitor's below them (EPT, NPT)."
+                )
+            )
+        )
+        for index, title in enumerate((N_("bare metal"), N_("hosted"))):
+            self.io.setItemText(index, say(title))
+        self.io.setAccessibleName(say(N_("Devices")))
+        self.io.setToolTip(
+            say(
+                N_(
+                    "Who has the machine's devices. Bare metal: the monitor. Hosted: an operating system, "
+                    "beside which the monitor runs, as with VMware Workstation."
                 )
             )
         )

@@ -142,6 +142,7 @@ def render(
             scenario.processor,
             scenario.virtualizable,
             paging=scenario.paging,
+            io=scenario.io,
         )
     )
     application.processEvents()

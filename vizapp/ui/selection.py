@@ -20,13 +20,21 @@ from vizapp.machine.events import (
     SOFTWARE_INTERRUPT_DELIVERED,
     SYSTEM_CALL_REFLECTED,
     VM_EXITED,
+    WORLD_SWITCHED,
 )
 from vizapp.session.protocol import NextEvent
-from vizapp.vmm.registry import TECHNIQUES
+from vizapp.vmm.registry import HOSTED, TECHNIQUES
 
 # Passages into ring 0, or out of the guest's world: what "next trap" stops at.
 TRAP_KINDS = frozenset(
-    {EXCEPTION_DELIVERED, SOFTWARE_INTERRUPT_DELIVERED, INTERRUPT_DELIVERED, HYPERCALL_MADE, VM_EXITED}
+    {
+        EXCEPTION_DELIVERED,
+        SOFTWARE_INTERRUPT_DELIVERED,
+        INTERRUPT_DELIVERED,
+        HYPERCALL_MADE,
+        VM_EXITED,
+        WORLD_SWITCHED,
+    }
 )
 # A ported guest has other instructions, so its progress is counted in marks, which both builds have.
 PORTED = frozenset({"paravirtual"})
@@ -47,7 +55,8 @@ def opening_of(guest: str) -> tuple[NextEvent, ...]:
 class Selection(NamedTuple):
     """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits.
 
-    ``paging`` and ``intercepts``, exits that shall be made or not, count under VT-x and AMD-V only.
+    ``paging`` and ``intercepts``, exits that shall be made or not, count under VT-x and AMD-V only; ``io``,
+    ``bare-metal`` or ``hosted``, where a monitor can also run beside a host operating system.
     """
 
     guest: str = "minikernel"
@@ -57,10 +66,13 @@ class Selection(NamedTuple):
     build: str | None = None
     paging: str = "shadow"
     intercepts: tuple[tuple[str, bool], ...] = ()
+    io: str = "bare-metal"
 
 
 def fitting(selection: Selection) -> Selection:
     """The selection on a processor that its technique can be on: its own, else the technique's default."""
+    if selection.technique not in HOSTED:
+        selection = selection._replace(io="bare-metal")
     if not uses_virtualization(selection.technique):
         return selection._replace(paging="shadow")
     if fits(load_processor(selection.processor), selection.technique, selection.paging):

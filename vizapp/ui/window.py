@@ -154,6 +154,7 @@ class Window(QMainWindow):
         header.virtualizable_chosen.connect(lambda on: self._choose(virtualizable=on))
         header.processor_chosen.connect(lambda name: self._choose(processor=name))
         header.paging_chosen.connect(lambda name: self._choose(paging=name))
+        header.io_chosen.connect(lambda name: self._choose(io=name))
         header.compare_toggled.connect(self._show_compare)
         self.banner.restart_wished.connect(player.restart)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
