@@ -34,6 +34,11 @@ _ASKS = {
     "physdev_op": N_("tell me about the machine's interrupts"),
     "grant_table_op": N_("share a page with another domain"),
     "vcpu_op": N_("tell me about, or set up, a virtual CPU"),
+    "update_va_mapping_otherdomain": N_("map a frame of another domain here; only domain 0 may"),
+    "domctl": N_("make, change, run or end another domain; only domain 0 may"),
+    "set_debugreg": N_("set this breakpoint, in place of writing a debug register"),
+    "get_debugreg": N_("what is in this debug register?"),
+    "callback_op": N_("call me here for events, or where my return has failed"),
 }
 
 
@@ -43,6 +48,15 @@ def describe_hypercall(event: Event) -> Message:
     if asks is None:
         return Message(
             N_("The ported kernel asks the hypervisor by name: hypercall {cause}."), {"cause": event.cause}
+        )
+    operation = event.payload.get("operation")
+    if operation:
+        return Message(
+            N_(
+                "Hypercall {cause}, operation {operation}: “{asks}”. The ported kernel asks for it by name: "
+                "one deliberate trap with its arguments in registers."
+            ),
+            {"cause": event.cause, "operation": operation, "asks": Message(asks)},
         )
     return Message(
         N_(
