@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from vizapp.experiment.scenarios import make_scenario
 from vizapp.guest.library import build_guest
 from vizapp.session.scenario import Scenario, VmScenario
 from vizapp.session.session import Session
@@ -68,3 +71,24 @@ def test_a_disk_of_the_users_takes_the_place_of_the_spare_one() -> None:
         run.advance(seconds=120)
     assert "checksum" in other.final_serial
     assert other.final_serial.splitlines()[-1] != spare.final_serial.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("guest", "said"),
+    [("network-send", "there is no network adapter"), ("disk-read", "there is no disk")],
+)
+@pytest.mark.parametrize("technique", ["native", "paravirtual"])
+def test_a_guest_without_its_device_says_so(guest: str, technique: str, said: str) -> None:
+    build = "native" if technique == "native" else "xen"
+    image = replace(build_guest(guest, build), needs_pc=False, needs_network=False, spare_disk=b"")
+    run = Session(Scenario(image, technique=technique))
+    run.advance(seconds=120)
+    assert run.final_serial.splitlines() == [said, "result: 811C9DC5"]
+
+
+def test_a_front_end_waits_for_an_answer_no_longer_than_it_said() -> None:
+    scenario = make_scenario("network-receive", technique_name="paravirtual", iterations=1)
+    run = Session(replace(scenario, image=replace(scenario.image, needs_network=False)))
+    run.advance(seconds=120)
+    lines = run.report()["vms"][1]["serial"].splitlines()
+    assert lines == ["three seconds have passed, and nothing came", "result: 811C9DC5"]
