@@ -62,6 +62,7 @@ def run(options: argparse.Namespace, out: Output) -> int:
 def draw_comparison(options: argparse.Namespace, technique: str, out: Output) -> None:
     """Draw the compare view of ``vizapp compare -o``; ``technique`` has the paging that is asked for."""
     options.technique, options.preset, options.intercept = technique, None, ()
+    options.io, options.hosted, options.host_memory = None, (), None
     _draw(options, "compare", scenario_from(options), out, (1440, 900), "light", None)
 
 
