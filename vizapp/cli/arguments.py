@@ -111,6 +111,8 @@ def _machine(parser: argparse.ArgumentParser) -> None:
 def _single_technique(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--technique", default=None, metavar="T", help="default: native")
     parser.add_argument("--preset", metavar="NAME", help="a product of the survey")
+    parser.add_argument("--shadow-sync", choices=("eager", "lazy"), default="eager",
+                        help="of binary-translation: its shadow follows each write, or a flush")  # fmt: skip
     parser.add_argument("--host-memory", type=size, metavar="SIZE",
                         help="of the PC itself; a monitor pages where its guests have more")  # fmt: skip
     parser.add_argument("--intercept", type=switch, action="append", default=[], metavar="NAME=on|off",

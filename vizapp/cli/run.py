@@ -66,6 +66,7 @@ def scenario_from(
         io=options.io,
         hosted=dict(options.hosted),
         host_memory=options.host_memory,
+        lazy=options.shadow_sync == "lazy",
         **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,

@@ -51,6 +51,7 @@ def make_scenario(
     io: str | None = None,
     hosted: Mapping[str, bool] | None = None,
     host_memory: int | None = None,
+    lazy: bool = False,
 ) -> Scenario:
     """The scenario that these choices mean.
 
@@ -83,6 +84,7 @@ def make_scenario(
             "--disk": disks or None,
             "--ramdisk": ramdisk,
             "--host-memory": host_memory,
+            "--shadow-sync": lazy or None,
             "--command-line": command_line or None,
             "--io": io,
             "--hosted": hosted or None,
@@ -113,6 +115,9 @@ def make_scenario(
     technique = find_technique(technique_name or _default_technique(guest))
     processor = processor or default_processor(technique.name, paging)
     check_processor(load_processor(processor), technique.name, paging)
+    if lazy and technique.name != "binary-translation":
+        sentence = N_("only binary-translation can sync its shadow page tables lazily or eagerly")
+        raise ScenarioError(Message(sentence))
     if intercepts and not uses_virtualization(technique.name):
         sentence = N_("only vt-x and amd-v have intercepts to turn on and off, not {technique}")
         raise ScenarioError(Message(sentence, {"technique": technique.name}))
@@ -161,6 +166,7 @@ def make_scenario(
         disks=tuple(read_disk(file) for file in disks),
         intercepts=dict(intercepts or {}),
         host_memory=host_memory,
+        lazy=lazy,
     )
     if _is_split(scenario, io):
         return with_domain_0(scenario)

@@ -33,6 +33,9 @@ PAGE_SHADOWED = "PageShadowed"  # a hidden fault filled the shadow table
 PAGE_SWAPPED_OUT = "PageSwappedOut"  # a page was taken from a guest; payload: vm, guest_frame, host_frame
 PAGE_SWAPPED_IN = "PageSwappedIn"  # and gave one back; the cause is ``guest-disk`` where it is paged twice
 SHADOW_FLUSHED = "ShadowFlushed"  # the shadow was dropped: virtual CR3 load or INVLPG
+SHADOW_SWITCHED = (
+    "ShadowSwitched"  # virtual CR3 load: the shadow of another address space; payload: root, pages
+)
 VIRTUAL_CPU_HALTED = "VirtualCpuHalted"  # the guest has nothing to do until an interrupt
 VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
 # Binary translation.
@@ -87,6 +90,7 @@ CLI_NAMES = {
     PAGE_SWAPPED_OUT: "page-swapped-out",
     PAGE_SWAPPED_IN: "page-swapped-in",
     SHADOW_FLUSHED: "shadow-flush",
+    SHADOW_SWITCHED: "shadow-switch",
     VIRTUAL_CPU_HALTED: "vm-halt",
     VM_STOPPED: "vm-stop",
     UNIT_TRANSLATED: "unit-translated",

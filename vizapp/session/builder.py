@@ -95,6 +95,7 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
         paging="shadow",
         io="bare-metal",
         host_memory=None,
+        lazy=False,
         full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
     )
     return build(alone, processor, abilities, vm)
@@ -182,6 +183,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         intercepts=scenario.intercepts,
         hosted=None if scenario.host is None else Hosted(scenario.host, **scenario.hosted),
         host_memory=_host_memory(scenario, abilities),
+        lazy=scenario.lazy,
     )
 
 

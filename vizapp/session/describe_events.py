@@ -267,6 +267,12 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "on demand, fault by fault."
         )
     ),
+    ev.SHADOW_SWITCHED: _cause(
+        N_(
+            "The guest loads CR3, and the VMM changes to the shadow that it keeps for that address space. "
+            "Traces on the guest's page tables have kept it true, so nothing has to be filled again."
+        )
+    ),
     ev.VIRTUAL_CPU_HALTED: _cause(
         N_(
             "The guest has nothing to do and halts; the VMM halts the virtual CPU until an interrupt is "
@@ -331,6 +337,7 @@ _WEIGHT = {
     ev.ENGINE_SELECTED: 2,
     ev.ADDRESS_SPACE_SWITCHED: 2,
     ev.SHADOW_FLUSHED: 3,
+    ev.SHADOW_SWITCHED: 3,
     ev.INSTRUCTION_EMULATED: 4,
     ev.EVENT_SENT: 4,
     ev.VIRTUAL_CPU_HALTED: 5,

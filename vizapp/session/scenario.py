@@ -46,6 +46,7 @@ class Scenario:
     native build of a ported guest, whose result is compared with this one's. ``disks`` are contents of IDE
     disks, behind those of the image. ``io`` says who has the machine's devices: under ``hosted`` an operating
     system ``host``, beside which the monitor runs with the optimizations that ``hosted`` turns on or off.
+    ``lazy`` lets a translating monitor's shadow page tables follow the guest's only when the guest flushes.
     ``host_memory`` are the bytes of the PC itself, if the guests are to have no more than that between them.
     """
 
@@ -73,6 +74,7 @@ class Scenario:
     host: Image | None = None
     hosted: dict[str, bool] = field(default_factory=dict)
     host_memory: int | None = None
+    lazy: bool = False
 
     @property
     def needs_full_pc(self) -> bool:

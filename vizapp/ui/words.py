@@ -19,6 +19,7 @@ EVENT_TITLES = {
     events.SYSTEM_CALL_REFLECTED: N_("system call handed to the guest"),
     events.INTERRUPT_INJECTED: N_("virtual interrupt"),
     events.PAGE_SHADOWED: N_("page shadowed"),
+    events.SHADOW_SWITCHED: N_("shadow switched"),
     events.SHADOW_FLUSHED: N_("shadow flushed"),
     events.VIRTUAL_CPU_HALTED: N_("virtual CPU halted"),
     events.VM_STOPPED: N_("guest stopped"),

@@ -106,6 +106,7 @@ class Options:
         actions: what is done to virtual machines and when.
         nested: paging by the processor's nested tables rather than by shadow tables.
         host_memory: bytes of the PC's own memory, which the guests may have to share; None: enough for all.
+        lazy: a shadow is not kept true but emptied when its guest flushes, as a processor's TLB is.
         intercepts: what makes a guest exit, where it is not to be as the monitor would have it: by name,
             see the techniques that use VT-x or AMD-V.
         hosted: the host operating system, under a hosted monitor.
@@ -122,6 +123,7 @@ class Options:
     actions: tuple[Action, ...] = ()
     nested: bool = False
     host_memory: int | None = None
+    lazy: bool = False
     intercepts: Mapping[str, bool] = field(default_factory=dict)
     hosted: Hosted | None = None
 

@@ -42,12 +42,13 @@ class GuestMmu:
 
     Attributes:
         flush_requested: the guest loaded CR3, or changed how its tables are read.
+        reshaped: more has changed than the address space: how tables are read, or where memory lies.
         invalidated: linear addresses that the guest named to INVLPG.
     """
 
     def __init__(self, memory: GuestMemory, charge: Callable[[str, int], None]) -> None:
         self.memory = memory
-        self.flush_requested = False
+        self.flush_requested = self.reshaped = False
         self.invalidated: tuple[Linear, ...] = ()
         self._charge = charge
         self._paging = False
@@ -59,13 +60,22 @@ class GuestMmu:
         """Take over the virtual control registers; ``pointers`` are the PDPTEs, with PAE."""
         now = bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT
         if now != (self._paging, self._write_protect, self._mode):
-            self.flush_requested = True
+            self.flush_requested = self.reshaped = True
         self._paging, self._write_protect, self._mode = now
         self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
 
     def flush(self) -> None:
         """The virtual CPU loaded CR3."""
         self.flush_requested = True
+
+    def reshape(self) -> None:
+        """What was known of every address space is void."""
+        self.flush_requested = self.reshaped = True
+
+    @property
+    def paging(self) -> bool:
+        """Whether addresses go through tables."""
+        return self._paging
 
     def invalidate(self, linear: int) -> None:
         """INVLPG of the virtual CPU."""
@@ -142,13 +152,14 @@ class GuestMmu:
         return (
             (self._paging, self._write_protect, self._mode, self._tables),
             self.flush_requested,
+            self.reshaped,
             self.invalidated,
         )
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
         (self._paging, self._write_protect, self._mode, self._tables), *rest = saved
-        self.flush_requested, self.invalidated = rest
+        self.flush_requested, self.reshaped, self.invalidated = rest
 
     def _read(self, pieces: list[tuple[int, int, int]]) -> int:
         value = 0

@@ -161,6 +161,8 @@ def fill_shadow(vm: TranslatedVm) -> str:
         vm.traces.clear()
     following = classical.fill_shadow(vm)
     found = hidden.translation
+    if not vm.eager:
+        return following
     tables = {at >> PAGE_SHIFT: vm.memory.host_frame(at >> PAGE_SHIFT) for at, _, _ in found.entries}
     for page in vm.traces.add(hidden.linear, found, tables):
         ring0.invlpg(vm.pc, page)
@@ -169,9 +171,13 @@ def fill_shadow(vm: TranslatedVm) -> str:
 
 def flush_shadow(vm: TranslatedVm) -> str:
     """The guest has flushed its translations: where its tables now have other pages, units are stale."""
-    if vm.mmu.flush_requested:
-        vm.traces.clear()
-    following = classical.flush_shadow(vm)
+    following = "resume"
+    if vm.eager and vm.mmu.flush_requested and vm.mmu.paging and not vm.mmu.reshaped:
+        vm.switch_shadow()
+    else:
+        if vm.mmu.flush_requested:
+            vm.traces.clear()
+        following = classical.flush_shadow(vm)
     vm.check_windows()
     vm.virtual.stale = True
     here: dict[int, int | None] = {}

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
     from vizapp.vmm.base import Options, VmOptions
 
-KINDS: Final = Kinds(TracedMemory, TranslatedCpu, TranslatedVm, places_of, real_mode=True)
+ROOTS: Final = 8  # address spaces of a guest whose shadows are kept
+KINDS: Final = Kinds(TracedMemory, TranslatedCpu, TranslatedVm, places_of, real_mode=True, roots=ROOTS)
 _READ_ONLY: Final = PTE_P | PTE_A
 _WRITABLE: Final = _READ_ONLY | PTE_W | PTE_D
 
@@ -77,6 +78,8 @@ class BinaryTranslation:
         """Set the monitor up in ring 0 and the guests to start."""
         host = make_host(pc, options, self._own_pages(options))
         vms = tuple(self._make(host, index, one) for index, one in enumerate(options.machines(image)))
+        for vm in vms:
+            vm.eager = not options.lazy
         host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
         monitor = TranslatingMonitor(host)
         first = vms[0]

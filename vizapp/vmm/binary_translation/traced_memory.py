@@ -54,8 +54,8 @@ class TracedMemory(GuestMemory):
         if frame in self.mmio.frames:
             self.trapped += 1
         elif self.is_table(frame) and size >= 4 and not {frame} & (self.traced | self.described):
-            # A and D of an entry, set by whoever walks the tables, make nothing untrue.
-            if (super().read(address, size) ^ value) & (1 << 8 * size) - 1 & ~_MARKS:
+            # A and D of an entry, set by whoever walks the tables, make nothing untrue; cleared they do.
+            if (super().read(address, size) ^ value) & (1 << 8 * size) - 1 & ~(_MARKS & value):
                 self.note(address, size)
         else:
             self.note(address, size)

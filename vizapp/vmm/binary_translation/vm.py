@@ -51,6 +51,7 @@ class TranslatedVm(Vm):
         tables_at: where the guest's descriptor tables lie: (guest-physical address, count).
         spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
         passage: the way into virtual-8086 mode.
+        eager: the shadow follows each change of the guest's tables; else the guest's flushes empty it.
         engine: how it was let run last, and why.
     """
 
@@ -74,6 +75,7 @@ class TranslatedVm(Vm):
         self._entered: int | None = None  # what the PC had retired when the cache was last entered
         self.cache_events: tuple[int, int, int, int] = (0, 0, 0, 0)
         self.adaptation = Adaptation()
+        self.eager = True
         self.traces = Traces(self.shadow)
         memory.is_table = self.traces.covers
         self.spoiled = False
@@ -128,7 +130,7 @@ class TranslatedVm(Vm):
         if self.image is None or not self.image.rom:
             return False
         start_cpu(self.virtual.cpu, self.image)
-        self.mmu.flush()
+        self.mmu.reshape()
         return True
 
     @property
@@ -234,6 +236,21 @@ class TranslatedVm(Vm):
             for linear in self.traces.written(address):
                 ring0.invlpg(self.pc, linear)
                 self.emit(events.SHADOW_FLUSHED, "trace", {"linear": linear, "pages": 1})
+            self.traces.release(address >> PAGE_SHIFT)
+
+    def switch_shadow(self) -> None:
+        """The guest has loaded CR3: go on with the shadow of that address space, as far as there is one.
+
+        Traces have kept it true, so nothing of it need be forgotten.
+        """
+        for linear in self.mmu.invalidated:
+            self.shadow.drop(linear)
+        root = self.virtual.cpu.cr3 >> PAGE_SHIFT
+        known = self.shadow.select(root)
+        ring0.load_cr3(self.pc, self.shadow.directory)
+        self.mmu.flush_requested, self.mmu.invalidated = False, ()
+        payload = {"root": root << PAGE_SHIFT, "pages": self.shadow.filled}
+        self.emit(events.SHADOW_SWITCHED, "known" if known else "new", payload)
 
     def check_windows(self) -> None:
         """The guest has flushed translations: close the windows of pages that it has put elsewhere."""

@@ -75,6 +75,18 @@ class Traces:
                     dropped.append(linear)
         return tuple(dropped)
 
+    def release(self, guest_frame: int) -> None:
+        """Forget the uses of a table that no entry is made from any more: the guest may use it otherwise."""
+        uses = self._uses[guest_frame]
+        kept = tuple(
+            use
+            for use in uses
+            if self._shadow.filled_between(use.base, use.base + use.span * (PAGE_SIZE // use.size))
+        )
+        if kept != uses:
+            rest = {frame: known for frame, known in self._uses.items() if frame != guest_frame}
+            self._uses = {**rest, guest_frame: kept} if kept else rest
+
     def clear(self) -> None:
         """The shadow was emptied: nothing is made from any table."""
         self._uses = {}

@@ -193,7 +193,7 @@ def flush_shadow(vm: Vm) -> str:
             if vm.shadow.drop(linear):
                 ring0.invlpg(vm.pc, linear)
             vm.emit(events.SHADOW_FLUSHED, "invlpg", {"linear": linear, "pages": 1})
-    vm.mmu.flush_requested = False
+    vm.mmu.flush_requested = vm.mmu.reshaped = False
     vm.mmu.invalidated = ()
     return "resume"
 

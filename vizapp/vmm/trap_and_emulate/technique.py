@@ -106,7 +106,7 @@ def make_host(pc: Pc, options: Options, own_pages: int) -> Host:
 class Kinds(NamedTuple):
     """What a virtual machine is made of; another monitor's have parts of their own in these places.
 
-    ``real_mode``: guests may start in real mode.
+    ``real_mode``: guests may start in real mode. ``roots`` are the address spaces that a shadow keeps.
     """
 
     memory: Callable[[PhysicalMemory, tuple[int, ...]], GuestMemory] = GuestMemory
@@ -114,6 +114,7 @@ class Kinds(NamedTuple):
     vm: type[Vm] = Vm
     places: Callable[[int], tuple[Place, ...]] = places_of
     real_mode: bool = False
+    roots: int = 1
 
 
 CLASSICAL: Final = Kinds()
@@ -124,7 +125,13 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
     pc, frames, bill = host.pc, host.frames, host.bill
     tables = HostTables(pc.memory, frames, BASE, OWNER)
     shadow = Shadow(
-        pc.memory, frames, bill.charge, monitor_base=BASE, monitor_entry=tables.directory_entry, owner=OWNER
+        pc.memory,
+        frames,
+        bill.charge,
+        monitor_base=BASE,
+        monitor_entry=tables.directory_entry,
+        owner=OWNER,
+        roots=kinds.roots,
     )
     pages = options.memory >> PAGE_SHIFT
     if host.pager is not None:
@@ -159,7 +166,7 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
     vm = kinds.vm(host, index, options, memory, devices, Parts(tables, mmu, shadow, virtual))
     if host.pager is not None:
         host.pager.on_leaving(index, vm.frame_leaves)
-    devices.on_a20 = mmu.flush
+    devices.on_a20 = mmu.reshape
     if kinds.real_mode:
         load_any_image(memory, options.image)
         _add_rom(host, vm, options.image.rom)
