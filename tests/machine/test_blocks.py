@@ -100,6 +100,29 @@ PROGRAMS = {
         loop .1
         hlt
     """,
+    "procedures that return, and now and then elsewhere": """
+        mov ecx, 300
+    .1: push ecx
+        call .two
+        add eax, ecx
+    .2: pop edx
+        dec ecx
+        jnz .1
+        hlt
+    .two:
+        call .leaf
+        add ebx, eax
+        test cl, 7
+        jnz .3
+        mov dword [esp], .2
+    .3: ret
+    .leaf:
+        mov eax, [esp + 8]
+        xor eax, ebx
+        push .4
+        ret
+    .4: ret
+    """,
     "calls": """
         mov ecx, 9
     .1: mov eax, 7

@@ -1,8 +1,9 @@
 """Basic blocks: instructions in a row as one Python function.
 
 A block begins at an address and goes on through what is likely to follow: the next instruction, the target of
-a jump or of a call. Conditional jumps leave it, unless they lead back to its beginning: such a loop stays
-inside the function. It ends before an instruction that is executed by itself only.
+a jump or of a call, and behind that call once its procedure returns; a return that leads elsewhere leaves it.
+Conditional jumps leave it, unless they lead back to its beginning: such a loop stays inside the function. It
+ends before an instruction that is executed by itself only.
 
     def block(cpu, _limit):
         _ecx = cpu.ecx; ...                          registers and flags that it uses
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
+from vizapp.isa.addresses import M32
 from vizapp.isa.registers import GENERAL
 from vizapp.machine.engine.block_source import (
     FLAGS,
@@ -96,6 +98,7 @@ def compile_block(
     rows: list[list[ast.stmt]] = []
     addresses: list[int] = []
     instructions: list[Instruction] = []
+    returns: list[int] = []  # where the calls that were gone through want their procedures to return
     eip: int | None = head
     while eip is not None and len(rows) < LONGEST and eip not in addresses:
         instruction = fetch(eip)
@@ -105,6 +108,10 @@ def compile_block(
         addresses.append(eip)
         instructions.append(instruction)
         rows.append(body)
+        if instruction.opcode.cost == "call":
+            returns.append(eip + instruction.length & M32)
+        elif instruction.opcode.cost == "ret" and returns:
+            body[-1:] = _returning(body[-1], returns.pop())
         last = body[-1]
         assert isinstance(last, Exit)
         # What a jump back skips is not likely to follow.
@@ -146,6 +153,13 @@ def _without_unused(body: list[ast.stmt]) -> list[ast.stmt]:
                 continue
         kept.append(statement)
     return kept
+
+
+def _returning(way: ast.stmt, expected: int) -> list[ast.stmt]:
+    """The way out of a RET that most likely leads to ``expected``: elsewhere, or on from there."""
+    assert isinstance(way, Exit)
+    elsewhere = ast.Compare(way.target, [ast.NotEq()], [constant(expected)], **HERE)
+    return [ast.If(elsewhere, [way], [], **HERE), Exit(constant(expected), way.done)]
 
 
 def _exits(body: Iterable[ast.stmt]) -> Iterator[Exit]:
