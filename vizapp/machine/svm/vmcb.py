@@ -11,7 +11,7 @@ APM Vol. 2, appendix "Layout of VMCB".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -216,6 +216,13 @@ def read_field(memory: PhysicalMemory, address: int, name: str) -> int:
     """One field of the VMCB at a host-physical address."""
     field = BY_NAME[name]
     return memory.read(address + field.offset, field.width)
+
+
+def read_fields(memory: PhysicalMemory, address: int, names: Iterable[str]) -> list[int]:
+    """Some fields of the VMCB at a host-physical address."""
+    raw = memory.dump(HostPhysical(address), PAGE_SIZE)
+    fields = [BY_NAME[name] for name in names]
+    return [int.from_bytes(raw[field.offset : field.offset + field.width], "little") for field in fields]
 
 
 def write_field(memory: PhysicalMemory, address: int, name: str, value: int) -> None:

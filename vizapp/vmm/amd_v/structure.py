@@ -23,7 +23,7 @@ from vizapp.isa.registers import SEGMENTS
 from vizapp.machine.guest_mode import SOFTWARE_EXCEPTION, SOFTWARE_INTERRUPT
 from vizapp.machine.svm.codes import INTERCEPTS as BITS
 from vizapp.machine.svm.leaving import packed
-from vizapp.machine.svm.vmcb import BY_NAME, read_field, write_field
+from vizapp.machine.svm.vmcb import BY_NAME, read_field, read_fields, write_field
 from vizapp.messages import N_, Message
 from vizapp.vmm.amd_v import switch
 from vizapp.vmm.amd_v.controls import Chosen, chosen_intercepts, set_up
@@ -93,7 +93,11 @@ class VmcbStructure(ControlStructure):
     def get_all(self, fields: tuple[str, ...]) -> list[int]:
         """A load each."""
         self.pc.meter.charge("mon_memory_reference", len(fields))
-        return [self.peek(field) for field in fields]
+        values = read_fields(self.pc.memory, self.address, [NAMES[field] for field in fields])
+        return [
+            value & 0xFF | value << 4 & 0xF000 if field.endswith("_access") else value
+            for field, value in zip(fields, values, strict=True)
+        ]
 
     def put(self, field: str, value: int) -> None:
         """A store."""

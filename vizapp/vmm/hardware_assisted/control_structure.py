@@ -15,7 +15,8 @@ Fields of the guest's state, by name: ``eip esp eflags cr0 cr3 cr4 dr7``, ``syse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, NoReturn
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from vizapp.isa.descriptors import AR_DPL_SHIFT, AR_P
 from vizapp.isa.registers import CS, EFLAGS_FIXED, SEGMENTS, SS
@@ -36,7 +37,14 @@ SHADOW_BY_STI: Final = 1 << 0
 SHADOW_BY_MOV_SS: Final = 1 << 1
 UNUSABLE: Final = 1 << 16
 """Of the access rights of a segment register: it was loaded with a null selector."""
+_REMEMBERED: Final = 4096
 _CPL: Final = 3  # of ``general``
+_PARTS: Final = ("selector", "base", "limit", "access")
+_SEGMENT_FIELDS: Final = tuple(f"{name}_{part}" for name in SEGMENTS for part in _PARTS)
+_TABLE_FIELDS: Final = (
+    "gdtr_base", "gdtr_limit", "idtr_base", "idtr_limit",
+    *(f"{name}_{part}" for name in ("ldtr", "tr") for part in _PARTS),
+)  # fmt: skip
 _SYSENTER: Final = ("sysenter_cs", "sysenter_esp", "sysenter_eip")
 
 # How the guest can run now: by itself, as a task of virtual-8086 mode that stands for real mode, or not at
@@ -301,11 +309,12 @@ class ControlStructure:
 
     def read_segments(self, cpu: Cpu) -> None:
         """ES CS SS DS FS GS with their hidden parts, and CPL."""
-        for index, name in enumerate(SEGMENTS):
-            if index != CS:
-                cpu.set_segment(index, self.seen_segment(cpu, index, self._segment(name, self.read)))
-        code = self.seen_segment(cpu, CS, self._segment("cs", self.read))
-        cpu.set_code_segment(code, self.seen_cpl(self.read(self.general[_CPL])))
+        *values, cpl = self.read_all((*_SEGMENT_FIELDS, self.general[_CPL]))
+        for index in range(len(SEGMENTS)):
+            state = _state(*values[4 * index : 4 * index + 4])
+            cpu.segments[index] = self.seen_segment(cpu, index, state)
+        cpu.set_segment(SS, cpu.segments[SS])
+        cpu.set_code_segment(cpu.segments[CS], self.seen_cpl(cpl))
 
     def write_segments(self, cpu: Cpu) -> None:
         """The same the other way."""
@@ -318,10 +327,9 @@ class ControlStructure:
 
     def read_tables(self, cpu: Cpu) -> None:
         """GDTR, IDTR, LDTR and TR."""
-        cpu.gdtr = TableRegister(self.read("gdtr_base"), self.read("gdtr_limit"))
-        cpu.idtr = TableRegister(self.read("idtr_base"), self.read("idtr_limit"))
-        cpu.ldtr = self._segment("ldtr", self.read)
-        cpu.tr = self.seen_task(cpu, self._segment("tr", self.read))
+        values = self.read_all(_TABLE_FIELDS)
+        cpu.gdtr, cpu.idtr = TableRegister(*values[:2]), TableRegister(*values[2:4])
+        cpu.ldtr, cpu.tr = _state(*values[4:8]), self.seen_task(cpu, _state(*values[8:]))
 
     def write_tables(self, cpu: Cpu) -> None:
         """The same the other way."""
@@ -356,9 +364,9 @@ class ControlStructure:
             setattr(cpu, name, read(name))
         cpu.gdtr = TableRegister(read("gdtr_base"), read("gdtr_limit"))
         cpu.idtr = TableRegister(read("idtr_base"), read("idtr_limit"))
-        cpu.ldtr, cpu.tr = self._segment("ldtr", read), self.seen_task(cpu, self._segment("tr", read))
+        cpu.ldtr, cpu.tr = self._peek_segment("ldtr"), self.seen_task(cpu, self._peek_segment("tr"))
         for index, name in enumerate(SEGMENTS):
-            cpu.segments[index] = self.seen_segment(cpu, index, self._segment(name, read))
+            cpu.segments[index] = self.seen_segment(cpu, index, self._peek_segment(name))
         cpu.cpl = self.seen_cpl(read(self.general[_CPL]))
 
     def save(self) -> Any:
@@ -370,14 +378,8 @@ class ControlStructure:
         known, kept, self.ready = saved
         self._known, self._kept = dict(known), dict(kept)
 
-    def _segment(self, name: str, read: Any) -> SegmentState:
-        access = read(f"{name}_access")
-        return SegmentState(
-            read(f"{name}_selector"),
-            read(f"{name}_base"),
-            read(f"{name}_limit"),
-            0 if access & UNUSABLE else access,
-        )
+    def _peek_segment(self, name: str) -> SegmentState:
+        return _state(*[self.peek(f"{name}_{part}") for part in _PARTS])
 
     def _write_segment(self, name: str, state: SegmentState, access: int) -> None:
         self.write(f"{name}_selector", state.selector)
@@ -386,11 +388,12 @@ class ControlStructure:
         self.write(f"{name}_access", access)
 
 
+@lru_cache(_REMEMBERED)
+def _state(selector: int, base: int, limit: int, access: int) -> SegmentState:
+    """Of the fields of a segment register, which has the same few values time and again."""
+    return SegmentState(selector, base, limit, 0 if access & UNUSABLE else access)
+
+
 def access_of(state: SegmentState) -> int:
     """Access rights as the structure has them: a null segment is marked, not merely absent."""
     return state.access if state.access & AR_P else UNUSABLE | state.access
-
-
-def unknown(field: str) -> NoReturn:
-    """A field of the monitor's own making: a defect of the monitor."""
-    raise KeyError(field)
