@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.goldens.make import result_of
+from tests.session.test_input import READER
+from tests.session.test_waiting import CHARACTER
+from tests.session.test_waiting import scenario as waiting
 from vizapp.errors import ScenarioError, UnknownNameError
+from vizapp.experiment.hosted import with_io
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.isa.registers import CR0_PG, CS
 from vizapp.machine import events as ev
 from vizapp.machine.events import Event
-from vizapp.machine.places import HOST, HOST_KERNEL, VM_APP, VM_DRIVER, VMM_WORLD
+from vizapp.machine.places import HOST, HOST_KERNEL, VM_APP, VM_DRIVER, VMM_WORLD, Place
 from vizapp.session.builder import Machine, build
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
@@ -193,6 +197,32 @@ def test_going_back_and_forward_gives_the_same_state() -> None:
     assert state_hash(session.machine.pc) == there
     session.seek(end // 2)
     assert state_hash(session.machine.pc) == middle
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["while the host starts", "later"])
+def test_a_key_reaches_the_guest_through_the_host(early: bool) -> None:
+    session = Session(with_io(Scenario(READER, "binary-translation"), "hosted", {}), lockstep=True)
+    session.run(max_steps=400 if early else 40_000)
+    session.feed("keyboard", "a", True)
+    session.run(max_steps=400)
+    session.feed("keyboard", "a", False)
+    assert session.run().guest_registers["ebx"] == 0x9E
+    assert session.scorecard().holds
+
+
+def test_where_the_guest_waits_for_a_character_the_host_does_too() -> None:
+    plan = waiting("binary-translation", "pentium-4-672", line=4)
+    session = Session(with_io(plan, "hosted", {}), lockstep=True)
+    session.attended = True
+    for _ in range(2):
+        frame = session.run()
+        assert frame.waiting is not None
+        assert session.machine.pc.meter.place == Place(world=HOST, component=HOST_KERNEL)
+        session.feed(*CHARACTER)
+    frame = session.run()
+    assert frame.stopped is not None
+    assert frame.guest_registers["ebx"] == 2
+    assert session.scorecard().holds
 
 
 def test_in_the_hosts_world_the_guests_state_is_where_the_switch_left_it() -> None:

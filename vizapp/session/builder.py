@@ -118,6 +118,8 @@ def _machine_features(scenario: Scenario, options: Options) -> Features | None:
 def _host_features(host: Image, features: Features | None) -> Features:
     """The host's devices: on its disk the guest's lies behind its own, and its adapter has the guest's wire.
 
+    It has no adapter if its guest has none: it would do nothing but look for frames.
+
     Raises:
         ScenarioError: the guest has more than one disk.
     """
@@ -127,7 +129,11 @@ def _host_features(host: Image, features: Features | None) -> Features:
         raise ScenarioError(Message(sentence, {"count": len(disks)}))
     wire = Features() if features is None else features
     return wire._replace(
-        disks=(b"".join((host.spare_disk, *disks)),), mac=_HOST_MAC, apic=False, fpu=False, large_pages=False
+        disks=(b"".join((host.spare_disk, *disks)),),
+        mac=None if wire.mac is None else _HOST_MAC,
+        apic=False,
+        fpu=False,
+        large_pages=False,
     )
 
 

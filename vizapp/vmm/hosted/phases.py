@@ -56,7 +56,8 @@ def world_entered(vm: HostedVm) -> str:
     shared, ports = vm.host.shared, vm.ports
     if shared.take(layout.FIRED):
         vm.host.timer.acknowledge()
-    if shared.take(layout.INPUT):
+    # What came while the host was still starting lies in its devices since: nobody was interrupted.
+    if shared.take(layout.INPUT) or not shared.read(layout.REASON):
         vm.host.machines.hand_over()
     vm.note_stores()
     ports.drive_lines()
