@@ -110,3 +110,38 @@ def test_the_text_screen_may_be_mapped_by_whoever_has_it():
     assert run.call("update_va_mapping", run.at("stack"), 0x10 << 12 | 0x63, 0, 2) == -abi.EINVAL
     without = Run(kernel("ready: hlt")).until("ready")
     assert without.call("update_va_mapping", without.at("stack"), 0xB8 << 12 | 0x63, 0, 2) == -abi.EINVAL
+
+
+TYPED = """
+        mov dword [bind], 2
+        XEN 32, 1, bind
+        mov byte [shared_info + 1], 0
+wait:   XEN 29, 1
+        jmp wait
+upcall: mov byte [shared_info], 0
+        mov dword [shared_info + 4], 0
+        mov dword [shared_info + 2048], 0
+        XEN 18, 1, 16, scratch
+        add [results], eax
+        XEN 18, 0, eax, scratch
+        cmp dword [results], 5
+        jae done
+        and dword [esp + 8], ~0
+        jmp hypercall_page + 32 * 23
+done:   STOP
+"""
+
+
+def test_what_is_typed_at_the_console_wakes_domain_0():
+    run = Run(kernel(TYPED, before="%define UPCALL"))
+    run.pc.attended = True
+    run.pc.run(max_steps=2000)
+    assert run.pc.awaits == ("serial",)
+    run.pc.feed("serial", b"abc")
+    run.pc.run(max_steps=2000)
+    assert run.word("results") == 3
+    assert run.pc.awaits == ("serial",)
+    run.pc.feed("serial", b"de")
+    run.pc.run(max_steps=2000)
+    assert (run.reason, run.word("results")) == ("halted", 5)
+    assert [event.cause for event in run.kinds(events.EVENT_SENT)] == ["console", "console"]

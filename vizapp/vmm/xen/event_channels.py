@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from vizapp.machine import events
 from vizapp.vmm.xen import abi, runstate
 from vizapp.vmm.xen.domain import Channel
+from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.domain import Domain
     from vizapp.vmm.xen.hypervisor import Hypervisor
+
+_CONSOLE = Channel("virq", abi.VIRQ_CONSOLE)
 
 
 def bind(domain: Domain, channel: Channel) -> int | None:
@@ -53,6 +56,8 @@ def close(xen: Hypervisor, domain: Domain, port: int) -> None:
             remote.channels[channel.port] = Channel("unbound", domain.id)
     elif channel.kind == "pirq":
         xen.lines.unbind(channel.detail)
+    elif channel == _CONSOLE and domain.privileged:
+        xen.lines.unbind(CONSOLE_LINE)
 
 
 def send(xen: Hypervisor, domain: Domain, port: int) -> int:

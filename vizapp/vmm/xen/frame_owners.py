@@ -37,6 +37,7 @@ class FrameOwners:
         self.has_device: Callable[[int, int], bool] = _nobody
         self.on_free: Callable[[int], None] = _kept
         self._condemned: set[int] = set()
+        self._saved_owners: dict[int, int] = {}  # checkpoints share it while nothing changes hands
 
     def owner(self, frame: int) -> int | None:
         """The domain that owns a frame."""
@@ -88,7 +89,9 @@ class FrameOwners:
 
     def save(self) -> Any:
         """As plain data."""
-        return dict(self.owners), dict(self.visitors), frozenset(self._condemned)
+        if self._saved_owners != self.owners:
+            self._saved_owners = dict(self.owners)
+        return self._saved_owners, dict(self.visitors), frozenset(self._condemned)
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""

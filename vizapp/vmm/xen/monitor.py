@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
+from vizapp.machine.input_log import SERIAL
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView, Devices, Ownership, SoftwareOnly
 from vizapp.vmm.frame_allocator import FrameRange
@@ -13,8 +14,10 @@ from vizapp.vmm.physical_timer import LINES
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.xen import abi, views
+from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.guests import XenGuest
 from vizapp.vmm.xen.phases import PHASES
+from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,6 +138,16 @@ class XenMonitor(SoftwareOnly):
             tuple((line, OWNER) for line in LINES),
             dict(shares),
         )
+
+    def awaited_inputs(self) -> tuple[str, ...]:
+        """The serial port, if the initial domain is told of what is typed there; and its own devices."""
+        xen = self.xen
+        hears = any(
+            domain.privileged and Channel("virq", abi.VIRQ_CONSOLE) in domain.channels.values()
+            for domain in xen.domains
+        )
+        console = {SERIAL} if hears and CONSOLE_LINE not in xen.lines.waiting else set()
+        return tuple(sorted(console.union(xen.pc.board.awaited_inputs())))
 
     def _frame_owners(self) -> tuple[FrameRange, ...]:
         """The allocator's books and the devices, in order; kept until either changes."""

@@ -85,6 +85,7 @@ class PageTypes(FrameOwners):
         self.charge: Callable[[str, int], None] = _free
         self.flush: Callable[[], None] = _nothing_remembered
         self.frames: dict[int, FrameInfo] = {}
+        self._saved_frames: dict[int, FrameInfo] = {}
         self._stale: set[int] = set()  # no longer writable, but the TLB may not know
         self._unmapped: set[int] = set()  # nowhere mapped any more, but the TLB may not know
 
@@ -99,7 +100,9 @@ class PageTypes(FrameOwners):
 
     def save(self) -> Any:
         """The table as plain data."""
-        return super().save(), dict(self.frames), frozenset(self._stale), frozenset(self._unmapped)
+        if self._saved_frames != self.frames:
+            self._saved_frames = dict(self.frames)
+        return super().save(), self._saved_frames, frozenset(self._stale), frozenset(self._unmapped)
 
     def load(self, saved: Any) -> None:
         """Return to a saved table."""

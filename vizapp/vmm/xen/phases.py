@@ -29,6 +29,7 @@ from vizapp.vmm.xen.bounce import BadFrameError, pop_frame
 from vizapp.vmm.xen.continuation import Continuation
 from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.hypercalls import call
+from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 from vizapp.vmm.xen.places import HYPERVISOR
 from vizapp.vmm.xen.signatures import operation
 from vizapp.vmm.xen.views import guest_read
@@ -131,7 +132,11 @@ def _take_interrupt(xen: Hypervisor, vector: int) -> None:
         timekeeping.expire(xen)
         return
     line = xen.lines.line_of(vector)
-    if xen.lines.accept(line):
+    if not xen.lines.accept(line):
+        return
+    if line == CONSOLE_LINE:
+        event_channels.raise_global(xen, abi.VIRQ_CONSOLE)
+    else:
         bound = Channel("pirq", line)
         for domain in xen.domains:
             for port, channel in sorted(domain.channels.items()):

@@ -69,6 +69,7 @@ class Paravirtual:
         xen.timer.initialize()
         pc.monitor = monitor
         pc.place_of = monitor.place_of
+        pc.awaited_inputs = monitor.awaited_inputs
         ring0.open_doors(pc, xen.tables, guest="entered", nested="nested", idle="woken")
         _first_frame(xen, boot)
         ring0.jump(pc, xen.tables, stubs.EXIT)

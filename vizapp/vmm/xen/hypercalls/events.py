@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32
-from vizapp.vmm.xen import abi, event_channels, timekeeping
+from vizapp.vmm.xen import abi, console, event_channels, timekeeping
 from vizapp.vmm.xen.domain import TIMER, Channel
 from vizapp.vmm.xen.hypercalls.arguments import Structure, word
 from vizapp.vmm.xen.physical_irqs import OWN
@@ -73,7 +73,10 @@ def _bind_virq(xen: Hypervisor, argument: int) -> int:
         return -abi.ENOENT
     if channel in xen.domain.channels.values():
         return -abi.EEXIST
-    return _answer(xen, xen.domain, channel, argument + 8)
+    result = _answer(xen, xen.domain, channel, argument + 8)
+    if result == 0 and virq == abi.VIRQ_CONSOLE and xen.domain.privileged:
+        console.listen(xen)
+    return result
 
 
 def _bind_pirq(xen: Hypervisor, argument: int) -> int:
