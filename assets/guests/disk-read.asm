@@ -11,7 +11,9 @@
 %ifndef ITERATIONS
 %define ITERATIONS 4
 %endif
-SECTORS         equ     8               ; in a block
+%ifndef SECTORS
+%define SECTORS 8                       ; in a block
+%endif
 BLOCK           equ     SECTORS * 512
 
 _start:
