@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.binary_translation.cache import Unit
     from vizapp.vmm.binary_translation.vm import TranslatedVm
 
+NEAR: Final = 32  # bytes, within which one look at a page table is enough; see ``Traces.written``
 _X87_CONTROL: Final = CR0_MP | CR0_EM | CR0_TS
 
 
@@ -103,12 +104,14 @@ def chain(vm: TranslatedVm) -> str:
 def drop_units(vm: TranslatedVm) -> str:
     """The guest's memory has changed where code of it was translated: forget the units of those pages."""
     touched, vm.memory.touched = vm.memory.touched, ()
-    vm.tables_written(at for at, _ in touched)
-    if any(at >> PAGE_SHIFT in vm.memory.described for at, _ in touched):
-        vm.virtual.stale = True
+    vm.tables_written(place for at, size in touched for place in (*range(at, at + size, NEAR), at + size - 1))
     near = {
         frame for at, size in touched for frame in range(at >> PAGE_SHIFT, (at + size - 1 >> PAGE_SHIFT) + 1)
     }
+    if near & vm.memory.described:
+        vm.virtual.stale = True
+    if not near & vm.memory.traced:
+        return "resume"
     there = [unit for unit in vm.cache.units.values() if any(frame in near for _, frame in unit.pages)]
     frames = {
         frame
