@@ -68,6 +68,23 @@ def test_the_shipped_scenario_does_what_it_says(capsys: Capture) -> None:
     assert [bool(result_line(vm["serial"])) for vm in report["vms"]] == [True, True, False]
 
 
+def test_the_shipped_domains_do_what_they_say(capsys: Capture) -> None:
+    report = run_json(capsys, str(SHIPPED / "domains.yaml"), "--expect-clean")
+    assert [vm["name"] for vm in report["vms"]] == ["domain-0", "computing", "sending", "ballooned"]
+    assert all(result_line(vm["serial"]) for vm in report["vms"])
+    assert "pages now 2048, given back 512, taken 512" in report["vms"][3]["serial"]
+    assert "domain 3 shall have 6144 KB" in report["vms"][0]["serial"]
+    assert [vm["scorecard"]["resource_control"]["let_through"] for vm in report["vms"]] == [0] * 4
+
+
+def test_the_shipped_overcommitment_pages_and_changes_no_result(capsys: Capture) -> None:
+    report = run_json(capsys, str(SHIPPED / "overcommitted.yaml"), "--expect-clean")
+    assert report["events"]["page-swapped-out"] > report["events"]["page-swapped-in"] > 0
+    for vm in report["vms"]:
+        alone = run_json(capsys, vm["guest"])
+        assert result_line(vm["serial"]) == result_line(alone["serial"])
+
+
 def test_people_see_each_machine(capsys: Capture, tmp_path: Path) -> None:
     assert main(["run", write(tmp_path, GOOD), "--lang", "en"]) == 0
     printed = capsys.readouterr().out
