@@ -194,7 +194,7 @@ def contest(hostile) -> tuple:
     for turn in range(80):
         run.pc.run(max_steps=1000)
         ended = {event.payload["vm"] for event in run.kinds(events.VM_STOPPED)}
-        if len(ended) == len(run.xen.domains) - 1 or (run.serial.endswith("\n") and turn > 40):
+        if len(ended) == len(run.xen.domains) - 1 or (run.serial.endswith("\n") and turn > 12):
             break
     assert run.pc.stopped is None, run.sentence
     assert auditor.leaks == []
