@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.goldens.make import result_of
+from tests.goldens.make import result_of, results
 from tests.session.test_input import READER
 from tests.session.test_waiting import CHARACTER
 from tests.session.test_waiting import scenario as waiting
@@ -174,6 +174,10 @@ def test_what_goes_through_the_host_arrives_intact(
     guest: str, iterations: int, options: dict[str, bool]
 ) -> None:
     assert result_of(listened(guest, iterations, **options).output) == bare_result(guest, iterations)
+
+
+def test_a_host_runs_as_the_guest_of_a_host() -> None:
+    assert result_of(listened("host").output) == results()["host"]
 
 
 def test_each_optimization_saves_what_it_is_for() -> None:
