@@ -15,8 +15,7 @@ def test_hypercalls_are_told_with_what_their_registers_meant():
     while not (run.pc.cpu.cpl == 1 and run.pc.cpu.eip == run.at("here")):
         run.pc.step()
     store = EventStore()
-    for event in run.events:
-        store.append(event)
+    store.extend(run.events)
     rows = hypercalls(Subject(run.pc, run.monitor, store, run.pc.position + 1))
     assert rows is not None
     *_, idle, version, console, mapping = rows
