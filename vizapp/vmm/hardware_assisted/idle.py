@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.isa import vectors
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0, stubs
+from vizapp.vmm import own_interrupts, ring0, stubs
 from vizapp.vmm.hardware_assisted.virtual_cpu import GENERAL
-from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
 from vizapp.vmm.trap_frame import TrapFrame
 
 if TYPE_CHECKING:
@@ -68,17 +66,5 @@ def own_interrupt(vm: Vm) -> str | None:
     host = vm.host
     below = vm.stack - host.pc.cpu.esp
     frame = TrapFrame(host.pc.memory, HostPhysical(vm.virtual.pushed_at - below))
-    if frame.entry_vector not in VECTORS:
-        message = Message(
-            N_("the monitor itself raised {fault} at {address}"),
-            {"fault": vectors.name(frame.entry_vector), "address": f"{frame.eip:#010x}"},
-        )
-        host.pc.stop("crashed", message)
-        return None
-    if frame.entry_vector == TIMER_VECTOR:
-        host.timer.acknowledge()
-    else:
-        host.timer.end_interrupt()
-        host.machines.hand_over()
-    ring0.jump(host.pc, host.tables, stubs.NESTED_EXIT)
+    own_interrupts.take(host.pc, host.tables, host.timer, host.machines.hand_over, frame)
     return None

@@ -15,7 +15,9 @@ from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.paging import PF_U, PF_W
 from vizapp.machine import events
 from vizapp.machine.faults import Fault
-from vizapp.vmm.hardware_assisted.vm import Hidden, Pending
+from vizapp.vmm import hidden_fault
+from vizapp.vmm.hardware_assisted.vm import Pending
+from vizapp.vmm.hidden_fault import Hidden
 
 if TYPE_CHECKING:
     from vizapp.vmm.hardware_assisted.vm import Vm
@@ -52,29 +54,17 @@ def fill_shadow(vm: Vm) -> str:
     hidden, shadow = vm.pending.hidden, vm.shadow
     assert hidden is not None
     assert shadow is not None
-    linear, found, write = hidden
+    linear, found, _ = hidden
     frame = vm.memory.host_frame(found.frame)
     assert frame is not None
     if not shadow.has_room(linear):
         _empty_shadow(vm, "no page table is free")
-    known = shadow.entry(linear)
-    # No INVLPG even where there was an entry: the fault itself made the processor forget the page.
-    entry = shadow.fill(linear, found, frame, write=write)
+    payload = hidden_fault.fill(shadow, hidden, frame)
     assert vm.traces is not None
     tables = {at >> PAGE_SHIFT: vm.memory.host_frame(at >> PAGE_SHIFT) for at, _, _ in found.entries}
     for page in vm.traces.add(linear, found, tables):
         vm.structure.forget_translation(page)
-    vm.emit(
-        events.PAGE_SHADOWED,
-        "write" if write else "read",
-        {
-            "linear": linear & ~0xFFF,
-            "guest_frame": found.frame,
-            "host_frame": frame,
-            "entry": entry,
-            "previous": known,
-        },
-    )
+    vm.emit(events.PAGE_SHADOWED, hidden.cause, payload)
     return "look_around"
 
 

@@ -28,21 +28,14 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Paths, VmOptions
     from vizapp.vmm.frame_allocator import FrameAllocator
     from vizapp.vmm.guest_memory import GuestMemory
-    from vizapp.vmm.guest_mmu import GuestMmu, Translation
+    from vizapp.vmm.guest_mmu import GuestMmu
     from vizapp.vmm.hardware_assisted.control_structure import ControlStructure
     from vizapp.vmm.hardware_assisted.nested_map import NestedMap
     from vizapp.vmm.hardware_assisted.virtual_cpu import VirtualCpu
+    from vizapp.vmm.hidden_fault import Hidden
     from vizapp.vmm.host_tables import HostTables
     from vizapp.vmm.shadow import Shadow
     from vizapp.vmm.virtual_devices import VirtualDevices
-
-
-class Hidden(NamedTuple):
-    """A fault that the guest is not to see: where, what its own tables say, and whether it was a write."""
-
-    linear: int
-    translation: Translation
-    write: bool
 
 
 class Worlds(NamedTuple):

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vizapp.isa import vectors
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0, stubs
-from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
+from vizapp.vmm import own_interrupts, ring0, stubs
 from vizapp.vmm.trap_frame import TrapFrame
 
 if TYPE_CHECKING:
@@ -58,21 +56,9 @@ def nested(vm: Vm) -> None:
     cpu = vm.pc.cpu
     below = vm.tables.frame_linear - cpu.esp
     frame = TrapFrame(vm.pc.memory, HostPhysical(vm.tables.frame.address - below))
-    if frame.entry_vector not in VECTORS:
-        message = Message(
-            N_("the monitor itself raised {fault} at {address}"),
-            {"fault": vectors.name(frame.entry_vector), "address": f"{frame.eip:#010x}"},
-        )
-        vm.pc.stop("crashed", message)
-        return
-    acknowledge(vm, frame.entry_vector)
-    ring0.jump(vm.pc, vm.tables, stubs.NESTED_EXIT)
+    own_interrupts.take(vm.pc, vm.tables, vm.timer, vm.host.machines.hand_over, frame)
 
 
 def acknowledge(vm: Vm, vector: int) -> None:
     """End a physical interrupt at the controller, and take from the device what it was for."""
-    if vector == TIMER_VECTOR:
-        vm.timer.acknowledge()
-    else:
-        vm.timer.end_interrupt()
-        vm.host.machines.hand_over()
+    own_interrupts.acknowledge(vm.timer, vm.host.machines.hand_over, vector)

@@ -28,12 +28,13 @@ from vizapp.machine.faults import Fault, TripleFault, Unimplemented
 from vizapp.machine.meter import Purpose
 from vizapp.machine.peripherals import NMI
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0
+from vizapp.vmm import hidden_fault, ring0
 from vizapp.vmm.account import emulated
+from vizapp.vmm.hidden_fault import Hidden
 from vizapp.vmm.instruction_fetch import decoded, fetch
 from vizapp.vmm.physical_timer import VECTORS
 from vizapp.vmm.trap_and_emulate.idle import acknowledge, halt, nested, schedule, wait
-from vizapp.vmm.trap_and_emulate.vm import Hidden, Pending
+from vizapp.vmm.trap_and_emulate.vm import Pending
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -98,25 +99,11 @@ def fill_shadow(vm: Vm) -> str:
     """Map the page that the guest's tables grant, and let the instruction run again."""
     hidden = vm.pending.hidden
     assert hidden is not None
-    linear, found, write = hidden
-    frame = vm.memory.host_frame(found.frame)
+    frame = vm.memory.host_frame(hidden.translation.frame)
     assert frame is not None
-    if not vm.shadow.has_room(linear):
+    if not vm.shadow.has_room(hidden.linear):
         _flush(vm, "no page table is free")
-    known = vm.shadow.entry(linear)
-    # No INVLPG even where there was an entry: the fault itself made the processor forget the page.
-    entry = vm.shadow.fill(linear, found, frame, write=write)
-    vm.emit(
-        events.PAGE_SHADOWED,
-        "write" if write else "read",
-        {
-            "linear": linear & ~0xFFF,
-            "guest_frame": found.frame,
-            "host_frame": frame,
-            "entry": entry,
-            "previous": known,
-        },
-    )
+    vm.emit(events.PAGE_SHADOWED, hidden.cause, hidden_fault.fill(vm.shadow, hidden, frame))
     return "resume"
 
 

@@ -13,7 +13,6 @@ from vizapp.machine.faults import Fault
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM, Place
 from vizapp.vmm import ring0
 from vizapp.vmm.bill import Bill
-from vizapp.vmm.guest_mmu import Translation
 from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.virtual_machine import VirtualMachine
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE, VirtualMachines
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.frame_allocator import FrameAllocator
     from vizapp.vmm.guest_memory import GuestMemory
     from vizapp.vmm.guest_mmu import GuestMmu
+    from vizapp.vmm.hidden_fault import Hidden
     from vizapp.vmm.host_paging import HostPager
     from vizapp.vmm.host_tables import HostTables
     from vizapp.vmm.shadow import Shadow
@@ -39,14 +39,6 @@ def places_of(vm: int) -> tuple[Place, ...]:
     """By ring, where the processor is while virtual machine ``vm`` has it."""
     kernel = tuple(Place(ring=ring, vm=vm, component=GUEST_KERNEL) for ring in (1, 2))
     return (MONITOR, *kernel, Place(ring=3, vm=vm, component=APPLICATION))
-
-
-class Hidden(NamedTuple):
-    """A fault that the guest is not to see: where, what its own tables say, and whether it was a write."""
-
-    linear: int
-    translation: Translation
-    write: bool
 
 
 @dataclass(frozen=True, slots=True)
