@@ -335,37 +335,7 @@ timer_program:
         out     0x40, al
         ret
 
-; ---- the end of the test ---------------------------------------------
-
-finish:
-mark_finish:
-        SAY     text_disk
-        mov     eax, [disk_sectors]
-        call    put_decimal
-        SAY     text_network
-        mov     eax, [network_here]
-        call    put_decimal
-        call    end_line
-        mov     ebp, processes
-.process:
-        mov     eax, [ebp + SLOT_NUMBER]
-        call    put_decimal
-        SAY     text_exited
-        mov     eax, [ebp + SLOT_VALUE]
-        call    note
-        call    put_hex
-        call    end_line
-        add     ebp, SLOT
-        cmp     ebp, processes_end
-        jb      .process
-        call    print_result
-mark_done:
-        SHUT_DOWN
-
-text_killed:    db      "killed: it touched ", 0
-text_disk:      db      "disk sectors ", 0
-text_network:   db      ", network adapters ", 0
-text_exited:    db      ": exit ", 0
+%include "host_finish.inc"
 
         align   4
 system_calls:   dd      system_exit, system_write, system_read, system_seek
@@ -411,6 +381,7 @@ application:
 %include "host_programs.inc"
 %include "host_vmapp.inc"
 %include "host_vmapp_network.inc"
+%include "host_vmapp_receive.inc"
 %include "host_vmapp_disk.inc"
         align   PAGE
 application_end:
