@@ -45,6 +45,18 @@ def test_what_was_sent_to_it_is_counted_and_summed():
     assert len(report) == 60
 
 
+def test_each_sender_has_an_account_of_its_own():
+    station = Station()
+    other = bytes.fromhex("00163e000200")
+    theirs = [ask(SEND, number, data=b"theirs").replace(MAC, other, 1) for number in range(2)]
+    for frame in (ask(SEND, data=b"mine"), *theirs):
+        station.answer(frame)
+    (mine,) = station.answer(ask(REPORT))
+    (report,) = station.answer(ask(REPORT).replace(MAC, other, 1))
+    assert [unpack_from("<I", frame, 20)[0] for frame in (mine, report)] == [1, 2]
+    assert report[:6] == other
+
+
 def test_frames_asked_for_come_numbered_and_filled():
     station = Station()
     frames = station.answer(ask(FETCH, number=300, count=2, size=100))

@@ -142,3 +142,33 @@ def test_split_devices_give_what_the_bare_machine_gives(guest: str) -> None:
     assert run.report["io"] == "split"
     assert run.scorecard["equivalence"]["holds"] is True
     assert [vm["scorecard"]["equivalence"]["holds"] for vm in run.report["vms"]] == [None, True]
+
+
+SHARED = """
+format: 1
+pcs:
+  - technique: paravirtual
+    vms:
+      - {name: first, guest: network-send, memory: 8M, iterations: 3}
+      - {name: second, guest: network-receive, memory: 8M, iterations: 4}
+      - {name: talker, guest: network-send, memory: 8M, iterations: 5000}
+      - {name: reader, guest: disk-read, memory: 8M, iterations: 5000}
+actions:
+  - {at: 15ms, kill: talker}
+  - {at: 16ms, kill: reader}
+"""
+
+
+def test_domains_share_the_wire_and_one_that_is_destroyed_at_work_does_not_disturb(tmp_path: Path) -> None:
+    file = tmp_path / "shared.yaml"
+    file.write_text(SHARED)
+    run = execute(make_scenario(str(file)), score=True)
+    assert run.stopped == "halted", run.serial
+    vms = {vm["name"]: vm for vm in run.report["vms"]}
+    for name in ("first", "second"):
+        assert vms[name]["scorecard"]["equivalence"]["holds"] is True, run.serial
+    for name in ("talker", "reader"):
+        assert result_of(vms[name]["serial"]) == ""
+        assert vms[name]["stopped"]["detail"] == "domain 0 destroyed the domain"
+    assert run.scorecard["resource_control"]["let_through"] == 0
+    assert run.events["grant-unmap"] == run.events["grant-map"]

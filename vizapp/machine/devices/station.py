@@ -1,7 +1,7 @@
 """A station on the simulated switch that is no PC: it takes, sends and returns frames as a guest asks it to.
 
-It answers at once, and what it does depends on nothing but the frames that it got. All numbers are
-little-endian, so that a guest on an x86 reads them as they are:
+It answers at once, and what it does depends on nothing but the frames that it got from the same sender. All
+numbers are little-endian, so that a guest on an x86 reads them as they are:
 
       0  target   6  source   12  type 88B5h (IEEE 802: for local experiments)
      14  operation, a word
@@ -18,11 +18,15 @@ little-endian, so that a guest on an x86 reads them as they are:
 
 from __future__ import annotations
 
+from functools import reduce
 from struct import iter_unpack, pack, unpack_from
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.addresses import M32
 from vizapp.machine.devices.network import SHORTEST_FRAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATION_MAC: Final = bytes.fromhex("0200000000fe")
 STATION_TYPE: Final = bytes.fromhex("88b5")
@@ -44,13 +48,24 @@ def checksum(total: int, frame: bytes) -> int:
     return total
 
 
+class _Book(NamedTuple):
+    """What passed between the station and one other: frames and their checksum, each way."""
+
+    received: int = 0
+    received_sum: int = _FNV_BASIS
+    sent: int = 0
+    sent_sum: int = _FNV_BASIS
+
+
+_NOTHING: Final = _Book()
+
+
 class Station:
     """The station, with ``mac`` as its address."""
 
     def __init__(self, mac: bytes = STATION_MAC) -> None:
         self._mac = mac
-        self._received = self._sent = 0
-        self._received_sum = self._sent_sum = _FNV_BASIS
+        self._books: dict[bytes, _Book] = {}  # by the address of who it is with
 
     def answer(self, frame: bytes) -> list[bytes]:
         """What it sends, in this order, when it has received ``frame``."""
@@ -59,31 +74,32 @@ class Station:
             return []
         operation, number, count, size = unpack_from("<HIII", frame, HEADER_BYTES)
         head = source + self._mac + STATION_TYPE
+        book = self._books.get(source, _NOTHING)
         if operation == SEND:
-            self._received += 1
-            self._received_sum = checksum(self._received_sum, frame)
+            total = checksum(book.received_sum, frame)
+            self._books[source] = book._replace(received=book.received + 1, received_sum=total)
         elif operation == FETCH:
-            return [self._data(head, number + index & M32, size) for index in range(min(count, MOST_FRAMES))]
+            frames = [_data(head, number + index & M32, size) for index in range(min(count, MOST_FRAMES))]
+            total = reduce(checksum, frames, book.sent_sum)
+            self._books[source] = book._replace(sent=book.sent + len(frames), sent_sum=total)
+            return frames
         elif operation == REPORT:
-            told = (self._received, self._received_sum, self._sent, self._sent_sum)
-            return [(head + pack("<H5I", ANSWER + REPORT, number, *told)).ljust(SHORTEST_FRAME, b"\0")]
+            return [(head + pack("<H5I", ANSWER + REPORT, number, *book)).ljust(SHORTEST_FRAME, b"\0")]
         elif operation == ECHO:
             return [head + pack("<H", ANSWER + ECHO) + frame[HEADER_BYTES + 2 :]]
         return []
 
-    def save(self) -> tuple[int, ...]:
-        """Its counts and checksums."""
-        return (self._received, self._received_sum, self._sent, self._sent_sum)
+    def save(self) -> dict[bytes, tuple[int, ...]]:
+        """Its counts and checksums, by the address of who they are about."""
+        return {source: tuple(book) for source, book in self._books.items()}
 
-    def load(self, saved: tuple[int, ...]) -> None:
+    def load(self, saved: Mapping[bytes, tuple[int, ...]]) -> None:
         """Take up where ``save`` left off."""
-        self._received, self._received_sum, self._sent, self._sent_sum = saved
+        self._books = {source: _Book(*book) for source, book in saved.items()}
 
-    def _data(self, head: bytes, number: int, size: int) -> bytes:
-        size = max(SHORTEST_FRAME, min(size, LONGEST_FRAME))
-        first = number & 0xFF
-        body = pack("<H3I", ANSWER + FETCH, number, 0, size)
-        frame = head + body + _PATTERN[first + DATA_AT : first + size]
-        self._sent += 1
-        self._sent_sum = checksum(self._sent_sum, frame)
-        return frame
+
+def _data(head: bytes, number: int, size: int) -> bytes:
+    size = max(SHORTEST_FRAME, min(size, LONGEST_FRAME))
+    first = number & 0xFF
+    body = pack("<H3I", ANSWER + FETCH, number, 0, size)
+    return head + body + _PATTERN[first + DATA_AT : first + size]
