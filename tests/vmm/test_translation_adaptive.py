@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.vmm.vmm_support import Run, library_image, small_image
@@ -198,3 +200,20 @@ def test_an_interrupt_waits_for_the_task_priority():
     assert BY_PRIORITY in forms(run)
     assert run.monitor.guest_view().general == bare.monitor.guest_view().general
     assert run.monitor.guest_view().general[6] == 0  # ESI: it came at once
+
+
+@pytest.mark.parametrize(("name", "features"), [("pte-modify", None), ("tpr-write", Features(apic=True))])
+def test_goes_on_from_any_checkpoint(name: str, features: Features | None) -> None:
+    guest, end = library_image(name), 22_000
+    whole = Run(guest, BinaryTranslation(), features=features).run(end)
+    parts = Run(guest, BinaryTranslation(), features=features)
+    choice = random.Random(5)
+    saved = parts.pc.save()
+    while parts.pc.position < end and not parts.pc.stopped:
+        parts.pc.run(max_steps=choice.randrange(1, 3000))
+        parts.pc.load(saved)
+        parts.pc.run(max_steps=min(choice.randrange(1, 3000), end - parts.pc.position))
+        saved = parts.pc.save()
+    assert forms(whole)
+    assert parts.ending() == whole.ending()
+    assert parts.pc.meter.rows() == whole.pc.meter.rows()
