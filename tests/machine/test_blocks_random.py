@@ -138,6 +138,7 @@ def make(seed: int) -> Bench:
     return bench
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_random_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 1)
