@@ -79,11 +79,7 @@ def test_a_disk_opens_on_the_bare_machine_with_its_screen(window, player, disk):
     assert not window.steps.docks["screen"].isHidden()
     assert not window.steps.docks["serial"].isHidden()
     assert app.guest_facts(str(disk), app._image).opening == (RunTo(0x7C00),)
-    assert set(app.guest_facts(str(disk), app._image).obstacles) == {
-        "trap-and-emulate",
-        "binary-translation",
-        "paravirtual",
-    }
+    assert set(app.guest_facts(str(disk), app._image).obstacles) == {"trap-and-emulate", "paravirtual"}
     window.header.guest_chosen.emit("rings")
     assert window.header.techniques["trap-and-emulate"].isEnabled()
 
