@@ -22,7 +22,7 @@ from vizapp.errors import ScenarioError
 from vizapp.experiment.hosted import with_io
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.scenarios import make_scenario as scenario_of_names
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
 from vizapp.resources import assets

@@ -16,7 +16,7 @@ from vizapp.experiment.export import as_csv, json_lines, perfetto
 from vizapp.experiment.presets import presets
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.until import parse_until
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 
 NATIVE = [name for name, guest in GUESTS.items() if "native" in guest.builds]
 # These share one kernel of processes with ``fork`` and ``mmap``.

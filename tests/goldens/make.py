@@ -20,8 +20,8 @@ from pathlib import Path
 
 from tests.goldens import boot, nasm_forms
 from tests.oracle import bare_machine, bochs, bochs_goldens, devices, svm, svm_random, vmx, vmx_random
+from vizapp.guest.catalogue import GUESTS, guest_directory
 from vizapp.guest.firmware import make_firmware
-from vizapp.guest.library import GUESTS, guest_directory
 
 GOLDENS = Path(__file__).resolve().parent
 RESULTS = GOLDENS / "results.json"

@@ -9,7 +9,7 @@ import pytest
 from tests.goldens.make import nasm_golden, results
 from vizapp.errors import ScenarioError, UnknownNameError
 from vizapp.guest import library
-from vizapp.guest.library import GROUPS, GUESTS, guest_directory
+from vizapp.guest.catalogue import GROUPS, GUESTS, guest_directory
 from vizapp.isa.decode import decode
 from vizapp.machine.image import Image
 

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from vizapp.guest import library
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.port import ported_lines, porting_diff
 
 build_guest = cache(library.build_guest)

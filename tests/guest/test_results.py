@@ -10,7 +10,7 @@ from tests.goldens.make import result_of, results
 from vizapp.cost.processors import processor_names
 from vizapp.experiment.compare import techniques_for
 from vizapp.guest import library
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.session.builder import Machine, build
 from vizapp.session.scenario import Scenario
 from vizapp.vmm.registry import TECHNIQUES

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from vizapp.guest.library import Guest, spare_disk
+from vizapp.guest.catalogue import Guest
+from vizapp.guest.library import spare_disk
 from vizapp.machine.devices.station import Station
 
 LOAD_ADDRESS = 0x0010_0000

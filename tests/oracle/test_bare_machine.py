@@ -8,7 +8,7 @@ import pytest
 
 from tests.goldens.make import nasm_golden, result_of, results
 from tests.oracle import bare_machine
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from vizapp.experiment.compare import techniques_for
-from vizapp.guest.library import GUESTS, build_guest
+from vizapp.guest.catalogue import GUESTS
+from vizapp.guest.library import build_guest
 from vizapp.machine import hot_blocks
 from vizapp.machine.events import Event
 from vizapp.machine.pc import Pc

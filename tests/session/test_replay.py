@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vizapp.guest.library import guest_directory
+from vizapp.guest.catalogue import guest_directory
 from vizapp.guest.source import assemble_image
 from vizapp.machine.events import INTERRUPT_INJECTED
 from vizapp.machine.image import Image

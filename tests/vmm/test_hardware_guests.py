@@ -2,7 +2,8 @@
 
 import pytest
 
-from vizapp.guest.library import GUESTS, build_guest
+from vizapp.guest.catalogue import GUESTS
+from vizapp.guest.library import build_guest
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vizapp.cost.processors import load_processor, processor_names
 from vizapp.experiment.presets import presets
 from vizapp.experiment.techniques import ALL, TITLES
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.lesson.loader import all_lessons
 from vizapp.messages import N_

@@ -12,7 +12,7 @@ from vizapp.experiment.execution import UNBOUNDED, Bounds, Run, execute
 from vizapp.experiment.scenario_file import is_scenario_file
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.techniques import technique
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.messages import N_, Message
 from vizapp.vmm.registry import TECHNIQUES
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vizapp.errors import DataError, LocatedError, VizappError
 from vizapp.experiment.split import ALONE, with_domain_0
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.messages import N_, Message
 from vizapp.schema import Document, read
 from vizapp.session.scenario import Scenario, VmAction, VmScenario

@@ -13,7 +13,7 @@ from vizapp.experiment.presets import preset as find_preset
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.split import ALONE, DOMAIN_0, SPLIT, with_domain_0
 from vizapp.experiment.techniques import technique as find_technique
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import DEFAULT_MEMORY, load_guest, read_disk
 from vizapp.messages import N_, Message
 from vizapp.session.scenario import Scenario

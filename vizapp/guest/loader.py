@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizapp.errors import ImageError, ScenarioError, UnknownNameError
+from vizapp.guest.catalogue import BUILDS, GUESTS, guest_directory
 from vizapp.guest.elf import MAGIC as ELF_MAGIC
-from vizapp.guest.library import BUILDS, GUESTS, build_guest, guest_directory
+from vizapp.guest.library import build_guest
 from vizapp.guest.multiboot import find_header, multiboot_image
 from vizapp.guest.real_mode import ROM_SIZES, disk_image, flat_image, is_bootable, rom_image
 from vizapp.guest.source import assemble_image

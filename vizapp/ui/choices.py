@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vizapp.cost.processors import load_processor, processor_names
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.messages import Message
 from vizapp.vmm.registry import TECHNIQUES
 

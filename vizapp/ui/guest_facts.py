@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vizapp.errors import VizappError
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.scenarios import make_scenario
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.real_mode import BOOT_ADDRESS
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import RunTo

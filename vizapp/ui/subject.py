@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.errors import ScenarioError, UnknownNameError
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import N_, Message
 

@@ -6,7 +6,7 @@ import pytest
 from xen_support import Run, ending, kernel, library, recount_machine
 
 from tests.goldens.make import results
-from vizapp.guest.library import GUESTS
+from vizapp.guest.catalogue import GUESTS
 from vizapp.machine import events
 from vizapp.machine.inputs import INDEX
 from vizapp.machine.places import APPLICATION, GUEST_KERNEL, VMM
