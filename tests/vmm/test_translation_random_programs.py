@@ -145,7 +145,7 @@ def test_interrupts_at_random_points(bits: int) -> None:
         body = Program(seed, bits).source.replace("cli", "nop")
         body = body.replace("; popf;", "; pop ebp;" if bits == 32 else "; pop bp;")  # no TF, no IF
         body = body.replace("done: nop", "done: dec dword [0x126000]; jnz near again; cli")
-        body = "sti; mov dword [0x126000], 25; again: " + body
+        body = "sti; mov dword [0x126000], 100; again: " + body
         session = Session(Scenario(small_image(timer + body), "binary-translation"), lockstep=True)
         session.advance(max_instructions=20_000)
         card = session.scorecard()
