@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -12,7 +13,11 @@ from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario
 from vizapp.vmm.registry import TECHNIQUES
 
-pytestmark = [pytest.mark.oracle, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle"),
+]
 
 PROCESSORS = {"vt-x": "nehalem", "amd-v": "barcelona"}
 MOST_STEPS = 200_000_000
