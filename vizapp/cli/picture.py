@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from vizapp.cli.output import check_suffix
 from vizapp.cli.qt import without_qt
-from vizapp.cli.run import bounds_from, scenario_from, until_from
+from vizapp.cli.run import bounds_from, machine_choices, scenario_from, until_from
 from vizapp.errors import ScenarioError
 from vizapp.experiment.compare import race
 from vizapp.experiment.execution import find
+from vizapp.experiment.scenarios import make_scenario
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import Seek
 
@@ -61,9 +62,13 @@ def run(options: argparse.Namespace, out: Output) -> int:
 
 def draw_comparison(options: argparse.Namespace, technique: str, out: Output) -> None:
     """Draw the compare view of ``vizapp compare -o``; ``technique`` has the paging that is asked for."""
-    options.technique, options.preset, options.intercept = technique, None, ()
-    options.io, options.hosted, options.host_memory = None, (), None
-    _draw(options, "compare", scenario_from(options), out, (1440, 900), "light", None)
+    scenario = make_scenario(
+        options.guest,
+        technique_name=technique,
+        virtualizable=options.virtualizable,
+        **machine_choices(options),
+    )
+    _draw(options, "compare", scenario, out, (1440, 900), "light", None)
 
 
 def _draw(
