@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 
 import pytest
 
 import vizapp
+from tests.lengths import AT_LENGTH
 from vizapp.errors import DataError, ScenarioError, UnknownNameError
 from vizapp.experiment.compare import compare, techniques_for
 from vizapp.experiment.execution import Bounds, Run, execute
@@ -22,10 +22,6 @@ from vizapp.guest.catalogue import GUESTS
 NATIVE = [name for name, guest in GUESTS.items() if "native" in guest.builds]
 # These share one kernel of processes with ``fork`` and ``mmap``.
 ALIKE = ("null-call", "context-switch", "exec", "protection-fault")
-AT_LENGTH = (
-    pytest.mark.oracle,
-    pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle"),
-)
 PORTED = [name for name in NATIVE if "xen" in GUESTS[name].builds]
 
 

@@ -3,17 +3,16 @@
 A sample of them in the ordinary run; with ``VIZAPP_ORACLE=full``, as ``make oracle`` sets it, some 700 000.
 """
 
-import os
-
 import pytest
 
+from tests.lengths import FULL
 from tests.machine.oracle_unicorn import UNKNOWN_TO_UNICORN, Comparison
 from vizapp.isa.opcodes import OPCODES
 from vizapp.machine.semantics import INSTRUCTIONS
 
 pytestmark = pytest.mark.oracle
 
-CASES = 2000 if os.environ.get("VIZAPP_ORACLE") == "full" else 8  # for each row
+CASES = 2000 if FULL else 8  # for each row
 ROWS = [
     opcode
     for opcode in OPCODES

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
 
+from tests.lengths import FULL
 from tests.machine.bench import CODE, DATA, HANDLERS, Bench
 from tests.machine.test_blocks import MAKE_PRESENT, in_blocks, state
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.vectors import DE, PF
 from vizapp.machine import hot_blocks
 
-SEEDS = 400 if os.environ.get("VIZAPP_ORACLE") == "full" else 24
+SEEDS = 400 if FULL else 24
 STEPS = 1200
 WIDE = ("eax", "ebx", "edx", "ebp")
 NARROW = {"byte": ("al", "ah", "bl", "bh", "dl", "dh"), "word": ("ax", "bx", "dx", "bp"), "dword": WIDE}

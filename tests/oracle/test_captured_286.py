@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.lengths import FULL
 from tests.oracle.captured_286 import Bench
 
 SAMPLE = Path(__file__).parents[1] / "machine" / "data" / "harris-80c286.jsonl.gz"
@@ -56,7 +57,7 @@ def test_a_sample_of_what_a_real_80286_did() -> None:
 @pytest.mark.oracle
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(
-    os.environ.get("VIZAPP_ORACLE") != "full" or not ALL.exists(),
+    not FULL or not ALL.exists(),
     reason="needs VIZAPP_CAPTURES and make oracle",
 )
 def test_all_that_a_real_80286_did() -> None:

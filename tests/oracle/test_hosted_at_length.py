@@ -7,20 +7,16 @@ is some half an hour of processor time.
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 import pytest
 
 from tests.goldens.make import result_of
+from tests.lengths import AT_LENGTH
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.session.builder import build
 
-pytestmark = [
-    pytest.mark.oracle,
-    pytest.mark.timeout(0),
-    pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle"),
-]
+pytestmark = [*AT_LENGTH, pytest.mark.timeout(0)]
 
 FRAMES = 5_000  # sent, and as many received
 BLOCKS = 625  # of eight sectors, written and read again

@@ -6,11 +6,11 @@ it with what Bochs told when ``make goldens`` kept it.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lengths import FULL
 from tests.oracle import bochs, limits
 from tests.oracle.bochs_goldens import golden, sample
 from tests.oracle.probe import Case, Outcome, Tables, outcomes, rom, run_here
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.oracle
 
 PARTS = 10
-FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 
 
 def _wraps_flat(case: Case, ours: Outcome, theirs: Outcome) -> bool:

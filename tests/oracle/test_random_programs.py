@@ -7,10 +7,9 @@ some 15 minutes of processor time. What has run can be left out of the next run:
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from tests.lengths import FULL
 from tests.oracle.random_programs import MODES, SEEDS, UNIT, unit
 
 pytestmark = pytest.mark.oracle
@@ -28,7 +27,7 @@ def test_random_programs_end_as_on_unicorn(mode: str) -> None:
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle")
+@pytest.mark.skipif(not FULL, reason="needs make oracle")
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("mode", MODES)
 def test_a_million_instructions_are_as_on_unicorn(mode: str, seed: int) -> None:

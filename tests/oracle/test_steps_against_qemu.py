@@ -5,13 +5,13 @@ A sample in the ordinary run; everything with ``VIZAPP_ORACLE=full``, as ``make 
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.goldens.make import nasm_golden
+from tests.lengths import FULL
 from tests.oracle import bare_machine
 from tests.oracle.lockstep import Lockstep, qemu
 
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SAMPLE = 400
 SOURCE_SAMPLE = 5000
 # Rings and gates, everything sensitive and everything privileged, faults, system calls, processes and address

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
 
+from tests.lengths import AT_LENGTH
 from vizapp.experiment.split import with_domain_0
 from vizapp.guest.library import build_guest
 from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario
 from vizapp.vmm.registry import TECHNIQUES
 
-pytestmark = [
-    pytest.mark.oracle,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle"),
-]
+pytestmark = [*AT_LENGTH, pytest.mark.timeout(3600)]
 
 PROCESSORS = {"vt-x": "nehalem", "amd-v": "barcelona"}
 MOST_STEPS = 200_000_000

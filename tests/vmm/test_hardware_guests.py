@@ -1,9 +1,8 @@
 """Every guest of the library under VT-x and AMD-V, with shadow and nested paging: as on the bare machine."""
 
-import os
-
 import pytest
 
+from tests.lengths import AT_LENGTH
 from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.library import build_guest
 from vizapp.session.scenario import Scenario
@@ -20,10 +19,6 @@ NATIVE = sorted(name for name, guest in GUESTS.items() if "native" in guest.buil
 SAMPLED = ("ept", "amd-v-shadow")
 """Under which guests that share a kernel with others, and long ones, run in a short test."""
 LONG = {name for name in NATIVE if GUESTS[name].group in ("microbenchmarks", "hosts")}
-AT_LENGTH = (
-    pytest.mark.oracle,
-    pytest.mark.skipif(os.environ.get("VIZAPP_ORACLE") != "full", reason="needs make oracle"),
-)
 CASES = [
     pytest.param(guest, setting, marks=AT_LENGTH if guest in LONG and setting not in SAMPLED else ())
     for guest in NATIVE

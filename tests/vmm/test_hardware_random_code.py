@@ -1,13 +1,13 @@
 """Random code under VT-x and AMD-V, instruction by instruction as on the bare machine."""
 
-import os
-
 import pytest
 from hardware_support import SETTINGS, HardwareRun
 from test_trap_equivalence import INSTRUCTIONS, NOISE, PROLOGUES, noise, states
 from vmm_support import ORIGIN, image_of, small_image
 
-SEEDS = 300 if os.environ.get("VIZAPP_ORACLE") == "full" else 4
+from tests.lengths import FULL
+
+SEEDS = 300 if FULL else 4
 
 
 def compare(setting: str, prologue: str, seed: int) -> None:

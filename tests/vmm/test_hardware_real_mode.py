@@ -1,16 +1,16 @@
 """Random code in real mode under VT-x and AMD-V, instruction by instruction as on the bare machine."""
 
-import os
 import random
 
 import pytest
 from hardware_support import SETTINGS, HardwareRun
 from test_trap_equivalence import states
 
+from tests.lengths import FULL
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.image import Image
 
-SEEDS = 200 if os.environ.get("VIZAPP_ORACLE") == "full" else 6
+SEEDS = 200 if FULL else 6
 INSTRUCTIONS = 300
 
 # What virtual-8086 mode does otherwise than real mode, or cannot do, or must do alike; no reading of time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -10,6 +9,7 @@ from test_hardware_real_mode import noise
 from test_trap_equivalence import states
 from vmm_support import ORIGIN, Run, assemble, small_image
 
+from tests.lengths import FULL
 from vizapp.guest.real_mode import rom_image
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.isa.registers import CR0_PE, CS, EFLAGS_IF, EFLAGS_IOPL, EFLAGS_TF, EFLAGS_VM
@@ -20,7 +20,7 @@ from vizapp.vmm.binary_translation.engine import DIRECT, INTERPRETED, TRANSLATED
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
 from vizapp.vmm.native import Native
 
-SEEDS = 200 if os.environ.get("VIZAPP_ORACLE") == "full" else 12
+SEEDS = 200 if FULL else 12
 
 BODIES = {
     "the same EIP in two segments": """

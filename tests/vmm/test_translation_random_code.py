@@ -1,15 +1,14 @@
 """Random kernel code from the translation cache, instruction by instruction as on the bare machine."""
 
-import os
-
 import pytest
 from test_trap_equivalence import INSTRUCTIONS, NOISE, noise, states
 from vmm_support import ORIGIN, Run, image_of, small_image
 
+from tests.lengths import FULL
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
 from vizapp.vmm.native import Native
 
-SEEDS = 300 if os.environ.get("VIZAPP_ORACLE") == "full" else 6
+SEEDS = 300 if FULL else 6
 
 
 def compare(prologue: str, seed: int, size: int) -> None:

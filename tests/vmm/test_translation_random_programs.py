@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from itertools import zip_longest
 
@@ -11,12 +10,12 @@ from test_trap_equivalence import states
 from test_trap_interrupts import TIMER
 from vmm_support import Run, small_image
 
+from tests.lengths import FULL
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
 from vizapp.vmm.native import Native
 
-FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SEEDS = 100 if FULL else 2
 INSTRUCTIONS = 4000
 

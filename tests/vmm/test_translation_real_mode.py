@@ -1,6 +1,5 @@
 """Real mode and 16-bit segments from the translation cache: as on the bare machine, and as on QEMU."""
 
-import os
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -13,13 +12,13 @@ from vmm_support import Run
 
 from tests.goldens.boot import printed
 from tests.guest.test_boot import scenario_of
+from tests.lengths import FULL
 from vizapp.isa.addresses import GuestPhysical
 from vizapp.session.builder import build
 from vizapp.session.session import Session
 from vizapp.vmm.binary_translation.technique import BinaryTranslation
 from vizapp.vmm.native import Native
 
-FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 SEEDS = 200 if FULL else 4
 
 

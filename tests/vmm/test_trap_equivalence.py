@@ -1,15 +1,15 @@
 """Random code on the virtualizable processor, instruction by instruction as on the bare machine."""
 
-import os
 import random
 from collections.abc import Iterator
 
 import pytest
 from vmm_support import ORIGIN, Run, image_of, small_image
 
+from tests.lengths import FULL
 from vizapp.vmm.native import Native
 
-SEEDS = 500 if os.environ.get("VIZAPP_ORACLE") == "full" else 8
+SEEDS = 500 if FULL else 8
 INSTRUCTIONS = 160
 STEPS = 40_000
 NOISE = b"\x90" * 256

@@ -5,11 +5,11 @@ The ordinary run has the pairs that are next to each other in the table, ``make 
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 import pytest
 
+from tests.lengths import FULL
 from tests.machine.exceptions.conditions import Check, checks_of
 from tests.machine.exceptions.machine import MODES, Form, Machine, Mode, forms
 from tests.machine.exceptions.table import RULES
@@ -22,7 +22,6 @@ from vizapp.machine.system import HANDLERS
 # Before they fault they may have written where they will write again.
 RESTARTABLE = frozenset(("enter", "pusha"))
 BY_OPERATION = {name: [opcode for opcode in OPCODES if opcode.operation == name] for name in sorted(RULES)}
-FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 machine = cache(Machine)
 
 
