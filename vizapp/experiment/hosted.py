@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vizapp.errors import ScenarioError, UnknownNameError
 from vizapp.guest.library import build_guest
 from vizapp.messages import N_, Message
-from vizapp.vmm.registry import HOSTED
+from vizapp.vmm.registry import HOSTED, TECHNIQUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,4 +56,4 @@ def _host() -> Image:
 
 
 def _others() -> tuple[str, ...]:
-    return ("native", "trap-and-emulate", "binary-translation", "vt-x", "amd-v")
+    return tuple(name for name in TECHNIQUES if name != "paravirtual")

@@ -9,9 +9,12 @@ makes it theirs: the others raise #UD instead, and have no price for it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.messages import N_
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 INSTRUCTION = "instruction"
 TRANSITION = "transition"
@@ -124,3 +127,8 @@ INPUTS: tuple[Input, ...] = (
 NAMES: tuple[str, ...] = tuple(item.name for item in INPUTS)
 INDEX: dict[str, int] = {name: index for index, name in enumerate(NAMES)}
 INSTRUCTION_CLASSES: frozenset[str] = frozenset(item.name for item in INPUTS if item.group == INSTRUCTION)
+
+
+def priced(charges: Iterable[tuple[str, int]], prices: Sequence[int]) -> int:
+    """The cycles of charges, (input, count) each, at prices in the order of ``INPUTS``."""
+    return sum(count * prices[INDEX[name]] for name, count in charges)

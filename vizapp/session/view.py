@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vizapp.cost.ledger import Ledger
 from vizapp.machine.devices.vga import default_color
 from vizapp.machine.input_log import KEYBOARD, SERIAL
-from vizapp.machine.inputs import INDEX
+from vizapp.machine.inputs import priced
 from vizapp.session.describe import describe, lesson, waiting_for
 from vizapp.session.describe_events import principal
 from vizapp.session.frames import Frame, ScreenCells, Stopped, VmState
@@ -35,7 +35,7 @@ ENCODING = "cp437"  # what the PC's character generator shows
 
 def cost(event: Event, meter: Meter) -> int:
     """Cycles of an event's charges, at the prices of the run."""
-    return sum(count * meter.prices[INDEX[name]] for name, count in event.charges)
+    return priced(event.charges, meter.prices)
 
 
 def serial_text(devices: Devices) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.machine.events import VM_ENTERED, VM_EXITED
-from vizapp.machine.inputs import INDEX
+from vizapp.machine.inputs import priced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ def tabulate(events: Iterable[Event], prices: list[int], vm: int) -> tuple[ExitR
     for event in events:
         if event.kind == VM_EXITED:
             if event.source.vm == vm:
-                own = sum(count * prices[INDEX[name]] for name, count in event.charges)
+                own = priced(event.charges, prices)
                 left = (event.cause, event.cycle - own)
                 times.setdefault(event.cause, [])
         elif left is not None and event.target.vm == vm:

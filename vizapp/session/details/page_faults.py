@@ -20,7 +20,7 @@ from vizapp.machine.events import (
     VM_ENTERED,
     VM_EXITED,
 )
-from vizapp.machine.inputs import INDEX
+from vizapp.machine.inputs import priced
 from vizapp.machine.places import VMM
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def tabulate(events: Iterable[Event], prices: list[int], vm: int) -> tuple[Fault
         if event.kind in (EXCEPTION_DELIVERED, VM_EXITED):
             linear = _faulting_address(event) if event.source.vm == vm else None
             if linear is not None:
-                own = sum(count * prices[INDEX[name]] for name, count in event.charges)
+                own = priced(event.charges, prices)
                 page, begun, outcome = linear >> PAGE_SHIFT, event.cycle - own, ""
         elif page >= 0 and event.kind in _ENDS:
             if event.target.vm == vm and outcome:
