@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.messages import N_, Message
 from vizapp.ui.cache_layout import Block, Grid, blocks_of, grid_of
 from vizapp.ui.numbers import grouped
+from vizapp.ui.widgets import Tipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtCore import QEvent
     from PySide6.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
 
     from vizapp.messages import Parameter
@@ -38,7 +38,7 @@ REGIONS = {
 _FAINTEST, _DARKEST = 0.10, 0.72
 
 
-class CacheView(QWidget):
+class CacheView(Tipped):
     """The map of one cache.
 
     Attributes:
@@ -141,13 +141,9 @@ class CacheView(QWidget):
         at = numbers.index(self.selected) + steps[Qt.Key(event.key())] if self.selected in numbers else 0
         self.select(numbers[max(0, min(at, len(numbers) - 1))])
 
-    def event(self, event: QEvent) -> bool:
-        """A tooltip that names what is under the mouse."""
-        if event.type() == event.Type.ToolTip:
-            block = self.block_at(event.pos().toPointF())  # type: ignore[attr-defined]
-            QToolTip.showText(event.globalPos(), self.describe(block), self)  # type: ignore[attr-defined]
-            return True
-        return super().event(event)
+    def tip_at(self, position: QPointF) -> str:
+        """What is under the mouse."""
+        return self.describe(self.block_at(position))
 
     def describe(self, block: Block | None) -> str:
         """A block in words; nothing of free bytes."""

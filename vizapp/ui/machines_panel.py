@@ -22,7 +22,7 @@ from vizapp.ui.panel import Panel
 from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import Column, RowsModel
 from vizapp.ui.widgets import label
-from vizapp.ui.words import STOP_TITLES
+from vizapp.ui.words import STOP_TITLES, VM_STATES
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 _WIDTHS = (130, 110, 110, 96, 110, 76, 60)
-_STATES = {
-    "running": N_("▶ runs"),
-    "ready": N_("ready"),
-    "waiting": N_("waits"),
-    "paused": N_("paused"),
-    "stopped": N_("■ stopped"),
-}
 
 
 class MachinesPanel(Panel):
@@ -129,7 +122,7 @@ class MachinesPanel(Panel):
         ]
 
     def _state(self, vm: VmState) -> str:
-        state = self.say(_STATES.get(vm.state, vm.state))
+        state = self.say(VM_STATES.get(vm.state, vm.state))
         if vm.stopped is None:
             return state
         reason = self.say(STOP_TITLES.get(vm.stopped.reason, vm.stopped.reason))

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
-
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.messages import N_
 from vizapp.session.details import MAPPINGS
-from vizapp.ui.panel import Panel
-from vizapp.ui.rows_view import RowsView
-from vizapp.ui.table_model import Column, RowsModel
+from vizapp.ui.table_model import Column
+from vizapp.ui.table_panel import TablePanel
 from vizapp.ui.widgets import label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PySide6.QtWidgets import QWidget
+
     from vizapp.messages import Translator
     from vizapp.session.details.mappings import Mappings, Page, Row
-    from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
 
-_WIDTHS = (164, 52, 128, 128, 150)
 _KINDS = {
     "shared": N_("the processor walks the guest's own tables"),
     "shadow": N_("the processor walks a shadow of the guest's tables"),
@@ -30,65 +28,48 @@ _KINDS = {
 }
 
 
-class MappingsPanel(Panel):
+class MappingsPanel(TablePanel["Row"]):
     """All that is mapped, in rows of adjacent pages."""
 
     name = "mappings"
     title = N_("Page tables")
     details = frozenset((MAPPINGS,))
+    detail = MAPPINGS
+    nothing = N_("Paging is off: every linear address is a physical one.")
+    widths = (164, 52, 128, 128, 150)
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
-        super().__init__(look, translator, parent)
-        self.model: RowsModel[Row] = RowsModel(self._columns())
-        self.table = RowsView(self.model, _WIDTHS)
         self.legend = label("muted", wrap=True)
-        self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.table, 1)
-        column.addWidget(self.empty, 1)
-        column.addWidget(self.legend)
-        self.restyle()
-        self.retranslate()
-        self.clear()
-
-    def clear(self) -> None:
-        """Nothing is mapped."""
-        self.model.set_rows([])
-        self.set_note("")
-        self._show_empty()
-
-    def show_frame(self, frame: Frame) -> None:
-        """The mappings at the cursor."""
-        found: Mappings | None = frame.details.get(MAPPINGS)
-        if found is None:
-            return
-        self.model.set_rows(found.rows)
-        self.set_note(self.say(_KINDS[found.kind]))
-        self._show_empty()
+        super().__init__(look, translator, parent)
+        self.body.addWidget(self.legend)
 
     def restyle(self) -> None:
         """Row heights, first widths and the font of addresses."""
         self.table.setFont(self.look.font("mono"))
-        self.table.restyle(self.look)
+        super().restyle()
 
     def retranslate(self) -> None:
         """Headings and words."""
-        self.model.set_columns(self._columns())
-        self.table.setAccessibleName(self.say(self.title))
         self.legend.setText(
             self.say(N_("W: may be written · U: ring 3 may use it · D: was written · –: not there"))
         )
-        self.empty.setText(self.say(N_("Paging is off: every linear address is a physical one.")))
         super().retranslate()
 
-    def _show_empty(self) -> None:
-        nothing = not self.model.rows
-        self.table.setVisible(not nothing)
-        self.legend.setVisible(not nothing)
-        self.empty.setVisible(nothing)
+    def show_rows(self) -> None:
+        """The legend with the table."""
+        super().show_rows()
+        self.legend.setVisible(bool(self.model.rows))
 
-    def _columns(self) -> list[Column[Row]]:
+    def rows_of(self, found: Mappings) -> Sequence[Row]:
+        """All mappings."""
+        return found.rows
+
+    def describe(self, found: Mappings) -> str:
+        """What the processor walks."""
+        return self.say(_KINDS[found.kind])
+
+    def columns(self) -> list[Column[Row]]:
+        """Where, what the guest's tables have, what the processor's, and how they differ."""
         say = self.say
         return [
             Column(say(N_("linear address")), _span),

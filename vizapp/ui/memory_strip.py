@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QPainter
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.messages import N_, Message
+from vizapp.ui.widgets import Tipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtCore import QEvent
+    from PySide6.QtCore import QPointF
     from PySide6.QtGui import QColor, QPaintEvent
 
     from vizapp.session.details.memory_map import MemoryMap
@@ -30,7 +31,7 @@ _PATTERNS = (
 _HUES = ("ring3", "ring1", "ring2", "mark_sensitive")
 
 
-class MemoryStrip(QWidget):
+class MemoryStrip(Tipped):
     """One strip from frame 0 at the left to the last at the right."""
 
     def __init__(self, look: Look, render: Callable[[Message], str], parent: QWidget | None = None) -> None:
@@ -98,17 +99,14 @@ class MemoryStrip(QWidget):
                 painter.setPen(look.color("text"))
                 painter.drawText(part, Qt.AlignmentFlag.AlignCenter, words)
 
-    def event(self, event: QEvent) -> bool:
-        """A tooltip that says whose the part under the mouse is."""
-        if event.type() == event.Type.ToolTip and self._map is not None:
-            position = event.pos()  # type: ignore[attr-defined]
-            for item in self._map.ranges:
-                if self._part(item).contains(position.toPointF()):
-                    QToolTip.showText(event.globalPos(), self.describe(item), self)  # type: ignore[attr-defined]
-                    return True
-            QToolTip.showText(event.globalPos(), self._render(Message(N_("free"))), self)  # type: ignore[attr-defined]
-            return True
-        return super().event(event)
+    def tip_at(self, position: QPointF) -> str:
+        """Whose the part under the mouse is."""
+        if self._map is None:
+            return ""
+        for item in self._map.ranges:
+            if self._part(item).contains(position):
+                return self.describe(item)
+        return self._render(Message(N_("free")))
 
     def _part(self, item: FrameRange) -> QRectF:
         assert self._map is not None

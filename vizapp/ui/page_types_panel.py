@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QBrush, QPainter, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.messages import N_, Message
@@ -17,12 +17,12 @@ from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
 from vizapp.ui.rows_view import RowsView
 from vizapp.ui.table_model import Column, RowsModel
-from vizapp.ui.widgets import label
+from vizapp.ui.widgets import Tipped, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtCore import QEvent, QPointF
+    from PySide6.QtCore import QPointF
     from PySide6.QtGui import QMouseEvent, QPaintEvent
 
     from vizapp.messages import Parameter, Translator
@@ -47,7 +47,7 @@ TYPES = {
 _PLAIN = ("", "", Qt.BrushStyle.NoBrush)
 
 
-class FrameMap(QWidget):
+class FrameMap(Tipped):
     """Machine memory in lines from left to right; a colour a domain, a pattern and a letter a type.
 
     The width of a run grows with the logarithm of its frames: one page table among thousands of pages is what
@@ -120,14 +120,10 @@ class FrameMap(QWidget):
             self.select(number)
             self.chosen.emit(number)
 
-    def event(self, event: QEvent) -> bool:
-        """A tooltip that says whose the frames are, and what for."""
-        if event.type() == event.Type.ToolTip and self._use is not None:
-            number = self.run_at(event.pos().toPointF())  # type: ignore[attr-defined]
-            words = "" if number < 0 else self.describe(self._use.runs[number])
-            QToolTip.showText(event.globalPos(), words, self)  # type: ignore[attr-defined]
-            return True
-        return super().event(event)
+    def tip_at(self, position: QPointF) -> str:
+        """Whose the frames are, and what for."""
+        number = self.run_at(position)
+        return "" if self._use is None or number < 0 else self.describe(self._use.runs[number])
 
     def describe(self, run: FrameRun) -> str:
         """A run in words."""

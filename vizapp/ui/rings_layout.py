@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa.addresses import M32
+from vizapp.session.details.rings import ANSWER, REQUEST, TAKEN
 
 if TYPE_CHECKING:
     from vizapp.session.details.rings import Ring, Slot
 
 BEFORE = 2  # answers that are still seen
-FREE, REQUEST, TAKEN, ANSWER = "free", "request", "taken", "answer"
+FREE = "free"
 
 
 class Cell(NamedTuple):

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from vizapp.isa.addresses import M32
 from vizapp.messages import N_, Message
 from vizapp.session.details import RINGS
+from vizapp.session.details.rings import ANSWER, REQUEST, TAKEN
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
-from vizapp.ui.rings_layout import ANSWER, FREE, REQUEST, TAKEN, cells_of, marks_of
-from vizapp.ui.widgets import label
+from vizapp.ui.rings_layout import FREE, cells_of, marks_of
+from vizapp.ui.widgets import Tipped, label, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PySide6.QtCore import QEvent
     from PySide6.QtGui import QPaintEvent
 
     from vizapp.messages import Parameter, Translator
@@ -46,7 +46,7 @@ KINDS = {
 _ROLES = {REQUEST: "ring1", TAKEN: "mark_sensitive", ANSWER: "good", FREE: "line"}
 
 
-class RingsView(QWidget):
+class RingsView(Tipped):
     """The rings, one below the other; each begins a little before its oldest slot in use."""
 
     def __init__(self, look: Look, render: Callable[[Message], str], parent: QWidget | None = None) -> None:
@@ -109,22 +109,13 @@ class RingsView(QWidget):
         fields = {} if cell.slot is None else cell.slot.fields
         return "\n".join([words, *(f"{name} = {value:#x}" for name, value in fields.items())])
 
-    def event(self, event: QEvent) -> bool:
-        """A tooltip with what is in the slot under the mouse."""
-        if event.type() == event.Type.ToolTip:
-            position = event.pos().toPointF()  # type: ignore[attr-defined]
-            words = next(
-                (
-                    self.describe_cell(cell)
-                    for row, ring in enumerate(self.rings)
-                    for column, cell in enumerate(self.cells(ring))
-                    if self.cell_rect(row, column).contains(position)
-                ),
-                "",
-            )
-            QToolTip.showText(event.globalPos(), words, self)  # type: ignore[attr-defined]
-            return True
-        return super().event(event)
+    def tip_at(self, position: QPointF) -> str:
+        """What is in the slot under the mouse."""
+        for row, ring in enumerate(self.rings):
+            for column, cell in enumerate(self.cells(ring)):
+                if self.cell_rect(row, column).contains(position):
+                    return self.describe_cell(cell)
+        return ""
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Titles, slots, indices."""
@@ -185,10 +176,7 @@ class RingsPanel(Panel):
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
         self.view = RingsView(look, translator.render)
-        self.scroller = QScrollArea()
-        self.scroller.setWidgetResizable(True)
-        self.scroller.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroller.setWidget(self.view)
+        self.scroller = scrolling(self.view)
         self.legend = label("muted", wrap=True)
         self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
         column = QVBoxLayout(self)

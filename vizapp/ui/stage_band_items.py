@@ -8,6 +8,8 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem
 
+from vizapp.ui.stage_items import StillItem
+
 if TYPE_CHECKING:
     from PySide6.QtGui import QColor
     from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
@@ -19,25 +21,12 @@ if TYPE_CHECKING:
 _CENTERED = Qt.AlignmentFlag.AlignCenter
 
 
-class BandsItem(QGraphicsItem):
-    """All that stands still: bands, their labels, and the boxes of components."""
+class BandsItem(StillItem):
+    """Bands, their labels, and the boxes of components."""
 
     def __init__(self, look: Look, layout: BandLayout) -> None:
-        super().__init__()
-        self._look = look
+        super().__init__(look, layout)
         self._layout = layout
-        self._current: Pill | None = None
-        self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
-
-    def set_current(self, pill: Pill | None) -> None:
-        """Fill the box of the component that runs."""
-        if pill != self._current:
-            self._current = pill
-            self.update()
-
-    def boundingRect(self) -> QRectF:
-        """The whole stage."""
-        return self._layout.area
 
     def paint(
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
@@ -53,10 +42,7 @@ class BandsItem(QGraphicsItem):
             painter.drawRoundedRect(band.rect, look.px(6), look.px(6))
         for pill in self._layout.pills:
             self._paint_box(painter, pill)
-        for text in self._layout.texts:
-            painter.setFont(look.font(text.font))
-            painter.setPen(look.color(text.color))
-            painter.drawText(text.rect.adjusted(-2, 0, 2, 0), _CENTERED, text.text)
+        self._paint_texts(painter)
 
     def _paint_box(self, painter: QPainter, pill: Pill) -> None:
         look, current = self._look, pill == self._current

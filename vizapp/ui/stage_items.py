@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
     from vizapp.ui.look import Look
-    from vizapp.ui.stage_arrangement import Pill
+    from vizapp.ui.stage_arrangement import Arrangement, Pill
     from vizapp.ui.stage_layout import RingSystem, StageLayout
 
 _CENTERED = Qt.AlignmentFlag.AlignCenter
@@ -30,25 +30,39 @@ class Callout(NamedTuple):
     color: str
 
 
-class RingsItem(QGraphicsItem):
-    """All that stands still: the rings of every world, their labels and the pills of their components."""
+class StillItem(QGraphicsItem):
+    """All that stands still in an arrangement: what each form of the stage draws, and its words."""
 
-    def __init__(self, look: Look, layout: StageLayout) -> None:
+    def __init__(self, look: Look, arrangement: Arrangement) -> None:
         super().__init__()
         self._look = look
-        self._layout = layout
+        self._arrangement = arrangement
         self._current: Pill | None = None
         self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
 
     def set_current(self, pill: Pill | None) -> None:
-        """Fill the pill of the component that runs."""
+        """Fill the shape of the component that runs."""
         if pill != self._current:
             self._current = pill
             self.update()
 
     def boundingRect(self) -> QRectF:
         """The whole stage."""
-        return self._layout.area
+        return self._arrangement.area
+
+    def _paint_texts(self, painter: QPainter) -> None:
+        for text in self._arrangement.texts:
+            painter.setFont(self._look.font(text.font))
+            painter.setPen(self._look.color(text.color))
+            painter.drawText(text.rect.adjusted(-2, 0, 2, 0), _CENTERED, text.text)
+
+
+class RingsItem(StillItem):
+    """The rings of every world, their labels and the pills of their components."""
+
+    def __init__(self, look: Look, layout: StageLayout) -> None:
+        super().__init__(look, layout)
+        self._layout = layout
 
     def paint(
         self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
@@ -57,10 +71,7 @@ class RingsItem(QGraphicsItem):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for system in self._layout.systems:
             self._paint_rings(painter, system)
-        for text in self._layout.texts:
-            painter.setFont(self._look.font(text.font))
-            painter.setPen(self._look.color(text.color))
-            painter.drawText(text.rect.adjusted(-2, 0, 2, 0), _CENTERED, text.text)
+        self._paint_texts(painter)
         for pill in self._layout.pills:
             self._paint_pill(painter, pill)
 

@@ -72,7 +72,7 @@ class TablePanel(Panel, Generic[R]):
         """No rows."""
         self.model.set_rows([])
         self.set_note("")
-        self._show_empty()
+        self.show_rows()
 
     def show_frame(self, frame: Frame) -> None:
         """The rows at the cursor."""
@@ -81,7 +81,7 @@ class TablePanel(Panel, Generic[R]):
             return
         self.model.set_rows(self.rows_of(found))
         self.set_note(self.describe(found))
-        self._show_empty()
+        self.show_rows()
 
     def restyle(self) -> None:
         """Row heights and first widths."""
@@ -94,7 +94,8 @@ class TablePanel(Panel, Generic[R]):
         self.empty.setText(self.say(self.nothing))
         super().retranslate()
 
-    def _show_empty(self) -> None:
+    def show_rows(self) -> None:
+        """The table, or the sentence that stands where there is none."""
         nothing = not self.model.rows
         self.table.setVisible(not nothing)
         self.empty.setVisible(nothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from vizapp.messages import N_
 from vizapp.session.details import TRANSLATION
@@ -13,7 +13,7 @@ from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
 from vizapp.ui.translation_view import TranslationView
 from vizapp.ui.translation_words import FORMS, KINDS, MODES, words_of
-from vizapp.ui.widgets import label, named
+from vizapp.ui.widgets import label, named, scrolling
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -35,10 +35,7 @@ class TranslationPanel(Panel):
         self.view = TranslationView(look, translator.render)
         self.view.chosen.connect(lambda _index: self._describe())
         self.view.followed.connect(self._go_to)
-        self.area = QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setWidget(self.view)
+        self.area = scrolling(self.view)
         self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
         self.words = named(label("muted", wrap=True), "translationWords")
         self.legend = label("muted", wrap=True)

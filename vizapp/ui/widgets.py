@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QHelpEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QToolTip, QVBoxLayout, QWidget
 
 W = TypeVar("W", bound=QWidget)
 
@@ -39,6 +39,30 @@ def tight_column() -> QVBoxLayout:
     made.setContentsMargins(0, 0, 0, 0)
     made.setSpacing(0)
     return made
+
+
+def scrolling(view: QWidget) -> QScrollArea:
+    """A frameless area that scrolls over a view as wide as it is."""
+    made = QScrollArea()
+    made.setWidgetResizable(True)
+    made.setFrameShape(QFrame.Shape.NoFrame)
+    made.setWidget(view)
+    return made
+
+
+class Tipped(QWidget):
+    """A drawing whose parts have tooltips of their own."""
+
+    def tip_at(self, position: QPointF) -> str:
+        """The words for what is at a position; empty where there is nothing to say."""
+        raise NotImplementedError
+
+    def event(self, event: QEvent) -> bool:
+        """Show the tooltip of what is under the mouse."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
+            return True
+        return super().event(event)
 
 
 class ElidedLabel(QLabel):

@@ -99,6 +99,14 @@ MARK_TITLES = {
     "monitor": N_("written by the monitor"),
 }
 
+VM_STATES = {
+    "running": N_("▶ runs"),
+    "ready": N_("ready"),
+    "waiting": N_("waits"),
+    "paused": N_("paused"),
+    "stopped": N_("■ stopped"),
+}
+
 STOP_TITLES = {
     "halted": N_("halted"),
     "shutdown": N_("shut down"),

@@ -10,6 +10,7 @@ from vizapp.session.details import DOMAINS
 from vizapp.ui.numbers import grouped
 from vizapp.ui.table_model import Column
 from vizapp.ui.table_panel import TablePanel
+from vizapp.ui.words import VM_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from vizapp.session.details.domains import ChannelRow, DomainRow, Domains, GrantRow
 
 _NO_DOMAINS = N_("Only Xen has domains: choose Paravirtual.")
-_STATES = {
-    "running": N_("▶ runs"),
-    "ready": N_("ready"),
-    "waiting": N_("waits"),
-    "paused": N_("paused"),
-    "stopped": N_("■ stopped"),
-}
 _PRIORITIES = {
     "boost": N_("▲ boost"),
     "under": N_("● under"),
@@ -55,7 +49,7 @@ class DomainsPanel(TablePanel["DomainRow"]):
         return [
             Column(say(N_("id")), lambda row: str(row.id), lambda row: row.id, right=True),
             Column(say(N_("name")), lambda row: row.name + (" ★" if row.privileged else "")),
-            Column(say(N_("state")), lambda row: say(_STATES.get(row.state, row.state))),
+            Column(say(N_("state")), lambda row: say(VM_STATES.get(row.state, row.state))),
             Column(say(N_("weight")), lambda row: str(row.weight), lambda row: row.weight, right=True),
             Column(say(N_("credits")), lambda row: grouped(row.credit), lambda row: row.credit, right=True),
             Column(say(N_("priority")), lambda row: say(_PRIORITIES.get(row.priority, row.priority))),
