@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vizapp import schema
 from vizapp.errors import DataError
 from vizapp.messages import Message
+from vizapp.resources import assets
 from vizapp.schema import load, parse
 
 
@@ -116,3 +119,25 @@ def test_a_good_file_loads(tmp_path):
     path = tmp_path / "car.yaml"
     path.write_text("title: Käfer\n", encoding="utf-8")
     assert load(path, Car).title == "Käfer"
+
+
+def test_with_and_without_libyaml_every_shipped_file_is_read_alike(monkeypatch):
+    texts = [path.read_text(encoding="utf-8") for path in sorted(assets().rglob("*.yaml"))]
+    with_libyaml = [read_through(text) for text in texts]
+    monkeypatch.setattr(schema, "_LIBYAML_LOADER", None)
+    assert [read_through(text) for text in texts] == with_libyaml
+
+
+def read_through(text):
+    def places(node):
+        yield (node.tag, node.start_mark.line, node.start_mark.column)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                yield from places(key)
+                yield from places(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                yield from places(value)
+
+    root, data = schema._compose(text, "any.yaml")
+    return list(places(root)), data

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from vizapp.errors import DataError, SourceProblem
 from vizapp.messages import N_, Message
@@ -87,6 +91,13 @@ def read(path: Path, model: type[M]) -> Document[M]:
 
 def parse(text: str, file: str, model: type[M]) -> Document[M]:
     """As ``read``, of a text that came from ``file``."""
+    document: Document[M] = _parsed(text, file, model)
+    return document
+
+
+# One run reads the same few files for every session that it opens.
+@lru_cache(maxsize=64)
+def _parsed(text: str, file: str, model: type[BaseModel]) -> Document[Any]:
     try:
         root, data = _compose(text, file)
     except yaml.MarkedYAMLError as error:
@@ -106,17 +117,53 @@ def parse(text: str, file: str, model: type[M]) -> Document[M]:
     return Document(value, file, root)
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain data only, and no aliases, which can unfold into more than memory holds."""
+class _NoAliases(Composer):
+    """Composes plain nodes. Aliases are refused: they can unfold into more than memory holds."""
+
+    check_event: Any  # the parser's
+    peek_event: Any
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not used here", self.get_mark())
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not used here", mark)
         return super().compose_node(parent, index)
 
 
+class _Loader(_NoAliases, yaml.SafeLoader):
+    """Plain data only, read in Python."""
+
+
+def _libyaml_loader() -> Any:
+    """The same on libyaml, or None: it is in every wheel of PyYAML, but not in every build."""
+    try:
+        from yaml._yaml import CParser
+    except ImportError:
+        return None
+
+    class Loader(_NoAliases, CParser, SafeConstructor, Resolver):
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            Composer.__init__(self)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+    return Loader
+
+
+_LIBYAML_LOADER = _libyaml_loader()
+
+
 def _compose(text: str, file: str) -> tuple[yaml.Node, Any]:
-    loader = _Loader(text)
+    if _LIBYAML_LOADER is not None:
+        try:
+            return _composed(_LIBYAML_LOADER(text), file)
+        except yaml.YAMLError:
+            pass  # told in the other's words
+    return _composed(_Loader(text), file)
+
+
+def _composed(loader: Any, file: str) -> tuple[yaml.Node, Any]:
     loader.name = file
     try:
         root = loader.get_single_node()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from tests.goldens.make import nasm_golden, results
 from vizapp.errors import ScenarioError, UnknownNameError
-from vizapp.guest import library
+from vizapp.guest import catalogue, library
 from vizapp.guest.catalogue import GROUPS, GUESTS, guest_directory
 from vizapp.isa.decode import decode
 from vizapp.machine.image import Image
@@ -150,3 +152,14 @@ def test_iterations_are_for_guests_that_loop() -> None:
 def test_iterations_have_bounds(iterations: int) -> None:
     with pytest.raises(ScenarioError, match="are not between 1 and 1000000"):
         build_guest("syscall", iterations=iterations)
+
+
+def test_a_source_that_is_edited_is_assembled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = shutil.copytree(guest_directory(), tmp_path / "guests")
+    for module in (catalogue, library):
+        monkeypatch.setattr(module, "guest_directory", lambda: directory)
+    before = library.build_guest("hello")
+    assert library.build_guest("hello") is before
+    included = directory / "abi_native.inc"
+    included.write_text(included.read_text(encoding="utf-8") + "\nnop\n", encoding="utf-8")
+    assert bytes_of(library.build_guest("hello")) != bytes_of(before)
