@@ -24,6 +24,10 @@ GATE_CALLED = "GateCalled"  # far CALL or JMP through a gate or to another ring
 ADDRESS_SPACE_SWITCHED = "AddressSpaceSwitched"  # CR3 written by the code that owns it
 MARK_PASSED = "MarkPassed"  # a mark_* label retired; payload: label, instructions
 MACHINE_STOPPED = "MachineStopped"  # payload: reason
+# Devices that act by themselves, as who looks at the board sees it; payload: vm, if the device is virtual.
+FRAME_SENT = "FrameSent"  # an adapter took a frame out of memory; payload: bytes, check, address
+FRAME_RECEIVED = "FrameReceived"  # an adapter put a frame into memory; payload: the same
+BLOCKS_ASKED = "BlocksAsked"  # a drive was told to ``read`` or ``write``; payload: block, count
 # Monitors that deprivilege.
 INSTRUCTION_EMULATED = "InstructionEmulated"  # a privileged or sensitive one, on the virtual CPU
 FAULT_REFLECTED = "FaultReflected"  # a guest exception handed to the guest's own handler
@@ -55,7 +59,7 @@ DOMAIN_DESTROYED = "DomainDestroyed"  # and taken all from it that it had; paylo
 MEMORY_MOVED = "MemoryMoved"  # pages given to a domain, or taken from one; payload: pages, vm, from
 GRANT_MAPPED = "GrantMapped"  # payload: reference, handle, frame, from, vm
 GRANT_UNMAPPED = "GrantUnmapped"  # the same
-GRANT_COPIED = "GrantCopied"  # payload: bytes, from, to
+GRANT_COPIED = "GrantCopied"  # payload: bytes, from, to; reference, frame and offset of what was granted
 # Hardware virtualization.
 VM_ENTERED = "VmEntered"  # VMLAUNCH, VMRESUME, VMRUN; payload: vm-entry's injected event, if any
 VM_EXITED = "VmExited"  # payload: reason, name, qualification, ...; cause: the reason in kebab-case
@@ -82,6 +86,9 @@ CLI_NAMES = {
     ADDRESS_SPACE_SWITCHED: "address-space-switch",
     MARK_PASSED: "mark",
     MACHINE_STOPPED: "stop",
+    FRAME_SENT: "frame-sent",
+    FRAME_RECEIVED: "frame-received",
+    BLOCKS_ASKED: "blocks-asked",
     INSTRUCTION_EMULATED: "emulate",
     FAULT_REFLECTED: "reflect",
     SYSTEM_CALL_REFLECTED: "reflect-syscall",

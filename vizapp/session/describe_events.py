@@ -8,6 +8,7 @@ from vizapp.isa import vectors
 from vizapp.machine import events as ev
 from vizapp.machine.places import HOST, TRANSLATION_CACHE
 from vizapp.messages import N_, Message
+from vizapp.session.describe_devices import DEVICE_EVENTS, describe_device
 from vizapp.session.describe_domains import DESCRIBED, describe_domain_event
 from vizapp.session.describe_effects import hexadecimal
 from vizapp.session.describe_emulation import describe_emulation
@@ -325,6 +326,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
         )
     ),
     **{kind: lambda event, step: describe_domain_event(event) for kind in DESCRIBED},
+    **{kind: lambda event, step: describe_device(event) for kind in DEVICE_EVENTS},
     ev.DIVERGED: _cause(
         N_("The run stops here: from this instruction on it is no longer what the bare machine does.")
     ),
@@ -340,6 +342,7 @@ _WEIGHT = {
     ev.SHADOW_SWITCHED: 3,
     ev.INSTRUCTION_EMULATED: 4,
     ev.EVENT_SENT: 4,
+    **dict.fromkeys(DEVICE_EVENTS, 3),
     ev.VIRTUAL_CPU_HALTED: 5,
     ev.INSTRUCTION_RETRANSLATED: 7,
     ev.DIVERGED: 9,
@@ -354,6 +357,7 @@ def principal(events: tuple[Event, ...]) -> Event | None:
 
 def describe_event(event: Event, step: LastStep) -> Message:
     """The sentence for an event that ``principal`` chose."""
-    if event.source.world == HOST and event.target.world == HOST:
+    in_host = event.source.world == HOST and event.target.world == HOST
+    if in_host and event.kind not in DEVICE_EVENTS:
         return describe_host_event(event, step)
     return _BY_KIND[event.kind](event, step)

@@ -14,21 +14,25 @@ from vizapp.machine.events import Event
 from vizapp.machine.places import GUEST_COMPONENTS, TRANSLATION_CACHE
 from vizapp.session.auditor import AUDITED
 from vizapp.session.frames import DIVERGED, Progress, Stopped
+from vizapp.session.journeys.book import watch_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizapp.machine.board import Board
+    from vizapp.machine.events import Payload
     from vizapp.machine.pc import Pc
     from vizapp.machine.places import Place
     from vizapp.session.auditor import Auditor
     from vizapp.session.equivalence import Lockstep
+    from vizapp.session.journeys.book import JourneyBook
     from vizapp.session.locksteps import Locksteps
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
 
 _DELIVERED = frozenset({ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED})
 # Ways out of an instruction of the guest's, the first two of which leave it to be executed again; and back.
+_RING_MARK = "mark_ring_"  # what a port's drivers pass is no progress of the guest's
 _PASSAGES = frozenset({*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED, ev.RETURNED})
 
 
@@ -51,6 +55,7 @@ class Recorder:
         lockstep: Lockstep | Locksteps | None,
         guest_board: Board | None,
         taps: PortTaps,
+        book: JourneyBook,
     ) -> None:
         self.heats: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self._vm = 0  # which virtual machine has the processor
@@ -66,6 +71,7 @@ class Recorder:
         self._marks = 0
         self._catch: frozenset[str] | None = frozenset()
         self._taps = taps
+        self._book = book
         self._attached = False
         self._fresh: list[Event] = []  # of this stretch
         pc.on_access = self._access
@@ -83,6 +89,26 @@ class Recorder:
                 self._auditor.dma(self._pc.position, vm, frame, write)
 
         board.watch_dma(tell)
+
+    def watch_devices(self, vm: int, board: Board) -> None:
+        """Record what the devices of a board move by themselves; ``vm`` is whose they are, -1: the PC's."""
+
+        def tell(kind: str, cause: str, payload: Payload) -> None:
+            if self._attached:
+                pc, place = self._pc, self._pc.meter.place
+                self._event(Event(pc.position, pc.meter.cycles, kind, place, place, cause, payload))
+
+        watch_devices(board, vm, tell)
+        listen = board.on_port
+        if vm < 0 or listen is None:
+            return
+
+        def access(place: Place, port: int, size: int, write: bool, value: int) -> None:
+            listen(place, port, size, write, value)
+            if self._attached:
+                self._book.port(port, write, value, vm)
+
+        board.on_port = access
 
     def catch(self, kinds: frozenset[str] | None) -> None:
         """In the next stretch pause behind an event of one of these kinds (None: of any)."""
@@ -129,6 +155,7 @@ class Recorder:
         position = pc.position
         self._store.truncate(self._store.before(position))
         self._auditor.drop_after(position)
+        self._book.journeys.drop_after(position)
         self._taps.drop_after(position)
         self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
         place = pc.meter.place
@@ -179,10 +206,12 @@ class Recorder:
             self._vm = int(event.payload["vm"])
             if self._pc.heat is not None:
                 self._pc.heat = self.heats[self._vm]
-        elif kind == ev.MARK_PASSED:
+        elif kind == ev.MARK_PASSED and not event.cause.startswith(_RING_MARK):
             self._marks += 1
         if kind in AUDITED:
             self._auditor.event(event)
+        if kind in self._book.kinds:
+            self._book.take(event)
         if self._lockstep is not None:
             self._lockstep.event(event)
         if self._catch is None or (self._catch and {kind, f"{kind}:{event.cause}"} & self._catch):
@@ -214,3 +243,4 @@ class Recorder:
             self._taps.access(place, port, size, write, value)
         if self._attached:
             self._auditor.port(self._pc.position, place, port, write)
+            self._book.port(port, write, value, -1)

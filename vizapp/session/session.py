@@ -19,6 +19,7 @@ from vizapp.session.controls import Controls
 from vizapp.session.details.registry import Subject, details_of
 from vizapp.session.domain_scoring import DomainScoring, has_domains
 from vizapp.session.frames import DIVERGED, Scorecard, Stage
+from vizapp.session.journeys.book import JourneyBook
 from vizapp.session.listing import Listing
 from vizapp.session.locksteps import start_lockstep
 from vizapp.session.observe import Observer
@@ -72,6 +73,7 @@ class Session:
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)
         self._lockstep = start_lockstep(scenario, self.machine, self._instruction_at) if lockstep else None
         self._taps = PortTaps(pc, scenario)
+        self._book = JourneyBook(pc, monitor, scenario.image.symbols)
         self._recorder = Recorder(
             pc,
             scenario.technique,
@@ -80,13 +82,17 @@ class Session:
             self._lockstep,
             monitor.devices.board,
             self._taps,
+            self._book,
         )
+        self._recorder.watch_devices(-1, pc.board)
         for guest in monitor.vms[1:]:
             if guest.hardware.board is not None:
                 guest.hardware.board.on_port = self._taps.access
         for number, guest in enumerate(monitor.vms):
             if guest.hardware.board is not None:
                 self._recorder.watch_dma(number, guest.hardware.board)
+                if guest.hardware.board is not pc.board:
+                    self._recorder.watch_devices(number, guest.hardware.board)
         self.timeline = Timeline(pc, self._recorder, Checkpoints(weigh=pc.weigh))
         native = scenario.yardstick
         self._porting = () if native is None else porting_diff(native, scenario.image)
@@ -328,7 +334,7 @@ class Session:
         heat = self._recorder.heats[vm]
         subject = Subject(
             pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting,
-            self.scenario.image.symbols,
+            self.scenario.image.symbols, self._book.journeys,
         )  # fmt: skip
         return details_of(self._watch.details, subject)
 

@@ -7,7 +7,7 @@ What is to happen when BSY ends is kept as the name of a step, so that a drive c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vizapp.machine.clock import Clock
@@ -46,6 +46,7 @@ class Drive:
         status: the status register.
         interrupt: whether it asks for INTRQ.
         due: the cycle at which BSY ends, None while it does nothing.
+        on_transfer: told (whether to write, first sector, how many) when a transfer has been commanded.
     """
 
     _STATE = (
@@ -58,6 +59,7 @@ class Drive:
         self.status = DRDY | DSC
         self.interrupt = False
         self.due: int | None = None
+        self.on_transfer: Callable[[bool, int, int], None] | None = None
         self._clock = clock
         self._serial = serial
         self._timing = timing
@@ -241,6 +243,8 @@ class Drive:
             self._start("_not_found", self._timing.command)
         else:
             self._block, self._left = block, self._count
+            if self.on_transfer is not None and command not in (0x40, 0x41):
+                self.on_transfer(command in (0x30, 0x31, 0xC5), block, self._count)
             if command in (0x30, 0x31, 0xC5):
                 # The cache takes data at once; drivers that do not wait for DRQ rely on it.
                 self._take_block()

@@ -79,6 +79,8 @@ class Lance:
     Attributes:
         cable: what it is plugged into.
         on_act: told of each cycle at which it does something by itself; a replayer lets it ``act`` then.
+        on_frame: told (whether it was sent, physical address of its first buffer, the frame without its check
+            sequence) when a frame has been taken out of memory, or put into it.
     """
 
     _STATE = (
@@ -98,6 +100,7 @@ class Lance:
             raise ValueError(f"a station has an address of 6 bytes, not {len(mac)}")
         self.cable: Cable | None = None
         self.on_act: Callable[[int], None] | None = None
+        self.on_frame: Callable[[bool, int, bytes], None] | None = None
         self._clock = clock
         self._irq = irq
         self._dma = dma
@@ -115,6 +118,12 @@ class Lance:
         self._line = False
         self._now = 0  # the cycle at which it does what it does
         clock.register(self)
+
+    @property
+    def transmit_ring(self) -> tuple[int, int, int]:
+        """Its physical address, how many descriptors it has, and which comes next."""
+        ring = self._block.transmit
+        return ring.base, ring.size, self._transmit_at
 
     def read_port(self, port: int) -> int:
         """IN of a byte: the PROM, or the low byte of a register."""
@@ -277,7 +286,7 @@ class Lance:
         """Send the next frame that the driver has given, if there is one."""
         now = self._now
         self._poll_at = now + self._clock.cycle_of(_POLL_BITS, LINE_RATE)
-        frame, count = b"", 0
+        frame, count, first = b"", 0, 0
         ring = self._block.transmit
         while count < ring.size:
             descriptor = read_descriptor(self._dma, ring.address(self._transmit_at + count))
@@ -288,12 +297,16 @@ class Lance:
             if not count and not descriptor.flags & STP:
                 self._give_back(1, 0, 0)
                 continue
+            if not count:
+                first = descriptor.buffer
             frame += self._dma.read(descriptor.buffer, descriptor.length)
             count += 1
             if descriptor.flags & ENP:
                 break
         if self._csr4 & AUTO_PAD:
             frame = frame.ljust(SHORTEST_FRAME, b"\0")
+        if self.on_frame is not None:
+            self.on_frame(True, first, frame)
         self._sending = count
         self._done_at = now + self._clock.cycle_of(line_time(frame), LINE_RATE)
         if self._block.mode & MODE_LOOP:
@@ -322,7 +335,7 @@ class Lance:
         if not self._csr0 & RXON or not self._accepts(frame[:6]):
             return
         data = frame + crc32(frame).to_bytes(4, "little")
-        ring, flags, done = self._block.receive, STP, 0
+        ring, flags, done, first = self._block.receive, STP, 0, 0
         while True:
             address = ring.address(self._receive_at)
             descriptor = read_descriptor(self._dma, address)
@@ -330,11 +343,14 @@ class Lance:
                 self._csr0 |= MISS  # only the first can be: the next one is looked at beforehand
                 return
             self._receive_at = (self._receive_at + 1) % ring.size
+            first = first or descriptor.buffer
             part = data[done : done + descriptor.length]
             self._dma.write(descriptor.buffer, part)
             done += len(part)
             if done >= len(data):
                 write_status(self._dma, address, descriptor, flags | ENP, len(data))
+                if self.on_frame is not None:
+                    self.on_frame(False, first, frame)
                 break
             if not self._next_is_free(ring):
                 overflow = flags | ERR | RECEIVE_BUFF | RECEIVE_OVERFLOW

@@ -17,6 +17,7 @@ from vizapp.session.details import (
     MEMORY_MAP,
     PAGE_FAULTS,
     PAGE_TYPES,
+    PATH,
     PORTING,
     RINGS,
     TRANSLATION,
@@ -31,11 +32,13 @@ from vizapp.session.details.mappings import mappings
 from vizapp.session.details.memory_map import memory_map
 from vizapp.session.details.page_faults import page_faults
 from vizapp.session.details.page_types import page_types
+from vizapp.session.details.path import path
 from vizapp.session.details.porting import porting
 from vizapp.session.details.rings import rings
 from vizapp.session.details.translation import translation
 from vizapp.session.details.translation_cache import translation_cache
 from vizapp.session.details.walk import walk
+from vizapp.session.journeys.journey import Journeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +59,7 @@ class Subject(NamedTuple):
         heat: how often execution arrived at each guest instruction, by EIP, in the whole recording.
         porting: both builds of a guest that was ported; nothing of one that runs as it is.
         symbols: the labels of the first guest's image.
+        journeys: packets and blocks that were followed in the whole recording.
     """
 
     pc: Pc
@@ -67,6 +71,7 @@ class Subject(NamedTuple):
     heat: Mapping[int, int] = MappingProxyType({})
     porting: tuple[DiffLine, ...] = ()
     symbols: Mapping[str, int] = MappingProxyType({})
+    journeys: Journeys = Journeys()
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
@@ -83,6 +88,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     PAGE_FAULTS: page_faults,
     HYPERCALLS: hypercalls,
     RINGS: rings,
+    PATH: path,
 }
 
 

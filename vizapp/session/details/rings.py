@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 TABLE: Final = "backs"
 TABLE_END: Final = "backs_end"
 ENTRY_BYTES: Final = 80
-_VIF, _VBD = 1, 2
-_SLOTS_AT: Final = 64
+VIF, VBD = 1, 2
+SLOTS_AT: Final = 64
 STATES: Final = ("", "initialising", "init-wait", "initialised", "connected", "closing", "closed")
 REQUEST, TAKEN, ANSWER = "request", "taken", "answer"
 
@@ -61,7 +61,7 @@ class _Format(NamedTuple):
     answer: tuple[str, tuple[str, ...]]
 
 
-_FORMATS: Final = {
+FORMATS: Final = {
     "disk": _Format(
         32, 108,
         ("<BBHQQIBB", ("operation", "segments", "handle", "id", "sector", "reference", "first", "last")),
@@ -93,10 +93,10 @@ def rings(subject: Subject) -> tuple[Ring, ...] | None:
         kind, domain, _, state = unpack_from("<4I", raw)
         sending, _, receiving = unpack_from("<3I", raw, 24)
         taken, answered, rx_taken, rx_answered = unpack_from("<4I", raw, 40)
-        if kind in (_VIF, _VBD) and sending:
-            name = "disk" if kind == _VBD else "send"
+        if kind in (VIF, VBD) and sending:
+            name = "disk" if kind == VBD else "send"
             found.append(_ring(subject, name, domain, state, sending, taken, answered))
-        if kind == _VIF and receiving:
+        if kind == VIF and receiving:
             found.append(_ring(subject, "receive", domain, state, receiving, rx_taken, rx_answered))
     return tuple(ring for ring in found if ring is not None)
 
@@ -107,7 +107,7 @@ def _ring(
     raw = _read(subject, page, PAGE_SIZE)
     if raw is None:
         return None
-    form = _FORMATS[name]
+    form = FORMATS[name]
     req_prod, req_event, rsp_prod, rsp_event = unpack_from("<4I", raw)
     # A domain may write what it likes there: no more is shown than there are slots.
     waiting = min(req_prod - rsp_prod & M32, form.slots)
@@ -134,7 +134,7 @@ def _ring(
 
 def _slot(raw: bytes, form: _Format, index: int, kind: str) -> Slot:
     layout, names = form.answer if kind == ANSWER else form.request
-    at = _SLOTS_AT + index % form.slots * form.slot_bytes
+    at = SLOTS_AT + index % form.slots * form.slot_bytes
     # The 64-bit fields of a disk request are aligned to four bytes on the i386, as here.
     return Slot(index, kind, dict(zip(names, unpack_from(layout, raw, at), strict=True)))
 

@@ -223,7 +223,16 @@ def copy(xen: Hypervisor, source: Piece, target: Piece, count: int) -> None:
         _let_go(xen, target, written, write=True)
     finally:
         _let_go(xen, source, read, write=False)
-    payload = {"bytes": count, "from": source.domain.index, "to": target.domain.index}
+    granted = source if source.by_grant else target
+    payload = {
+        "bytes": count,
+        "from": source.domain.index,
+        "to": target.domain.index,
+        "offset": granted.offset,
+    }
+    if granted.by_grant:
+        payload["reference"] = granted.number
+    payload["frame"] = read if granted is source else written
     xen.pc.emit(events.GRANT_COPIED, "copy", payload, HYPERVISOR, HYPERVISOR)
 
 
