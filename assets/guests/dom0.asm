@@ -9,6 +9,7 @@
 ;   dom0_watch, dom0_transaction
 ;   dom0_archive, dom0_builder  makes domains of what lies behind the kernel
 ;   dom0_image
+;   dom0_hvm                    and those that were not written for Xen
 ;   dom0_domains, dom0_life     what becomes of them; their consoles
 ;   dom0_orders                 what is done to them, and when
 ;   dom0_back, dom0_xenbus      back ends: of disks
@@ -16,6 +17,8 @@
 ;   dom0_block, dom0_disk
 ;   dom0_net, dom0_bridge       and of network adapters
 ;   dom0_adapter
+;   dom0_process, dom0_system   processes, in ring 3: the device models of
+;   dm, dm_serial               HVM domains
 ;
 ; It ends when the last of its domains has ended.
 
@@ -31,6 +34,7 @@ mark_start:
         mov     esp, dom0_stack_top
         call    memory_start
         call    events_start
+        call    process_start
         mov     eax, root_node          ; the root is a block, as all nodes
         xor     ebx, ebx
         call    tree_copy
@@ -69,6 +73,7 @@ loop_start:
         call    wires_run
         cmp     dword [domains_alive], 0
         je      finish
+        call    processes_run
         call    events_wait
         jmp     loop_start
 
@@ -116,8 +121,14 @@ crash:
         HYPERCALL HYPERVISOR_sched_op, SCHEDOP_shutdown, crashed
 
 TRAPS
+        TRAP    0, fault, RING_0, INTERRUPT_GATE
+        TRAP    6, fault, RING_0, INTERRUPT_GATE
+        TRAP    13, general_fault, RING_0, INTERRUPT_GATE
+        TRAP    14, page_fault, RING_0, INTERRUPT_GATE
+        TRAP    0x80, system_call, RING_3, TRAP_GATE
 END_TRAPS
 
+%include "device_state.inc"
 %include "dom0_memory.inc"
 %include "dom0_events.inc"
 %include "dom0_text.inc"
@@ -130,6 +141,7 @@ END_TRAPS
 %include "dom0_archive.inc"
 %include "dom0_builder.inc"
 %include "dom0_image.inc"
+%include "dom0_hvm.inc"
 %include "dom0_domains.inc"
 %include "dom0_life.inc"
 %include "dom0_orders.inc"
@@ -143,8 +155,21 @@ END_TRAPS
 %include "dom0_bridge.inc"
 %include "lance.inc"
 %include "dom0_adapter.inc"
+%include "dom0_process.inc"
+%include "dom0_system.inc"
 %include "dom0_selftest.inc"
 %include "support.inc"
+
+; What runs in ring 3.
+        align   PAGE
+application:
+%include "dm.inc"
+%include "dm_serial.inc"
+%include "host_vmapp_network.inc"
+%include "host_vmapp_receive.inc"
+%include "host_vmapp_disk.inc"
+        align   PAGE
+application_end:
 
 ; What is written to stands on pages of its own, apart from code: each
 ; include says what it has.
@@ -168,6 +193,9 @@ END_TRAPS
         NET_DATA
         BRIDGE_DATA
         ADAPTER_DATA
+        HVM_DATA
+        PROCESS_DATA
+        SYSTEM_DATA
         SELFTEST_DATA
 
         align   4

@@ -5,7 +5,11 @@
     ...   the orders, 16 bytes each, by time
     ...   the images
 
-All numbers are 32-bit and little-endian; an image is flat, from the address on at which it is linked.
+All numbers are 32-bit and little-endian. A ported image is flat, from the address on at which it is linked. One
+that was not ported is made for a PC (``dom0_hvm.inc``):
+
+    + 0   EBX ECX EDX ESI EDI EBP EAX CR0 at the start
+    + 32  parts    + 36  each: address, length, place in the image; whole pages, but for the end of the last
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from struct import pack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.errors import ScenarioError
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from vizapp.isa.registers import CR0_PE
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -30,6 +36,9 @@ MOST_DOMAINS: Final = 8
 MOST_MEMORY: Final = 64 << 20  # bytes, of one domain
 ORDERS: Final = ("create", "pause", "resume", "kill", "balloon")
 _MICROSECONDS: Final = 1_000_000
+_LATER: Final = 1 << 0
+_HVM: Final = 1 << 1
+_REGISTERS: Final = ("ebx", "ecx", "edx", "esi", "edi", "ebp", "eax")
 
 
 class ArchivedDomain(NamedTuple):
@@ -49,6 +58,11 @@ class ArchivedDomain(NamedTuple):
     adapter: bool = False
     sectors: tuple[int, int] | None = None
     later: bool = False
+
+    @property
+    def hvm(self) -> bool:
+        """Whether it was not ported, and so gets a whole processor and a device model."""
+        return self.image.build == "native"
 
 
 class Order(NamedTuple):
@@ -79,7 +93,7 @@ def make_archive(domains: Sequence[ArchivedDomain], orders: Sequence[Order] = ()
     start = HEADER_BYTES + len(domains) * ENTRY_BYTES + len(orders) * ORDER_BYTES
     entries, images = [], b""
     for domain in domains:
-        data = flat(domain.image)
+        data = for_pc(domain.image) if domain.hvm else flat(domain.image)
         entries.append(_entry(domain, start + len(images), len(data)))
         images += data.ljust(-(-len(data) // 16) * 16, b"\0")
     header = MAGIC + pack("<3I", len(domains), len(orders), 0)
@@ -96,6 +110,31 @@ def flat(image: Image) -> bytes:
     return bytes(memory)
 
 
+def for_pc(image: Image) -> bytes:
+    """A native build with the registers that it starts with, its memory in runs of whole pages."""
+    pages: dict[int, bytearray] = {}
+    for start, data in image.segments:
+        at, rest = int(start), data
+        while rest:
+            inside = at & PAGE_MASK
+            part, rest = rest[: PAGE_SIZE - inside], rest[PAGE_SIZE - inside :]
+            pages.setdefault(at >> PAGE_SHIFT, bytearray(PAGE_SIZE))[inside : inside + len(part)] = part
+            at += len(part)
+    runs: list[tuple[int, bytearray]] = []
+    for frame, page in sorted(pages.items()):
+        if runs and runs[-1][0] + len(runs[-1][1]) == frame << PAGE_SHIFT:
+            runs[-1][1].extend(page)
+        else:
+            runs.append((frame << PAGE_SHIFT, bytearray(page)))
+    values = dict(image.registers)
+    head = pack("<7I", *(values.get(name, 0) for name in _REGISTERS)) + pack("<2I", CR0_PE, len(runs))
+    place = len(head) + 12 * len(runs)
+    for address, data in runs:
+        head += pack("<3I", address, len(data), place)
+        place += len(data)
+    return head + b"".join(bytes(data) for _, data in runs)
+
+
 def _entry(domain: ArchivedDomain, offset: int, length: int) -> bytes:
     image = domain.image
     first, count = domain.sectors or (0, 0)
@@ -104,7 +143,7 @@ def _entry(domain: ArchivedDomain, offset: int, length: int) -> bytes:
         "<12I",
         domain.memory >> 10, domain.weight, offset, length, image.entry, image.virtual_base,
         image.hypercall_page or 0, domain.adapter, domain.sectors is not None, first, count,
-        domain.later,
+        domain.later * _LATER | domain.hvm * _HVM,
     )  # fmt: skip
 
 
