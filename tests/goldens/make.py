@@ -2,7 +2,7 @@
 
 NASM's bytes of every build of every shipped guest, ``nasm/GUEST-BUILD.bin``:
 
-    nasm -w+all -w+error -f bin [-DXEN] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
+    nasm -w+all -w+error -f bin [-DXEN | -DHVM] -i assets/guests/ -o GUEST-BUILD.bin GUEST.asm
 
 in ``results.json``, the checksum that each guest's native build printed on qemu-system-i386, and in
 ``devices.txt`` what that machine's devices answer, in ``svm.txt`` and ``svm_random.txt`` how guests leave its
@@ -34,7 +34,7 @@ def nasm_golden(guest: str, build: str) -> Path:
 
 def make_guest(guest: str, build: str) -> None:
     """Assemble one build with NASM; a warning is an error."""
-    defines = ["-DXEN"] if build == "xen" else []
+    defines = {"xen": ["-DXEN"], "hvm": ["-DHVM"]}.get(build, [])
     source, output = GUESTS[guest].source, nasm_golden(guest, build)
     output.parent.mkdir(exist_ok=True)
     options = ["-w+all", "-w+error", "-f", "bin", *defines, "-i", f"{guest_directory()}/"]

@@ -12,7 +12,7 @@ from vizapp.guest.port import ported_lines, porting_diff
 
 build_guest = cache(library.build_guest)
 
-PORTED = [guest.name for guest in GUESTS.values() if len(guest.builds) > 1]
+PORTED = [guest.name for guest in GUESTS.values() if {"native", "xen"} <= set(guest.builds)]
 
 
 def texts(name: str, side: str, file: str) -> list[str]:

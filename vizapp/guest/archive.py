@@ -5,8 +5,8 @@
     ...   the orders, 16 bytes each, by time
     ...   the images
 
-All numbers are 32-bit and little-endian. A ported image is flat, from the address on at which it is linked. One
-that was not ported is made for a PC (``dom0_hvm.inc``):
+All numbers are 32-bit and little-endian. A ported image is flat, from the address on at which it is linked.
+One that was not ported is made for a PC (``dom0_hvm.inc``):
 
     + 0   EBX ECX EDX ESI EDI EBP EAX CR0 at the start
     + 32  parts    + 36  each: address, length, place in the image; whole pages, but for the end of the last
@@ -62,7 +62,7 @@ class ArchivedDomain(NamedTuple):
     @property
     def hvm(self) -> bool:
         """Whether it was not ported, and so gets a whole processor and a device model."""
-        return self.image.build == "native"
+        return self.image.build != "xen"
 
 
 class Order(NamedTuple):
@@ -129,10 +129,10 @@ def for_pc(image: Image) -> bytes:
     values = dict(image.registers)
     head = pack("<7I", *(values.get(name, 0) for name in _REGISTERS)) + pack("<2I", CR0_PE, len(runs))
     place = len(head) + 12 * len(runs)
-    for address, data in runs:
-        head += pack("<3I", address, len(data), place)
-        place += len(data)
-    return head + b"".join(bytes(data) for _, data in runs)
+    for address, run in runs:
+        head += pack("<3I", address, len(run), place)
+        place += len(run)
+    return head + b"".join(bytes(run) for _, run in runs)
 
 
 def _entry(domain: ArchivedDomain, offset: int, length: int) -> bytes:

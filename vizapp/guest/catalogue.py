@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BUILDS = ("native", "xen")
+BUILDS = ("native", "xen", "hvm")
+_USUAL = ("native", "xen")
 GROUPS = {
     "teaching": Message(N_("Teaching")),
     "nanobenchmarks": Message(N_("Nanobenchmarks")),
@@ -29,7 +30,7 @@ class Guest:
     Attributes:
         group: a key of ``GROUPS``.
         summary: what it does, in a sentence.
-        builds: ``native``, and ``xen`` if it was ported.
+        builds: ``native``, ``xen`` if it was ported, and ``hvm`` if it has front ends all the same.
         iterations: how often a guest that loops does so unless told otherwise; None if it does not loop.
         lesson: the lesson that explains it, "" if none does.
         needs_apic: whether it writes to the local APIC, and so expects a whole PC.
@@ -41,7 +42,7 @@ class Guest:
     title: Message
     group: str
     summary: Message
-    builds: tuple[str, ...] = BUILDS
+    builds: tuple[str, ...] = _USUAL
     iterations: int | None = None
     lesson: str = ""
     needs_apic: bool = False
@@ -294,6 +295,7 @@ _LIBRARY = (
         ),
         iterations=16,
         needs_network=True,
+        builds=BUILDS,
     ),
     Guest(
         "network-receive",
@@ -307,6 +309,7 @@ _LIBRARY = (
         ),
         iterations=16,
         needs_network=True,
+        builds=BUILDS,
     ),
     Guest(
         "disk-read",
@@ -315,6 +318,7 @@ _LIBRARY = (
         Message(N_("The kernel reads N blocks of 4 KB from its disk and adds up what is in them.")),
         iterations=4,
         needs_disk=True,
+        builds=BUILDS,
     ),
     Guest(
         "disk-write",
@@ -323,6 +327,7 @@ _LIBRARY = (
         Message(N_("The kernel writes N blocks of 4 KB to its disk, reads them again and compares.")),
         iterations=2,
         needs_disk=True,
+        builds=BUILDS,
     ),
     Guest(
         "balloon",

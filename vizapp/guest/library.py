@@ -43,7 +43,8 @@ def build_guest(
 
     Args:
         name: a key of ``GUESTS``.
-        build: ``native``, for the bare machine at 0x00100000, or ``xen``, linked at 0xC0000000.
+        build: ``native``, for the bare machine at 0x00100000, ``xen``, linked at 0xC0000000, or ``hvm``, as
+            ``native`` but with Xen's front ends instead of drivers.
         iterations: loop count of a guest that loops; its own default if None.
         defines: more macros for the source, as ``-D`` gives them to NASM.
 

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
 LOAD_ADDRESS = 0x0010_0000
 ENTRY = "_start"
+_MACROS = {"xen": {"XEN": ""}, "hvm": {"HVM": ""}}  # that name the build to a source
 
 
 def assemble_image(
     path: Path, name: str, build: str, defines: Mapping[str, str], directories: Sequence[Path]
 ) -> Image:
     """An image of a source file: flat, 32-bit, ring 0, paging off; or, as ``xen``, a domain's kernel.
+
+    As ``hvm`` it is what it is natively, but for a virtual PC of Xen's, which it may ask for hypercalls.
 
     It starts at ``_start`` or, without such a label, at its first byte. Without ``org`` it is loaded at
     0x00100000. ``directories`` are where it finds what it includes. A source that begins with ``bits 16`` is
@@ -44,7 +47,7 @@ def assemble_image(
         AssemblyError: it does not assemble; all problems with their places.
         ScenarioError: it is 16-bit code, for a domain.
     """
-    macros = {**defines, "XEN": ""} if build == "xen" else dict(defines)
+    macros = {**defines, **_MACROS.get(build, {})}
     assembly = assemble(
         read_text(path),
         path.name,

@@ -33,7 +33,8 @@ class Image:
 
     Attributes:
         name: the guest's name, or the file's.
-        build: ``native``, or ``xen`` for one ported to the Xen x86-32 ABI.
+        build: ``native``, ``xen`` for one ported to the Xen x86-32 ABI, or ``hvm`` for one that was not but
+            has front ends for the devices of a domain of Xen's.
         segments: (guest-physical address, bytes) pairs. Of a Xen build the domain builder makes memory,
             and the addresses are offsets from ``virtual_base``.
         entry: linear address of the first instruction.
