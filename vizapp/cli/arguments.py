@@ -118,6 +118,8 @@ def _single_technique(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--intercept", type=switch, action="append", default=[], metavar="NAME=on|off",
                         help="an exit of vt-x or amd-v to be made or not: rdtsc, hlt, cr3 ...")  # fmt: skip
     parser.add_argument("--io", metavar="hosted|bare-metal|split", help="who has the machine's devices")
+    parser.add_argument("--guests", choices=("ported", "hvm"),
+                        help="of paravirtual: unmodified ones are HVM domains")  # fmt: skip
     parser.add_argument("--hosted", type=switch, action="append", default=[], metavar="NAME=on|off",
                         help="of --io hosted: ports, combining, notification")  # fmt: skip
 

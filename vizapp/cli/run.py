@@ -67,6 +67,7 @@ def scenario_from(
         hosted=dict(options.hosted),
         host_memory=options.host_memory,
         lazy=options.shadow_sync == "lazy",
+        guests=options.guests,
         **machine_choices(options),
         serial_input=serial_input,
         exit_port=exit_port,

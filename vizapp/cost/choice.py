@@ -35,6 +35,11 @@ def uses_virtualization(technique: str) -> bool:
     return (technique, "shadow") in _HARDWARE
 
 
+def hardware_of(processor: Processor) -> str:
+    """The technique that is in a processor: ``amd-v`` where it has SVM, otherwise ``vt-x``, fit or not."""
+    return "amd-v" if SVM in processor.features else "vt-x"
+
+
 def fits(processor: Processor, technique: str, paging: str = "shadow") -> bool:
     """Whether a technique can be on a processor; ``paging`` says nothing to one that is not in it."""
     needed, _ = _HARDWARE.get((technique, paging), ("", ""))

@@ -25,6 +25,7 @@ class Preset(BaseModel):
     virtualizable: bool = False
     paging: Literal["shadow", "nested"] = "shadow"
     io: Literal["bare-metal", "hosted", "split"] | None = None
+    guests: Literal["ported", "hvm"] = "ported"
 
 
 class _Presets(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vizapp.cost.choice import check_processor, default_processor, uses_virtualization
+from vizapp.cost.choice import check_processor, default_processor, hardware_of, uses_virtualization
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.hosted import with_io
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from vizapp.machine.image import Image
 
 SMALLEST_MEMORY, LARGEST_MEMORY = 4 << 20, 1 << 30
+HVM = "hvm"
+GUESTS_OF_XEN = ("ported", HVM)
+_DEFAULT_HARDWARE = "vt-x"  # where no processor is named that runs unmodified guests
 
 
 def make_scenario(
@@ -52,6 +55,7 @@ def make_scenario(
     hosted: Mapping[str, bool] | None = None,
     host_memory: int | None = None,
     lazy: bool = False,
+    guests: str | None = None,
 ) -> Scenario:
     """The scenario that these choices mean.
 
@@ -88,6 +92,7 @@ def make_scenario(
             "--command-line": command_line or None,
             "--io": io,
             "--hosted": hosted or None,
+            "--guests": guests,
         }
         unwanted = ", ".join(name for name, value in given.items() if value is not None)
         if unwanted:
@@ -112,9 +117,12 @@ def make_scenario(
         technique_name = product.technique
         io = product.io or io if io in (None, ALONE) else io
         virtualizable = product.virtualizable if virtualizable is None else virtualizable
+        guests = guests or product.guests
     technique = find_technique(technique_name or _default_technique(guest))
-    processor = processor or default_processor(technique.name, paging)
-    check_processor(load_processor(processor), technique.name, paging)
+    hvm = is_hvm(technique.name, guests, io)
+    processor = processor or default_processor(_DEFAULT_HARDWARE if hvm else technique.name, paging)
+    model = load_processor(processor)
+    check_processor(model, hardware_of(model) if hvm else technique.name, paging)
     if lazy and technique.name != "binary-translation":
         sentence = N_("only binary-translation can sync its shadow page tables lazily or eagerly")
         raise ScenarioError(Message(sentence))
@@ -133,7 +141,7 @@ def make_scenario(
             guest, wanted, iterations=iterations, load=load, entry=entry, bits=bits or 32, memory=memory
         )
 
-    wanted = build or technique.build
+    wanted = build or ("native" if hvm else technique.build)
     builds = GUESTS[guest].builds if guest in GUESTS else (wanted,)
     if wanted not in builds:
         text = N_("{guest} was not ported: it has no Xen build, which {technique} needs")
@@ -149,7 +157,7 @@ def make_scenario(
             raise ScenarioError(Message(sentence))
         module = b"" if ramdisk is None else read_disk(ramdisk)
         ported = replace(ported, ramdisk=module, command_line=command_line)
-    yardstick = image("native") if ported.build == "xen" and "native" in builds else None
+    yardstick = image("native") if (hvm or ported.build == "xen") and "native" in builds else None
     scenario = Scenario(
         image=ported,
         technique=technique.name,
@@ -168,9 +176,31 @@ def make_scenario(
         host_memory=host_memory,
         lazy=lazy,
     )
-    if _is_split(scenario, io):
+    if (hvm and io != ALONE) or _is_split(scenario, io):
         return with_domain_0(scenario)
     return with_io(scenario, None if io == ALONE else io, hosted or {})
+
+
+def is_hvm(technique: str, guests: str | None, io: str | None) -> bool:
+    """Whether guests run unmodified in domains of their own.
+
+    Raises:
+        ScenarioError: they cannot be, or there is no such kind.
+    """
+    if guests not in (None, *GUESTS_OF_XEN):
+        sentence = N_("there are no guests {guests}; there are {names}")
+        raise ScenarioError(Message(sentence, {"guests": str(guests), "names": ", ".join(GUESTS_OF_XEN)}))
+    if guests != HVM:
+        return False
+    if technique != "paravirtual":
+        sentence = N_("under {technique} every guest is unmodified; leave --guests out")
+        raise ScenarioError(Message(sentence, {"technique": technique}))
+    if io == ALONE:
+        return True
+    if io not in (None, SPLIT):
+        sentence = N_("the devices of an HVM domain are domain 0's, and {io} is asked for; leave --io out")
+        raise ScenarioError(Message(sentence, {"io": io}))
+    return True
 
 
 def _default_technique(guest: str) -> str:

@@ -60,6 +60,8 @@ MEMORY_MOVED = "MemoryMoved"  # pages given to a domain, or taken from one; payl
 GRANT_MAPPED = "GrantMapped"  # payload: reference, handle, frame, from, vm
 GRANT_UNMAPPED = "GrantUnmapped"  # the same
 GRANT_COPIED = "GrantCopied"  # payload: bytes, from, to; reference, frame and offset of what was granted
+IO_REQUESTED = "IoRequested"  # of a device model; payload: vm, address, size, read, data, count, pointer
+IO_ANSWERED = "IoAnswered"  # and by it; the same
 # Hardware virtualization.
 VM_ENTERED = "VmEntered"  # VMLAUNCH, VMRESUME, VMRUN; payload: vm-entry's injected event, if any
 VM_EXITED = "VmExited"  # payload: reason, name, qualification, ...; cause: the reason in kebab-case
@@ -116,6 +118,8 @@ CLI_NAMES = {
     GRANT_MAPPED: "grant-map",
     GRANT_UNMAPPED: "grant-unmap",
     GRANT_COPIED: "grant-copy",
+    IO_REQUESTED: "io-request",
+    IO_ANSWERED: "io-answer",
     VM_ENTERED: "vm-entry",
     VM_EXITED: "vm-exit",
     VM_ENTRY_FAILED: "vm-entry-failed",

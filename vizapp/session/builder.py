@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vizapp.cost.choice import check_processor, uses_virtualization
+from vizapp.cost.choice import check_processor, hardware_of, uses_virtualization
 from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
@@ -14,7 +14,7 @@ from vizapp.machine.identity import with_large_pages, with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
-from vizapp.vmm.base import Action, Hosted, Options, VmOptions
+from vizapp.vmm.base import Action, Hosted, Hvm, Options, VmOptions
 from vizapp.vmm.scheduler import slice_of
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def build(
     processor = processor or load_processor(scenario.processor)
     if uses_virtualization(scenario.technique):
         check_processor(processor, scenario.technique, scenario.paging)
+    elif scenario.has_unmodified_domains:
+        check_processor(processor, hardware_of(processor), scenario.paging)
     options = _options(scenario, processor, like, first)
     pc = Pc(
         prices=processor.cycles(_overrides(scenario)),
@@ -190,7 +192,16 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         hosted=None if scenario.host is None else Hosted(scenario.host, **scenario.hosted),
         host_memory=_host_memory(scenario, abilities),
         lazy=scenario.lazy,
+        hvm=_hvm(scenario, processor),
     )
+
+
+def _hvm(scenario: Scenario, processor: Processor) -> Hvm | None:
+    """How unmodified domains run."""
+    if not scenario.has_unmodified_domains:
+        return None
+    vendor = hardware_of(processor)
+    return Hvm(vendor, _paths(vendor, hosted=False), scenario.paging == "nested")
 
 
 def _host_memory(scenario: Scenario, abilities: Abilities) -> int | None:
@@ -211,7 +222,7 @@ def _host_memory(scenario: Scenario, abilities: Abilities) -> int | None:
 def _identity(scenario: Scenario, processor: Processor) -> Identity:
     """The processor's, with VMX and SVM for a monitor that uses them alone."""
     identity = processor.identity()
-    if uses_virtualization(scenario.technique):
+    if uses_virtualization(scenario.technique) or scenario.has_unmodified_domains:
         return with_large_pages(identity)  # which its guests see if their board is one of a full PC
     identity = identity.without_virtualization()
     if scenario.image.pae:

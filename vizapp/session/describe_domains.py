@@ -29,6 +29,13 @@ _SENTENCES: Final = {
     ev.GRANT_COPIED: N_(
         "The hypervisor copies {bytes} bytes for a domain, by a grant and without a mapping."
     ),
+    ev.IO_REQUESTED: N_(
+        "The guest's access to {address} is for its device model in domain 0: Xen has put a request into the "
+        "page that both share, and an event tells of it."
+    ),
+    ev.IO_ANSWERED: N_(
+        "The device model has answered the access to {address}: the guest's instruction can go on."
+    ),
 }
 _MOVED: Final = {
     "transfer": N_("Machine frame {frame} changes its owner: one domain has given it, the other takes it."),
@@ -42,6 +49,8 @@ def describe_domain_event(event: Event) -> Message:
     """The sentence for one of ``DESCRIBED``."""
     sentence = _MOVED[event.cause] if event.kind == ev.MEMORY_MOVED else _SENTENCES[event.kind]
     shown: dict[str, str | int | float | Message] = {**event.payload, "cause": event.cause}
+    if event.kind in (ev.IO_REQUESTED, ev.IO_ANSWERED):
+        shown["address"] = f"{event.payload['address']:#x}"
     if "frame" in event.payload:
         shown["frame"] = f"{event.payload['frame']:#x}"
     return Message(sentence, shown)

@@ -82,6 +82,11 @@ class Scenario:
         return self.full_pc or any(vm.disks or vm.image.disks or vm.image.needs_pc for vm in self.machines)
 
     @property
+    def has_unmodified_domains(self) -> bool:
+        """Whether domain 0 makes domains of unmodified guests, which VT-x or AMD-V runs."""
+        return self.technique == "paravirtual" and any(vm.image.build != "xen" for vm in self.others)
+
+    @property
     def compared_by_result(self) -> bool:
         """Whether it is compared with the bare machine by what the guest says, not by its instructions.
 

@@ -44,6 +44,8 @@ EVENT_TITLES = {
     events.GRANT_MAPPED: N_("grant mapped"),
     events.GRANT_UNMAPPED: N_("grant unmapped"),
     events.GRANT_COPIED: N_("copied by grant"),
+    events.IO_REQUESTED: N_("device model asked"),
+    events.IO_ANSWERED: N_("device model answered"),
     events.VM_ENTERED: N_("VM entry"),
     events.VM_EXITED: N_("VM exit"),
     events.VM_ENTRY_FAILED: N_("VM entry refused"),

@@ -93,6 +93,18 @@ class Hosted:
 
 
 @dataclass(frozen=True, slots=True)
+class Hvm:
+    """A hypervisor's unmodified guests run by ``technique``, ``vt-x`` or ``amd-v``.
+
+    ``paths`` are those of that technique's monitor, ``nested`` is its paging.
+    """
+
+    technique: str
+    paths: Paths = field(default_factory=dict)
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What a technique is asked for.
 
@@ -110,6 +122,7 @@ class Options:
         intercepts: what makes a guest exit, where it is not to be as the monitor would have it: by name,
             see the techniques that use VT-x or AMD-V.
         hosted: the host operating system, under a hosted monitor.
+        hvm: how a hypervisor with a domain 0 runs unmodified guests; None: it cannot.
     """
 
     memory: int
@@ -126,6 +139,7 @@ class Options:
     lazy: bool = False
     intercepts: Mapping[str, bool] = field(default_factory=dict)
     hosted: Hosted | None = None
+    hvm: Hvm | None = None
 
     def machines(self, image: Image) -> tuple[VmOptions, ...]:
         """Every virtual machine, the first of which is started with ``image``."""

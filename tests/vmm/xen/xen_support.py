@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from functools import cache
 
+from vizapp.cost.choice import default_processor
 from vizapp.cost.paths import load_paths
 from vizapp.cost.processors import load_processor
 from vizapp.guest.assembler import assemble
@@ -15,7 +16,7 @@ from vizapp.machine.features import Features
 from vizapp.machine.identity import PENTIUM_4, with_large_pages
 from vizapp.machine.image import Image
 from vizapp.machine.pc import Pc
-from vizapp.vmm.base import Options, VmOptions
+from vizapp.vmm.base import Hvm, Options, VmOptions
 from vizapp.vmm.registry import technique
 from vizapp.vmm.xen import abi
 from vizapp.vmm.xen.frame_info import FrameInfo, PageType
@@ -25,7 +26,6 @@ from vizapp.vmm.xen.paging_format import PLAIN
 ENTRIES, FIRST_XEN_SLOT = PLAIN.entries, PLAIN.first_xen_slot
 BASE = 0xC000_0000
 MEMORY = 8 << 20
-PROCESSOR = load_processor("pentium-4-672")
 PATHS = load_paths("paravirtual").operations()
 NUMBER = {name: number for number, name in abi.HYPERCALLS.items()}
 
@@ -175,18 +175,22 @@ class Run:
         spare: int = 0,
         slice_cycles: int | None = None,
         features: Features | None = None,
+        hvm: str = "",
+        nested: bool = False,
     ) -> None:
-        """``spare`` is memory that is left for other domains, in bytes."""
-        processor = PROCESSOR
+        """``spare`` is memory that is left for other domains, in bytes; ``hvm`` what runs unmodified ones."""
+        processor = load_processor(default_processor(hvm, "nested" if nested else "shadow"))
+        asked = Hvm(hvm, load_paths(hvm).operations(), nested) if hvm else None
         self.technique = technique(name)
         others = (VmOptions(image, spare),) if spare else ()
         options = Options(
             memory, PATHS if name == "paravirtual" else {}, others=others, slice_cycles=slice_cycles,
-            features=features,
+            features=features, hvm=asked,
         )  # fmt: skip
         self.pc = Pc(
             processor.cycles(), self.technique.host_memory(options), processor.hertz,
-            with_large_pages(PENTIUM_4) if image.pae else PENTIUM_4, features,
+            with_large_pages(processor.identity() if hvm else PENTIUM_4) if hvm or image.pae else PENTIUM_4,
+            features,
         )  # fmt: skip
         self.image = image
         self.events = []

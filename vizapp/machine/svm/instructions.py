@@ -55,21 +55,30 @@ def vmrun(cpu: Cpu, instruction: Instruction) -> None:
 
 def vmload(cpu: Cpu, instruction: Instruction) -> None:
     """VMLOAD rAX: what VMRUN leaves to software of the processor's hidden state."""
-    unit = _unit(cpu)
-    block = unit.block(_block(cpu, instruction))
+    load_rest(_unit(cpu), cpu, _block(cpu, instruction))
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def vmsave(cpu: Cpu, instruction: Instruction) -> None:
+    """VMSAVE rAX."""
+    save_rest(_unit(cpu), cpu, _block(cpu, instruction))
+    cpu.eip = next_eip(cpu, instruction)
+
+
+def load_rest(unit: SvmUnit, cpu: Cpu, address: int) -> None:
+    """What VMLOAD loads from the VMCB at a host-physical address."""
+    block = unit.block(address)
     for name, index in _BY_VMLOAD:
         cpu.set_segment(index, state.load_segment(block, name))
     cpu.tr, cpu.ldtr = (state.load_segment(block, name) for name in ("tr", "ldtr"))
     cpu.sysenter = [block[name] & M32 for name in _SYSENTER]
     unit.stored = {name: block[name] for name in STORED}
     cpu.mode_changed()
-    cpu.eip = next_eip(cpu, instruction)
 
 
-def vmsave(cpu: Cpu, instruction: Instruction) -> None:
-    """VMSAVE rAX."""
-    unit = _unit(cpu)
-    block = unit.block(_block(cpu, instruction))
+def save_rest(unit: SvmUnit, cpu: Cpu, address: int) -> None:
+    """What VMSAVE stores there."""
+    block = unit.block(address)
     for name, index in _BY_VMLOAD:
         state.store_segment(block, name, cpu.segments[index])
     state.store_segment(block, "tr", cpu.tr)
@@ -77,7 +86,6 @@ def vmsave(cpu: Cpu, instruction: Instruction) -> None:
     block.update(dict(zip(_SYSENTER, cpu.sysenter, strict=True)))
     block.update(unit.stored)
     block.write_back()
-    cpu.eip = next_eip(cpu, instruction)
 
 
 def vmmcall(cpu: Cpu, instruction: Instruction) -> None:

@@ -41,9 +41,10 @@ KINDS: Final[dict[int, str]] = {
     codes.TASK_SWITCH: "task-switch",
     codes.NPF: "nested-fault",
     codes.INVLPG: "instruction",
+    codes.VMMCALL: "call",
     **dict.fromkeys(
         (
-            codes.VMRUN, codes.VMMCALL, codes.VMLOAD, codes.VMSAVE, codes.STGI, codes.CLGI, codes.SKINIT,
+            codes.VMRUN, codes.VMLOAD, codes.VMSAVE, codes.STGI, codes.CLGI, codes.SKINIT,
             codes.INVLPGA,
         ),
         "virtualization",

@@ -10,6 +10,7 @@ from vizapp.machine.svm.checks import IOPM_BYTES, MSRPM_BYTES
 from vizapp.messages import N_, Message
 from vizapp.vmm.amd_v import switch
 from vizapp.vmm.amd_v.npt_map import NptMap
+from vizapp.vmm.amd_v.operations import vmload, vmsave
 from vizapp.vmm.amd_v.structure import VmcbStructure
 from vizapp.vmm.hardware_assisted.technique import HardwareAssisted
 from vizapp.vmm.hardware_assisted.virtual_cpu import PUSHED_BYTES
@@ -57,6 +58,19 @@ class AmdV(HardwareAssisted):
     def nested_pages(self, memory: int) -> int:
         """Of nested page tables."""
         return NptMap.pages_needed(memory)
+
+    def turn_on(self, host: Host, operands: HostPhysical) -> int:
+        """The WRMSRs, with the address of the page for the host's state."""
+        host.pc.memory.write(operands, 4, host.frames.allocate(OWNER) << PAGE_SHIFT)
+        return switch.BEGIN
+
+    def save_host(self, host: Host, frame: int) -> None:
+        """VMSAVE: FS, GS, TR, LDTR and SYSENTER's registers."""
+        vmsave(host.pc, frame)
+
+    def restore_host(self, host: Host, frame: int) -> None:
+        """VMLOAD."""
+        vmload(host.pc, frame)
 
     def place_machine(self, vm: Vm) -> None:
         """VMRUN finds the address of the VMCB where the guest's EAX would be."""

@@ -106,11 +106,11 @@ def _run(vm: Vm, cpu: Cpu, instruction: Instruction) -> None:
         vm.bill.purpose = Purpose.MONITOR
     if vm.pending.fetched:
         cpu.execute(instruction)
-        return
-    if leaving.kind == "invlpg":  # the exit gives the linear address
+    elif leaving.kind == "invlpg":  # the exit gives the linear address
         cpu.shadow = False
         cpu.space.invalidate(leaving.address)
         cpu.eip = cpu.eip + leaving.length & M32
-        return
-    cpu.execute(instruction)
-    cpu.eip = cpu.eip + leaving.length - instruction.length & M32
+    else:
+        cpu.execute(instruction)
+        cpu.eip = cpu.eip + leaving.length - instruction.length & M32
+    vm.executed()

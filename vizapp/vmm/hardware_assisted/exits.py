@@ -48,6 +48,7 @@ PHASES: Final[dict[str, str]] = {
     "task-switch": "task_switch",
     "nested-fault": "nested_fault",
     "virtualization": "undefined",
+    "call": "undefined",
     "shutdown": "shut_down",
     "misconfiguration": "entry_failed",
     "entry-failed": "entry_failed",

@@ -112,6 +112,9 @@ def map_nested(vm: Vm) -> str:
     assert vm.pending.nested is not None
     assert vm.nested is not None
     frame, host, writable = vm.pending.nested
+    if not vm.nested.has_room(frame):
+        vm.nested.clear()
+        vm.structure.forget_translations()
     entry = vm.nested.map(frame, host, writable=writable)
     address = vm.pending.exit.address
     payload = {"guest_physical": address, "guest_frame": frame, "host_frame": host, "entry": entry}

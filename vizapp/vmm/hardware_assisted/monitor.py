@@ -12,7 +12,6 @@ from vizapp.vmm.hardware_assisted import views
 from vizapp.vmm.hardware_assisted.phases import PHASES, PURPOSES
 from vizapp.vmm.hardware_assisted.stage import two_ring_systems
 from vizapp.vmm.physical_timer import LINES
-from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
 
 if TYPE_CHECKING:
@@ -102,19 +101,11 @@ class HardwareAssistedMonitor:
 
     def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
         """Through the guest's own tables."""
-        machine = self.vms[vm]
-        if machine.nested is not None:
-            views.follow_paging(machine)
-        return machine.mmu.probe(linear)
+        return views.guest_translate(self.vms[vm], linear)
 
     def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Through the shadow, or through the guest's tables and the nested ones."""
-        machine = self.vms[vm]
-        if machine.shadow is not None:
-            return machine.shadow.translate(linear)
-        guest = self.guest_translate(linear, vm)
-        assert machine.nested is not None
-        return None if guest is None else machine.nested.translate(guest)
+        return views.processor_translate(self.vms[vm], linear)
 
     def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Through the p2m."""
@@ -122,13 +113,7 @@ class HardwareAssistedMonitor:
 
     def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """Through the guest's tables and the p2m."""
-        machine = self.vms[vm]
-
-        def translate(at: Linear) -> HostPhysical | None:
-            guest = self.guest_translate(at, vm)
-            return None if guest is None else machine.memory.host(guest)
-
-        return read_linear(self.host.pc.memory, translate, linear, count)
+        return views.guest_read(self.vms[vm], linear, count)
 
     def nested_tables(self, vm: int = 0) -> NestedTables | None:
         """What the processor walks below the guest's tables; None under shadow paging."""

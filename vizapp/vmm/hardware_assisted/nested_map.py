@@ -80,6 +80,21 @@ class NestedMap:
         """The tables as the processor reads them."""
         raise NotImplementedError
 
+    def has_room(self, guest_frame: int) -> bool:
+        """Whether ``map`` has a table for a frame; if not, ``clear`` must come first."""
+        return self._used < len(self._pool) or self._table(guest_frame) is not None
+
+    def unmap(self, guest_frame: int) -> bool:
+        """Take a frame from the guest; whether it had it."""
+        if not self.entry(guest_frame):
+            return False
+        table = self._table(guest_frame)
+        assert table is not None
+        self._memory.write(self._slot(table, guest_frame), self.entry_bytes, 0)
+        self._charge("mon_pte_write", 1)
+        self._mapped -= 1
+        return True
+
     def map(self, guest_frame: int, host_frame: int, *, writable: bool) -> int:
         """Let the guest have a frame; the entry that says so."""
         table = self._table(guest_frame)

@@ -11,7 +11,7 @@ from vizapp.vmm.stage import StageComponent, StageWorld
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TITLES = {
+TITLES = {
     VMX_ROOT: Message(N_("VMX root operation")),
     VMX_NON_ROOT: Message(N_("VMX non-root operation")),
     SVM_HOST: Message(N_("SVM host")),
@@ -30,6 +30,6 @@ def two_ring_systems(monitor: str, guest: str, vms: Sequence[str]) -> tuple[Stag
             components.append(StageComponent(kind, title, ring, index, name if len(vms) > 1 else ""))
     below = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
     return (
-        StageWorld(guest, _TITLES[guest], tuple(sorted(components, key=lambda component: component.ring))),
-        StageWorld(monitor, _TITLES[monitor], (below,)),
+        StageWorld(guest, TITLES[guest], tuple(sorted(components, key=lambda component: component.ring))),
+        StageWorld(monitor, TITLES[monitor], (below,)),
     )

@@ -1,8 +1,7 @@
 """What both vendors' techniques do alike: lay out the host, make the virtual machines, enter the first one.
 
     base + 00000  the tables of ``host_tables``: stubs, IDT, TSS, stack, GDT
-    base + 04000  stubs of the switch: into the guest and, where an exit leads, out of it
-    base + 30000  one page a virtual machine: the guest's general registers, as the stub pushes them
+    base + 04000  what ``assembly`` adds: stubs of the switch, a page for each virtual machine
 
 The monitor has an address space of its own, in which the guest's memory is not mapped: what phases do to it,
 they do as a monitor does that maps what it needs.
@@ -13,44 +12,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
-from vizapp.isa.paging import PTE_A, PTE_D, PTE_P, PTE_W
-from vizapp.machine.cpu import Cpu
+from vizapp.isa.addresses import PAGE_SHIFT, HostPhysical, Linear
 from vizapp.machine.devices.uart import COM1_PORTS
 from vizapp.machine.doors import Door
-from vizapp.machine.identity import without_large_pages
 from vizapp.vmm import ring0, stubs
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.guest_memory import GuestMemory
 from vizapp.vmm.guest_mmu import GuestMmu
 from vizapp.vmm.guest_start import TOP, load_any_image
-from vizapp.vmm.hardware_assisted.control_structure import Controls
+from vizapp.vmm.hardware_assisted.assembly import Asked, assemble, place_code
 from vizapp.vmm.hardware_assisted.monitor import OWNER, HardwareAssistedMonitor
-from vizapp.vmm.hardware_assisted.virtual_cpu import PUSHED_BYTES, VirtualCpu
 from vizapp.vmm.hardware_assisted.vm import Host, Vm, Worlds
 from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.shadow import POOL_PAGES, Shadow
-from vizapp.vmm.virtual_devices import VirtualDevices
 from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.virtual_machines import VirtualMachines
 
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
     from vizapp.machine.pc import Pc
-    from vizapp.machine.places import Place
     from vizapp.messages import Message
     from vizapp.vmm.base import Options, VmOptions
-    from vizapp.vmm.hardware_assisted.control_structure import ControlStructure
+    from vizapp.vmm.hardware_assisted.control_structure import Controls, ControlStructure
     from vizapp.vmm.hardware_assisted.nested_map import NestedMap
 
 BASE: Final = Linear(0xFFC0_0000)
-SWITCH: Final = 0x4000
-BLOCKS: Final = 0x3_0000
 FIRST_FRAME: Final = 0x100  # the first megabyte stays with the PC's own devices and firmware
 MONITOR_PAGES: Final = 0x40  # tables, stack, code and address space of the monitor
 ROM_PAGES: Final = 0x20
-_CODE: Final = PTE_P | PTE_A
-_DATA: Final = PTE_P | PTE_A | PTE_W | PTE_D
 
 
 class HardwareAssisted(ABC):
@@ -93,6 +82,18 @@ class HardwareAssisted(ABC):
         """Put the processor where the monitor is about to run its first phase for a virtual machine."""
 
     @abstractmethod
+    def turn_on(self, host: Host, operands: HostPhysical) -> int:
+        """The stub that turns virtualization on and enters nobody, with what it finds at ESP put there."""
+
+    @abstractmethod
+    def save_host(self, host: Host, frame: int) -> None:
+        """Keep, in a frame, what of the monitor's own registers an exit does not bring back."""
+
+    @abstractmethod
+    def restore_host(self, host: Host, frame: int) -> None:
+        """Load it: something that needs those registers is to run in the monitor's own world."""
+
+    @abstractmethod
     def place_machine(self, vm: Vm) -> None:
         """Put what the stub needs of a virtual machine on its stack."""
 
@@ -101,7 +102,7 @@ class HardwareAssisted(ABC):
     def host_memory(self, options: Options) -> int:
         """The guests' memory, the monitor's for itself and for each of them, and the first megabyte."""
         sizes = (options.memory, *(other.memory for other in options.others))
-        pages = sum(self._pages_of(size, nested=options.nested) for size in sizes)
+        pages = sum(self.pages_of(size, nested=options.nested) for size in sizes)
         return options.all_memory + (FIRST_FRAME + MONITOR_PAGES + pages << PAGE_SHIFT)
 
     def start(self, pc: Pc, image: Image, options: Options) -> HardwareAssistedMonitor:
@@ -112,9 +113,8 @@ class HardwareAssisted(ABC):
         directory = frames.allocate(OWNER)
         pc.memory.write((directory << PAGE_SHIFT) + (BASE >> 22) * 4, 4, tables.directory_entry)
         code = frames.allocate(OWNER)
-        tables.map(Linear(BASE + SWITCH), code, _CODE)
-        pc.memory.load(HostPhysical(code << PAGE_SHIFT), self.code)
-        host.switch_code, host.take_interrupt = Linear(BASE + SWITCH), self.take_interrupt
+        place_code(self, host, code)
+        host.directory = directory
         ring0.enter_protected(pc, tables, directory)
         self.prepare(host)
         vms = tuple(
@@ -140,7 +140,8 @@ class HardwareAssisted(ABC):
         for offset, phase in ((stubs.NESTED_DOOR, "own_interrupt"), (stubs.IDLE_DOOR, "wait")):
             host.pc.doors[host.tables.door(offset)] = Door(0, phase, world)
 
-    def _pages_of(self, memory: int, *, nested: bool) -> int:
+    def pages_of(self, memory: int, *, nested: bool) -> int:
+        """How many of the monitor's own a virtual machine takes, with its ROM."""
         own = self.nested_pages(memory) if nested else POOL_PAGES + 1
         return 1 + self.own_pages + ROM_PAGES + own
 
@@ -148,8 +149,6 @@ class HardwareAssisted(ABC):
         """Virtual machine number ``index``, in free host memory, with its guest ready to start."""
         pc, frames, bill = host.pc, host.frames, host.bill
         block = frames.allocate(OWNER)
-        page = BASE + BLOCKS + index * PAGE_SIZE
-        host.tables.map(Linear(page), block, _DATA)
         pages = machine.memory >> PAGE_SHIFT
         # Adjacent host frames, but not those that the guest believes it has.
         first = frames.allocate(owner_of(index), pages)
@@ -160,46 +159,12 @@ class HardwareAssisted(ABC):
             nested = self.nested_map(host, machine.memory)
         else:
             shadow = Shadow(pc.memory, frames, bill.charge, owner=OWNER)
-
-        def guest_time(source: str, value: int) -> int:
-            return value if pc.read_time is None else pc.read_time(source, value)
-
-        def guest_place() -> Place:
-            return vm.place(cpu.cpl)
-
-        devices = VirtualDevices(
-            memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time, machine.features
-        )
+        asked = Asked((shadow, nested), mmu, options.intercepts)
+        vm: Vm = assemble(self, host, index, block, memory, machine, asked)
         # The virtual serial port is connected to the machine's own: what the guest prints goes out there.
-        devices.uart.on_sent = lambda byte: ring0.outb(pc, COM1_PORTS.start, byte)
-        identity = pc.cpu.identity.without_virtualization()
-        if machine.features is None or not machine.features.large_pages:
-            identity = without_large_pages(identity)
-        identity = devices.identity(identity)
-        cpu = Cpu(
-            mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles + devices.offset)
-        )
-        cpu.read_physical = memory.read
-        cpu.mode_changed = lambda: mmu.configure(cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers)
-        controls = Controls(
-            nested=nested,
-            shadow=0 if shadow is None else shadow.directory << PAGE_SHIFT,
-            host_cr3=pc.cpu.cr3,
-            host_esp=page + PAGE_SIZE,
-            host_tables=host.tables,
-            switch_code=host.switch_code,
-            cr4_bits=identity.cr4_bits,
-            tag=index + 1,
-            intercepts=options.intercepts,
-        )
-        structure = self.structure(host, controls)
-        pushed = HostPhysical((block << PAGE_SHIFT) + PAGE_SIZE - PUSHED_BYTES)
-        virtual = VirtualCpu(pc, cpu, mmu, structure, pushed, bill.charge)
-        stack = Linear(page + PAGE_SIZE - PUSHED_BYTES)
-        vm = Vm(host, index, memory, devices, mmu, virtual, (shadow, nested), machine, stack)
-        devices.on_a20 = vm.memory_changed
+        vm.devices.uart.on_sent = lambda byte: ring0.outb(pc, COM1_PORTS.start, byte)
+        vm.devices.on_a20 = vm.memory_changed
         self._load(host, vm, machine)
-        self.place_machine(vm)
         vm.power_on()
         mmu.flush_requested = False
         return vm

@@ -13,9 +13,10 @@ from vizapp.machine.cpu_state import save_cpu
 from vizapp.machine.page_tables import read_pointers
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView
-from vizapp.vmm.processor_view import general
+from vizapp.vmm.processor_view import general, read_linear
 
 if TYPE_CHECKING:
+    from vizapp.isa.addresses import GuestPhysical, HostPhysical, Linear
     from vizapp.machine.cpu_state import CpuState
     from vizapp.vmm.hardware_assisted.vm import Vm
 
@@ -70,6 +71,32 @@ def follow_paging(vm: Vm) -> None:
     requested = vm.mmu.flush_requested
     vm.mmu.configure(cr0, cr3, cr4, pointers)
     vm.mmu.flush_requested = requested
+
+
+def guest_translate(vm: Vm, linear: Linear) -> GuestPhysical | None:
+    """Through the guest's own tables."""
+    if vm.nested is not None:
+        follow_paging(vm)
+    return vm.mmu.probe(linear)
+
+
+def processor_translate(vm: Vm, linear: Linear) -> HostPhysical | None:
+    """Through the shadow, or through the guest's tables and the nested ones."""
+    if vm.shadow is not None:
+        return vm.shadow.translate(linear)
+    guest = guest_translate(vm, linear)
+    assert vm.nested is not None
+    return None if guest is None else vm.nested.translate(guest)
+
+
+def guest_read(vm: Vm, linear: Linear, count: int) -> bytes | None:
+    """Through the guest's tables and the p2m."""
+
+    def translate(at: Linear) -> HostPhysical | None:
+        guest = guest_translate(vm, at)
+        return None if guest is None else vm.memory.host(guest)
+
+    return read_linear(vm.pc.memory, translate, linear, count)
 
 
 def _view(state: CpuState, where: Message) -> CpuView:

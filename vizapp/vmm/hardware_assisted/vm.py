@@ -72,6 +72,7 @@ class Host:
     Attributes:
         place: where the monitor's code runs.
         guest_world: the world of its guests.
+        directory: the frame of the monitor's page directory, in which an exit arrives.
         switch_code: linear address of the stubs that enter a guest.
         take_interrupt: the offset there of the one that lets a physical interrupt in.
         machines: all of them.
@@ -87,6 +88,7 @@ class Host:
         self.timer = PhysicalTimer(pc, (KEYBOARD_LINE, SERIAL_LINE))
         self.place = Place(world=worlds.monitor, ring=0, component=VMM)
         self.guest_world = worlds.guest
+        self.directory = 0
         self.switch_code = Linear(0)
         self.take_interrupt = 0
         self.machines: VirtualMachines[Vm] = VirtualMachines(pc, (), self.place)
@@ -177,6 +179,9 @@ class Vm(VirtualMachine):
     def finish(self, reason: str, message: Message) -> str | None:
         """The guest has ended or died: the phase that goes on with the others, or None with the run over."""
         return "wait" if self.host.machines.stop(self, reason, message) else None
+
+    def executed(self) -> None:
+        """The virtual CPU has carried out an instruction for the guest, or one iteration of it."""
 
     def memory_changed(self) -> None:
         """What the guest's memory is has changed: nothing that is mapped may stay."""

@@ -39,9 +39,10 @@ KINDS: Final[dict[str, str]] = {
     "ept-violation": "nested-fault",
     "ept-misconfiguration": "misconfiguration",
     "invalid-guest-state": "entry-failed",
+    "vmcall": "call",
     **dict.fromkeys(
         (
-            "vmcall", "vmclear", "vmlaunch", "vmptrld", "vmptrst", "vmread", "vmresume", "vmwrite",
+            "vmclear", "vmlaunch", "vmptrld", "vmptrst", "vmread", "vmresume", "vmwrite",
             "vmxoff", "vmxon", "invept", "invvpid",
         ),
         "virtualization",

@@ -7,7 +7,8 @@ POPA finds them on the way back:
                                                          LAUNCH: popa; vmlaunch ──▶ guest     the first time
 
 Behind both stands a door for an entry that the processor refuses. ``TAKE`` lets an interrupt in that has made
-the guest exit and still waits. ``BEGIN`` turns VMX on: VMXON with the first page, VMPTRLD of the first VMCS.
+the guest exit and still waits. ``BEGIN`` turns VMX on: VMXON with the first page, VMPTRLD of the first VMCS;
+``ON`` does so while there is no VMCS yet.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ RESUME: Final = 0x10
 LAUNCH: Final = 0x20
 TAKE: Final = 0x30
 BEGIN: Final = 0x40
+ON: Final = 0x60
 
 _STUBS: Final = {
     EXIT: ("60", "read_exit"),  # pusha
@@ -33,6 +35,7 @@ _STUBS: Final = {
         "0fc7 742408",  # vmptrld [esp + 8]
         "set_up",
     ),
+    ON: ("f30fc7 3424", "set_up"),  # vmxon [esp]
 }
 
 DOORS: Final[dict[int, str]] = {

@@ -62,6 +62,17 @@ class VtX(HardwareAssisted):
         """Of EPT, and the identity map."""
         return EptMap.pages_needed(memory) + 1
 
+    def turn_on(self, host: Host, operands: HostPhysical) -> int:
+        """VMXON, with the address of its region."""
+        host.pc.memory.write(operands, 8, _region(host))
+        return switch.ON
+
+    def save_host(self, host: Host, frame: int) -> None:
+        """Nothing: the host-state area of each VMCS has TR, and what else is needed is loaded anew."""
+
+    def restore_host(self, host: Host, frame: int) -> None:
+        """Nothing either."""
+
     def place_machine(self, vm: Vm) -> None:
         """The stub needs nothing more."""
 

@@ -37,7 +37,7 @@ def switch(xen: Hypervisor, frame: int) -> None:
 
 def flush(xen: Hypervisor) -> None:
     """Forget every translation."""
-    ring0.load_cr3(xen.pc, xen.domain.page_directory)
+    ring0.load_cr3(xen.pc, xen.directory)
     xen.types.flushed()
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vizapp.machine.fpu import FpuState
     from vizapp.messages import Message
     from vizapp.vmm.trap_frame import SavedRegisters
+    from vizapp.vmm.xen.hvm.state import HvmState
 
 DEFAULT_PERIOD: Final = 10_000_000  # nanoseconds: every virtual CPU starts with a tick of 100 Hz
 NO_TABLE: Final = -1
@@ -97,6 +98,7 @@ class Domain:
         runstate: what its virtual CPU does; ``runstate_area`` is where that is to be told, 0: nowhere.
         grants: machine frames of its grant table; ``granted`` what of it is in use, by reference;
             ``mapped`` what it has mapped of others' by handle.
+        hvm: what it has besides as a domain of unmodified code; None: its kernel is a ported one.
         before, mark, spent, spent_mark: guest instructions retired and emulated, and cycles by purpose,
             before it last got the processor, and the machine's counts at that moment.
     """
@@ -148,6 +150,7 @@ class Domain:
     grants: tuple[int, ...] = ()
     granted: dict[int, Granted] = field(default_factory=dict)
     mapped: dict[int, Mapped] = field(default_factory=dict)
+    hvm: HvmState | None = None
     on_processor: bool = False
     before: tuple[int, int] = (0, 0)
     mark: tuple[int, int] = (0, 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vizapp.machine import events
 from vizapp.vmm.xen import abi, runstate
 from vizapp.vmm.xen.domain import Channel
+from vizapp.vmm.xen.hvm import lines
 from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 from vizapp.vmm.xen.places import HYPERVISOR
 
@@ -81,7 +82,10 @@ def raise_port(xen: Hypervisor, domain: Domain, port: int, sender: Domain | None
     """Make a port pending, and wake its domain if it waits for that."""
     xen.pay("event")
     shared = xen.shared_of(domain)
-    shared.raise_port(port)
+    # What comes from its device model is for the hypervisor, which has asked on the domain's behalf.
+    own = is_hypervisors(domain, port)
+    if not own:
+        shared.raise_port(port)
     channel = domain.channels[port]
     name = abi.VIRQ_NAMES.get(channel.detail, "virq") if channel.kind == "virq" else channel.kind
     payload: dict[str, int | str] = {"port": port}
@@ -90,8 +94,19 @@ def raise_port(xen: Hypervisor, domain: Domain, port: int, sender: Domain | None
         if sender is not None:
             payload["from"] = sender.index
     xen.pc.emit(events.EVENT_SENT, name, payload, HYPERVISOR, HYPERVISOR)
-    if (domain.poll and port in domain.poll) or (domain.blocked and not domain.poll and shared.pending):
+    vm = xen.machine_of(domain)
+    if own or (vm is not None and vm.request is not None):
+        if own and vm is not None and vm.request is not None:
+            unblock(xen, domain)
+    elif vm is not None and vm.halted:
+        lines.follow_events(xen, vm)
+    elif (domain.poll and port in domain.poll) or (domain.blocked and not domain.poll and shared.pending):
         unblock(xen, domain)
+
+
+def is_hypervisors(domain: Domain, port: int) -> bool:
+    """Whether the hypervisor is at a port of a domain, and not its guest."""
+    return domain.hvm is not None and 0 < port == domain.hvm.port
 
 
 def raise_virq(xen: Hypervisor, domain: Domain, virq: int) -> None:

@@ -72,7 +72,7 @@ def acquire(xen: Hypervisor, owner: Domain, user: Domain, reference: int, *, wri
         raise GrantError(abi.GNTST_GENERAL_ERROR)
     if write and shared.flags & abi.GTF_READONLY:
         raise GrantError(abi.GNTST_GENERAL_ERROR)
-    use = owner.granted.get(reference, Granted(shared.frame))
+    use = owner.granted.get(reference, Granted(xen.frame_of(owner, shared.frame)))
     try:
         if write:
             xen.types.take(use.frame, PageType.WRITABLE, owner.id)
@@ -180,6 +180,8 @@ def transfer(xen: Hypervisor, frame: int, receiver: Domain, reference: int) -> N
     if types.owner(frame) != domain.id or special or types.info(frame).references:
         raise GrantError(abi.GNTST_BAD_PAGE)
     shared = entry(xen, receiver, reference)
+    if receiver.hvm is not None:
+        raise GrantError(abi.GNTST_GENERAL_ERROR)  # it would not know where to find it
     if shared.flags != abi.GTF_ACCEPT_TRANSFER or shared.domain != domain.id:
         raise GrantError(abi.GNTST_GENERAL_ERROR)
     if receiver.pages >= receiver.max_pages:
@@ -259,15 +261,16 @@ def _hold(xen: Hypervisor, piece: Piece, *, write: bool) -> int:
         return acquire(xen, piece.domain, xen.domain, piece.number, write=write)
     if piece.domain is not xen.domain:
         raise GrantError(abi.GNTST_PERMISSION_DENIED)
+    frame = xen.frame_of(piece.domain, piece.number)
     try:
         if write:
-            xen.types.take(piece.number, PageType.WRITABLE, piece.domain.id)
+            xen.types.take(frame, PageType.WRITABLE, piece.domain.id)
         else:
-            xen.types.reference(piece.number, piece.domain.id)
+            xen.types.reference(frame, piece.domain.id)
     except RefusedError as refusal:
         xen.refused("grant_table_op", refusal)
         raise GrantError(abi.GNTST_GENERAL_ERROR) from None
-    return piece.number
+    return frame
 
 
 def _let_go(xen: Hypervisor, piece: Piece, frame: int, *, write: bool) -> None:

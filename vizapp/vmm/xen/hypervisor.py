@@ -12,6 +12,7 @@ from vizapp.vmm.scheduler import slice_of
 from vizapp.vmm.xen import abi, address_spaces, bounce, event_channels
 from vizapp.vmm.xen.credit import SLICE_SECONDS, CreditScheduler
 from vizapp.vmm.xen.guest_access import DirectSpace, GuestMemoryError
+from vizapp.vmm.xen.hvm.space import HvmSpace
 from vizapp.vmm.xen.physical_irqs import PhysicalLines
 from vizapp.vmm.xen.places import HYPERVISOR, places_of
 from vizapp.vmm.xen.selectors import is_guest_stack
@@ -27,15 +28,20 @@ if TYPE_CHECKING:
     from vizapp.vmm.host_tables import HostTables
     from vizapp.vmm.xen.domain import Domain, Entry
     from vizapp.vmm.xen.frame_info import RefusedError
+    from vizapp.vmm.xen.hvm.support import HvmSupport
+    from vizapp.vmm.xen.hvm.vm import HvmVm
     from vizapp.vmm.xen.page_types import PageTypes
     from vizapp.vmm.xen.paging_format import Format
 
 Path = Literal[
     "entry", "hypercall", "exit", "bounce", "iret", "emulate", "interrupt", "event", "upcall", "idle",
-    "schedule", "switch", "port", "grant",
+    "schedule", "switch", "port", "grant", "ask", "answer",
 ]  # fmt: skip
 PATHS: Final[tuple[str, ...]] = get_args(Path)
 """The paths of the hypervisor's code whose lengths stand in its data file."""
+
+
+NO_FRAME: Final = -1
 
 
 class Trap(NamedTuple):
@@ -79,6 +85,7 @@ class Hypervisor:
         fault_address: CR2 of the page fault that is being handled.
         trap: what is being handed to the guest.
         reload: the way out must load FS and GS too.
+        hvm: what it has for unmodified guests; None: VT-x or AMD-V is not in use.
     """
 
     def __init__(
@@ -96,11 +103,14 @@ class Hypervisor:
         self.domain: Domain
         self.shared: SharedInfo
         self.places: tuple[Place, ...] = (HYPERVISOR,)
-        self.space = DirectSpace(pc.memory, form, lambda: self.domain.page_directory, self.pay_references)
+        self._direct = DirectSpace(pc.memory, form, lambda: self.domain.page_directory, self.pay_references)
+        self.space = self._direct
         self.lines = PhysicalLines(pc)
         self.timer = self.lines.timer
         self.scheduler = CreditScheduler(options.slice_cycles or slice_of(pc.hertz, SLICE_SECONDS))
         self.options = options
+        self.hvm: HvmSupport | None = None
+        self._hvm_space = HvmSpace(self)
         self.names: tuple[tuple[str, int], ...] = ()
         self._charge: Callable[[str, int, Purpose | None], None] = _free
         self._places: list[tuple[Place, ...]] = []
@@ -130,9 +140,27 @@ class Hypervisor:
         """What the hypervisor does for a guest it does for this domain from now on."""
         self.domain = domain
         self.shared = SharedInfo(self.memory, domain.shared_frame)
+        self.space = self._direct if domain.hvm is None else self._hvm_space
         while len(self._places) <= domain.index:
             self._places.append(places_of(len(self._places)))
         self.places = self._places[domain.index]
+
+    @property
+    def directory(self) -> int:
+        """The frame of the page directory on which the hypervisor runs beside the current domain."""
+        if self.domain.hvm is None:
+            return self.domain.page_directory
+        assert self.hvm is not None
+        return self.hvm.directory
+
+    def machine_of(self, domain: Domain) -> HvmVm | None:
+        """The virtual machine of an HVM domain; None of another, or of one that is no more."""
+        return None if self.hvm is None else self.hvm.vms.get(domain.index)
+
+    def frame_of(self, domain: Domain, number: int) -> int:
+        """The machine frame that a domain names: an HVM domain by its physmap, ``NO_FRAME`` for none."""
+        vm = self.machine_of(domain)
+        return number if vm is None else vm.physmap.pages.get(number, NO_FRAME)
 
     def pseudo_physical(self, frame: int) -> int:
         """What the machine-to-physical table has for a frame."""
@@ -145,10 +173,10 @@ class Hypervisor:
 
     # Costs.
 
-    def pay(self, path: Path) -> None:
+    def pay(self, path: Path, purpose: Purpose | None = None) -> None:
         """Charge the operations of one of the paths."""
         for name, count in self.options.paths.get(path, {}).items():
-            self._charge(name, count, None)
+            self._charge(name, count, purpose)
 
     def pay_references(self, count: int) -> None:
         """Charge words of memory that were read or written one by one."""
@@ -232,13 +260,15 @@ class Hypervisor:
         return (
             tuple(domain.copy() for domain in self.domains), self.domain.index, self.types.save(),
             self.frames.save(), self.lines.save(), self.scheduler.save(),
-            self.fault_address, self.trap, self.reload,
+            self.fault_address, self.trap, self.reload, None if self.hvm is None else self.hvm.save(),
         )  # fmt: skip
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        domains, current, types, frames, lines, scheduler, *rest = saved
+        domains, current, types, frames, lines, scheduler, *rest, hvm = saved
         self.domains = [domain.copy() for domain in domains]
+        if self.hvm is not None:
+            self.hvm.load(hvm)
         self.make_current(self.domains[current])
         self.types.load(types)
         self.frames.load(frames)

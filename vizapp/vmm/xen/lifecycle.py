@@ -18,6 +18,7 @@ from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.xen import abi, event_channels, grants, runstate, segment_tables, timekeeping
 from vizapp.vmm.xen.domain import NO_TABLE, Domain
 from vizapp.vmm.xen.frame_info import PageType
+from vizapp.vmm.xen.hvm import physmap
 from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
@@ -65,21 +66,40 @@ def add_pages(xen: Hypervisor, domain: Domain, count: int, pfn: int | None = Non
     first = allocate(xen, domain.index, count)
     if first is None:
         return None
+    vm = xen.machine_of(domain)
     for index in range(count):
         xen.types.owners[first + index] = domain.id
         xen.set_pseudo_physical(first + index, M32 if pfn is None else pfn + index)
+        if vm is not None and pfn is not None:
+            physmap.put(xen, vm, pfn + index, first + index)
     domain.pages += count
     return first
 
 
+def grow_grants(xen: Hypervisor, domain: Domain, wanted: int) -> tuple[int, ...] | None:
+    """Make a domain's grant table so many pages long at least: its frames; None where none is free."""
+    while len(domain.grants) < wanted:
+        frame = allocate(xen, domain.index)
+        if frame is None:
+            return None
+        xen.types.owners[frame] = domain.id
+        xen.types.take(frame, PageType.WRITABLE, domain.id)
+        domain.grants = (*domain.grants, frame)
+        payload = {"pages": 1, "vm": domain.index, "from": -1}
+        xen.pc.emit(events.MEMORY_MOVED, "setup_table", payload, HYPERVISOR, HYPERVISOR)
+    return domain.grants
+
+
 def drop_page(xen: Hypervisor, domain: Domain, frame: int) -> bool:
     """Take a frame back that a domain gives up; False if it is not its memory, or given up already."""
-    types = xen.types
+    types, vm = xen.types, xen.machine_of(domain)
     special = frame == domain.shared_frame or frame in domain.grants
     if types.owner(frame) != domain.id or special or frame in types.condemned:
         return False
     if types.info(frame).pinned:
         types.unpin(frame, domain.id)
+    if vm is not None:
+        physmap.remove(vm, xen.pseudo_physical(frame))
     types.condemn(frame, types.info(frame).references)
     return True
 
@@ -130,6 +150,9 @@ def destroy(xen: Hypervisor, domain: Domain) -> None:
         types.give_back(domain.page_directory)
         domain.page_directory = NO_TABLE
     domain.dying = True
+    if xen.machine_of(domain) is not None:
+        assert xen.hvm is not None
+        xen.hvm.destroy(domain)
     owned = types.owned_by(domain.id)
     for frame in owned:
         if types.info(frame).pinned:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, GuestPhysical, HostPhysical, Linear
 from vizapp.machine.input_log import SERIAL
 from vizapp.messages import N_, Message
-from vizapp.vmm.base import CpuView, Devices, Ownership, SoftwareOnly
+from vizapp.vmm.base import ControlBlock, CpuView, Devices, Ownership
 from vizapp.vmm.frame_allocator import FrameRange
+from vizapp.vmm.hardware_assisted import views as hardware_views
 from vizapp.vmm.physical_timer import LINES
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.xen import abi, views
 from vizapp.vmm.xen.domain import Channel
 from vizapp.vmm.xen.guests import XenGuest
+from vizapp.vmm.xen.hvm import phases as hvm_phases
+from vizapp.vmm.xen.hvm.stage import hvm_stage
 from vizapp.vmm.xen.phases import PHASES
 from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 
@@ -24,15 +27,17 @@ if TYPE_CHECKING:
 
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.input_log import Input
+    from vizapp.machine.nested_paging import NestedTables
     from vizapp.machine.places import Place
     from vizapp.vmm.xen.domain import Domain
+    from vizapp.vmm.xen.hvm.vm import HvmVm
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 OWNER: Final = "vmm"
 _NOTHING: Final = Message(N_("nowhere: there is no such domain"))
 
 
-class XenMonitor(SoftwareOnly):
+class XenMonitor:
     """The hypervisor with its domains.
 
     Attributes:
@@ -67,7 +72,8 @@ class XenMonitor(SoftwareOnly):
 
     def run_phase(self, name: str) -> str | None:
         """Run one phase; the name of the next, or None when the processor goes on at EIP."""
-        return PHASES[name](self.xen)
+        vm = self._current_machine
+        return PHASES[name](self.xen) if vm is None else hvm_phases.run(self.xen, vm, name)
 
     def save(self) -> Any:
         """The hypervisor outside machine memory."""
@@ -79,41 +85,64 @@ class XenMonitor(SoftwareOnly):
         del self._guests[max(len(self.xen.domains), self._named) :]
 
     def place_of(self, cpu: Cpu) -> Place:
-        """Ring 0 is the hypervisor, ring 1 a domain's kernel, ring 3 its applications."""
+        """Ring 0 is the hypervisor, ring 1 a domain's kernel, ring 3 its applications; or an HVM guest."""
+        if cpu.guest_mode is not None:
+            vm = self._current_machine
+            assert vm is not None
+            return vm.place(vm.structure.ring_of(cpu))
         return self.xen.places[cpu.cpl]
 
     def stage(self) -> tuple[StageWorld, ...]:
-        """Xen in ring 0, the ported kernels in ring 1."""
-        return deprivileged_stage(Message(N_("Xen")), [vm.name for vm in self.vms])
+        """Xen in ring 0, the ported kernels in ring 1; HVM guests in rings of their own."""
+        hvm = self.xen.hvm
+        if hvm is None:
+            return deprivileged_stage(Message(N_("Xen")), [vm.name for vm in self.vms])
+        return hvm_stage(hvm, [(vm.name, vm.domain is None or vm.domain.hvm is not None) for vm in self.vms])
 
     def guest_view(self, vm: int = 0) -> CpuView:
         """The processor as the ported kernel understands it."""
-        domain = self._domain(vm)
+        domain, machine = self._domain(vm), self._machine(vm)
+        if machine is not None:
+            return hardware_views.guest_view(machine)
         return self._nothing() if domain is None else views.guest_view(self.xen, domain)
 
     def processor_view(self, vm: int = 0) -> CpuView:
         """What the processor holds for the guest."""
-        domain = self._domain(vm)
+        domain, machine = self._domain(vm), self._machine(vm)
+        if machine is not None:
+            return hardware_views.processor_view(machine)
         return self._nothing() if domain is None else views.processor_view(self.xen, domain)
 
     def guest_translate(self, linear: Linear, vm: int = 0) -> GuestPhysical | None:
-        """Pseudo-physical."""
+        """Pseudo-physical, or guest-physical."""
+        machine = self._machine(vm)
+        if machine is not None:
+            return hardware_views.guest_translate(machine, linear)
         domain = self._domain(vm)
         return None if domain is None else views.guest_translate(self.xen, domain, linear)
 
     def processor_translate(self, linear: Linear, vm: int = 0) -> HostPhysical | None:
         """Machine."""
+        machine = self._machine(vm)
+        if machine is not None:
+            return hardware_views.processor_translate(machine, linear)
         domain = self._domain(vm)
         return None if domain is None else views.translate(self.xen, domain, linear)
 
     def guest_physical(self, address: GuestPhysical, vm: int = 0) -> HostPhysical | None:
         """Machine address of a pseudo-physical one."""
+        machine = self._machine(vm)
+        if machine is not None:
+            return machine.memory.where(address)
         domain = self._domain(vm)
         frame = None if domain is None else self._pseudo_physical.of(domain).get(address >> PAGE_SHIFT)
         return None if frame is None else HostPhysical(frame << PAGE_SHIFT | address & PAGE_MASK)
 
     def guest_read(self, linear: Linear, count: int, vm: int = 0) -> bytes | None:
         """What the guest would read."""
+        machine = self._machine(vm)
+        if machine is not None:
+            return hardware_views.guest_read(machine, linear, count)
         domain = self._domain(vm)
         return None if domain is None else views.guest_read(self.xen, domain, linear, count)
 
@@ -165,6 +194,24 @@ class XenMonitor(SoftwareOnly):
         # Domain 0 prints what a domain writes to its console, behind the number that Xen would print too.
         hardware = Devices(pc.pic, pc.pit, pc.uart, pc.screen, console=f"(d{index}) ")
         return XenGuest(self.xen, index, hardware, name, weight)
+
+    @property
+    def _current_machine(self) -> HvmVm | None:
+        return None if self.xen.hvm is None else self.xen.hvm.current
+
+    def _machine(self, vm: int) -> HvmVm | None:
+        """The virtual machine of an HVM domain."""
+        return None if self.xen.hvm is None else self.xen.hvm.vms.get(vm)
+
+    def nested_tables(self, vm: int = 0) -> NestedTables | None:
+        """What the processor walks below an HVM guest's tables, under nested paging."""
+        machine = self._machine(vm)
+        return None if machine is None or machine.nested is None else machine.nested.as_walked()
+
+    def control_block(self, vm: int = 0) -> ControlBlock | None:
+        """An HVM guest's VMCS or VMCB."""
+        machine = self._machine(vm)
+        return None if machine is None else ControlBlock(machine.structure.kind, machine.structure.address)
 
     def _domain(self, vm: int) -> Domain | None:
         domains = self.xen.domains

@@ -28,6 +28,7 @@ from vizapp.vmm.xen import abi, event_channels, exceptions, switching, timekeepi
 from vizapp.vmm.xen.bounce import BadFrameError, pop_frame
 from vizapp.vmm.xen.continuation import Continuation
 from vizapp.vmm.xen.domain import Channel
+from vizapp.vmm.xen.hvm import lines
 from vizapp.vmm.xen.hypercalls import call
 from vizapp.vmm.xen.physical_irqs import CONSOLE_LINE
 from vizapp.vmm.xen.places import HYPERVISOR
@@ -72,7 +73,7 @@ def serve(xen: Hypervisor) -> str | None:
     if isinstance(result, Continuation):
         for name, value in zip(_ARGUMENTS, result.arguments, strict=False):
             setattr(frame, name, value & M32)
-        if not _interrupt_waits(xen):
+        if not interrupt_waits(xen):
             return "continue"
         frame.eip = frame.eip - abi.HYPERCALL_BYTES & M32
         return "events"
@@ -112,7 +113,7 @@ def _tell(xen: Hypervisor, number: int, arguments: tuple[int, ...], result: int,
     xen.pc.emit(events.HYPERCALL_MADE, name, payload, xen.places[1], HYPERVISOR)
 
 
-def _interrupt_waits(xen: Hypervisor) -> bool:
+def interrupt_waits(xen: Hypervisor) -> bool:
     """Whether the machine wants to interrupt, which it cannot while the hypervisor runs."""
     xen.pay_references(1)
     xen.pc.board.advance()
@@ -121,11 +122,12 @@ def _interrupt_waits(xen: Hypervisor) -> bool:
 
 def interrupt(xen: Hypervisor) -> str:
     """The machine's timer, or a device of which a domain has the driver."""
-    _take_interrupt(xen, xen.frame.entry_vector)
+    take_interrupt(xen, xen.frame.entry_vector)
     return "events"
 
 
-def _take_interrupt(xen: Hypervisor, vector: int) -> None:
+def take_interrupt(xen: Hypervisor, vector: int) -> None:
+    """Do what the physical interrupt with a vector asks for."""
     xen.pay("interrupt")
     if vector == TIMER_VECTOR:
         xen.timer.acknowledge()
@@ -200,6 +202,9 @@ def _may_wake(xen: Hypervisor, domain: Domain) -> bool:
         return False
     if timekeeping.next_deadline(xen, domain) is None and not xen.lines.bound:
         return False
+    vm = xen.machine_of(domain)
+    if vm is not None and vm.halted:
+        return lines.next_event(vm) is not None
     return domain.poll_deadline is not None or event_channels.can_be_woken(xen, domain)
 
 
@@ -213,7 +218,7 @@ def nested(xen: Hypervisor) -> str | None:
     below = TrapFrame(xen.memory, HostPhysical(xen.frame.address - xen.tables.frame_linear + xen.pc.cpu.esp))
     trap = below.read()
     if trap.entry_vector in VECTORS:
-        _take_interrupt(xen, trap.entry_vector)
+        take_interrupt(xen, trap.entry_vector)
         ring0.jump(xen.pc, xen.tables, stubs.NESTED_EXIT)
         return None
     if not xen.tables.code(stubs.EXIT_ALL) <= trap.eip <= xen.tables.code(stubs.EXIT_IRET):
@@ -249,6 +254,12 @@ def failsafe(xen: Hypervisor) -> str | None:
     return "events"
 
 
+def turned_on(xen: Hypervisor) -> None:
+    """VT-x or AMD-V is on: the initial domain is entered."""
+    assert xen.hvm is not None
+    xen.hvm.turned_on()
+
+
 PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
     "entered": entered,
     "hypercall": hypercall,
@@ -264,4 +275,5 @@ PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
     "woken": woken,
     "nested": nested,
     "failsafe": failsafe,
+    "set_up": turned_on,
 }

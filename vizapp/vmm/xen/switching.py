@@ -82,7 +82,11 @@ def _switch(xen: Hypervisor, former: Domain, chosen: Domain) -> None:
     cpu = xen.pc.cpu
     xen.pay("switch")
     leave_processor(xen, former)
-    if not former.dying:
+    left = xen.machine_of(former)
+    if left is not None:
+        assert xen.hvm is not None
+        xen.hvm.leave(left)
+    elif not former.dying:
         former.registers = xen.frame.read()
         former.debug = tuple(cpu.debug)
         if cpu.identity.has_fpu:
@@ -90,7 +94,14 @@ def _switch(xen: Hypervisor, former: Domain, chosen: Domain) -> None:
             xen.pay_references(_FPU_WORDS)
     xen.make_current(chosen)
     take_processor(xen, chosen)
-    load(xen, chosen)
+    entered = xen.machine_of(chosen)
+    if entered is not None:
+        assert xen.hvm is not None
+        xen.hvm.enter(entered)
+    else:
+        if former.hvm is not None and xen.hvm is not None:
+            xen.hvm.restore_host()
+        load(xen, chosen)
     timekeeping.write_record(xen, chosen)
     runstate.update(xen, former)
     runstate.update(xen, chosen)

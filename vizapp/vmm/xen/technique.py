@@ -11,9 +11,10 @@ from vizapp.isa.paging import PTE_A, PTE_P, PTE_U
 from vizapp.isa.registers import CR4_PAE, EFLAGS_FIXED, EFLAGS_IF
 from vizapp.isa.vectors import BP, OF
 from vizapp.messages import N_, Message
-from vizapp.vmm import ring0, stubs
+from vizapp.vmm import registry, ring0, stubs
 from vizapp.vmm.base import READABLE
 from vizapp.vmm.frame_allocator import FrameAllocator
+from vizapp.vmm.hardware_assisted.technique import HardwareAssisted
 from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.xen import (
@@ -27,6 +28,7 @@ from vizapp.vmm.xen import (
     switching,
     timekeeping,
 )
+from vizapp.vmm.xen.hvm import support
 from vizapp.vmm.xen.hypervisor import Frames, Hypervisor
 from vizapp.vmm.xen.monitor import OWNER, XenMonitor
 from vizapp.vmm.xen.page_types import PageTypes
@@ -35,7 +37,7 @@ from vizapp.vmm.xen.paging_format import PAE, PLAIN
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
     from vizapp.machine.pc import Pc
-    from vizapp.vmm.base import Options
+    from vizapp.vmm.base import Hvm, Options
     from vizapp.vmm.xen.paging_format import Format
 
 OWN_AREA: Final = Linear(0xFF00_0000)  # the hypervisor's tables, stubs and stack, within its hole
@@ -55,7 +57,10 @@ class Paravirtual:
 
     def host_memory(self, options: Options) -> int:
         """The domains' memory and the hypervisor's own."""
-        return (FIRST_FRAME << PAGE_SHIFT) + options.all_memory + OVERHEAD
+        memory = (FIRST_FRAME << PAGE_SHIFT) + options.all_memory + OVERHEAD
+        if options.hvm is None:
+            return memory
+        return memory + (support.pages_needed(_vendor(options.hvm), options) << PAGE_SHIFT)
 
     def start(self, pc: Pc, image: Image, options: Options) -> XenMonitor:
         """Build the hypervisor's tables and the initial domain, and stand before the IRET that enters it.
@@ -66,14 +71,26 @@ class Paravirtual:
         xen.names = tuple((vm.name or owner_of(i), vm.weight) for i, vm in enumerate(options.machines(image)))
         monitor = XenMonitor(xen, xen.names)
         ring0.enter_protected(pc, xen.tables, boot.page_directory, CR4_PAE if image.pae else 0)
+        if options.hvm is not None:
+            xen.hvm = support.HvmSupport(xen, _vendor(options.hvm), options.hvm)
         xen.timer.initialize()
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         pc.awaited_inputs = monitor.awaited_inputs
         ring0.open_doors(pc, xen.tables, guest="entered", nested="nested", idle="woken")
         _first_frame(xen, boot)
-        ring0.jump(pc, xen.tables, stubs.EXIT)
+        if xen.hvm is None:
+            ring0.jump(pc, xen.tables, stubs.EXIT)
+        else:
+            xen.hvm.begin()
         return monitor
+
+
+def _vendor(hvm: Hvm) -> HardwareAssisted:
+    """What runs unmodified guests."""
+    vendor = registry.technique(hvm.technique)
+    assert isinstance(vendor, HardwareAssisted)
+    return vendor
 
 
 def _make_domain(pc: Pc, image: Image, options: Options) -> tuple[Hypervisor, domain_builder.Boot]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa.addresses import M32
 from vizapp.vmm.xen import abi, event_channels
 from vizapp.vmm.xen.domain import TIMER
+from vizapp.vmm.xen.hvm import lines
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.domain import Domain
@@ -55,6 +56,9 @@ def next_deadline(xen: Hypervisor, domain: Domain) -> int | None:
     if not domain.ready or domain.stopped is not None or domain.dying or domain.paused or domain.down:
         return None
     due = [domain.poll_deadline]
+    vm = xen.machine_of(domain)
+    if vm is not None:
+        due.append(lines.next_event(vm))
     if TIMER in domain.channels.values():
         due += [domain.deadline, domain.tick]
     return min((cycle for cycle in due if cycle is not None), default=None)
@@ -62,9 +66,14 @@ def next_deadline(xen: Hypervisor, domain: Domain) -> int | None:
 
 def program(xen: Hypervisor) -> None:
     """Let the machine's timer interrupt when a domain's timer is due or the slice of the current one ends."""
+    xen.timer.arm(deadline(xen))
+
+
+def deadline(xen: Hypervisor) -> int | None:
+    """The first cycle at which the hypervisor has something to do; None: nothing is due."""
     due = [next_deadline(xen, domain) for domain in xen.domains]
     due.append(xen.scheduler.slice_end())
-    xen.timer.arm(min((cycle for cycle in due if cycle is not None), default=None))
+    return min((cycle for cycle in due if cycle is not None), default=None)
 
 
 def listen(xen: Hypervisor, domain: Domain) -> None:
@@ -126,6 +135,9 @@ def _expire(xen: Hypervisor, domain: Domain) -> None:
         domain.deadline, rung = None, True
     if domain is xen.domain:
         write_record(xen, domain)
+    vm = xen.machine_of(domain)
+    if vm is not None:
+        lines.pass_time(xen, vm)
     if rung:
         event_channels.raise_virq(xen, domain, abi.VIRQ_TIMER)
     if domain.poll_deadline is not None and domain.poll_deadline <= cycles:

@@ -23,6 +23,7 @@ from vizapp.vmm.xen.selectors import deprivileged
 
 if TYPE_CHECKING:
     from vizapp.vmm.xen.domain import Domain
+    from vizapp.vmm.xen.hvm.vm import HvmVm
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 _TRAP: Final = Struct("<BBHI")
@@ -64,6 +65,20 @@ def take(xen: Hypervisor, domain: Domain, raw: bytes) -> int:
     if not domain.ready:
         domain.ready = True
         timekeeping.set_period(xen, domain, domain.period)
+        if domain.runnable:
+            xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
+    return 0
+
+
+def take_hvm(xen: Hypervisor, vm: HvmVm, raw: bytes) -> int:
+    """Give an HVM domain that does not run its general registers; the first context makes it ready."""
+    domain = vm.domain
+    if domain is xen.domain or domain.hvm is None or not domain.hvm.port:
+        return -abi.EINVAL
+    saved = SavedRegisters(*FRAME_LAYOUT.unpack_from(raw, c.CTX_USER_REGS))
+    vm.set_context(saved, unpack_from("<I", raw, c.CTX_CONTROL)[0])
+    if not domain.ready:
+        domain.ready = True
         if domain.runnable:
             xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
     return 0

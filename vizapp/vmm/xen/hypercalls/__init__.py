@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from vizapp.vmm.xen import abi
 from vizapp.vmm.xen.frame_info import RefusedError
 from vizapp.vmm.xen.guest_access import GuestMemoryError
+from vizapp.vmm.xen.hvm.abi import HVM_CALLS
 from vizapp.vmm.xen.hypercalls import (
     domctl,
     events,
     grant_table,
+    hvm,
     memory,
     misc,
     mmu,
@@ -37,7 +39,7 @@ def call(xen: Hypervisor, number: int, arguments: tuple[int, ...]) -> int | Cont
     """Make one hypercall: -ENOSYS for an unknown one, -EINVAL for a refused, -EFAULT for a wild pointer."""
     name = abi.HYPERCALLS.get(number, "")
     handler = TABLE.get(name)
-    if handler is None:
+    if handler is None or (xen.domain.hvm is not None and name not in HVM_CALLS):
         return -abi.ENOSYS
     try:
         return handler(xen, arguments)
@@ -58,6 +60,7 @@ TABLE: Final[dict[str, Handler]] = {
     **memory.HYPERCALLS,
     **domctl.HYPERCALLS,
     **segments.HYPERCALLS,
+    **hvm.HYPERCALLS,
     **misc.HYPERCALLS,
     "multicall": lambda xen, a: misc.multicall(xen, a, call),
 }

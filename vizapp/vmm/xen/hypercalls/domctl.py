@@ -8,13 +8,17 @@ from __future__ import annotations
 from struct import pack
 from typing import TYPE_CHECKING, Final
 
+from vizapp.errors import ScenarioError
 from vizapp.isa.addresses import PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.machine import events
 from vizapp.vmm.xen import abi, lifecycle, switching, timekeeping, vcpu_context
 from vizapp.vmm.xen import control_abi as c
 from vizapp.vmm.xen.frame_info import PageType
 from vizapp.vmm.xen.guest_ports import PORTS
+from vizapp.vmm.xen.hvm.abi import CDF_HVM_GUEST, DOMINF_HVM_GUEST
+from vizapp.vmm.xen.hvm.state import HvmState
 from vizapp.vmm.xen.hypercalls.arguments import Structure
+from vizapp.vmm.xen.hypercalls.hvm import give_virtual_cpu
 from vizapp.vmm.xen.physical_irqs import OWN
 from vizapp.vmm.xen.places import HYPERVISOR
 from vizapp.vmm.xen.ranges import with_range, without_range
@@ -50,8 +54,9 @@ def domctl(xen: Hypervisor, a: tuple[int, ...]) -> int:
 
 def _create(xen: Hypervisor, request: Structure) -> int:
     """{ssidref, handle, flags}: a new domain, paused, without memory."""
-    if request[36, 4]:
-        return -abi.EINVAL  # a domain without a ported kernel, which this hypervisor does not run
+    hvm = request[36, 4] == CDF_HVM_GUEST
+    if request[36, 4] and (not hvm or xen.hvm is None):
+        return -abi.EINVAL  # a domain without a ported kernel, which this processor does not run
     number = request[c.DOMCTL_DOMAIN]
     used = {domain.id for domain in xen.domains} | set(xen.types.owners.values())
     if 0 < number < abi.FIRST_RESERVED_DOMID:
@@ -64,6 +69,15 @@ def _create(xen: Hypervisor, request: Structure) -> int:
     domain = lifecycle.create(xen, number, name, weight)
     if domain is None:
         return -abi.ENOMEM
+    if hvm:
+        assert xen.hvm is not None
+        domain.hvm = HvmState()
+        try:
+            xen.hvm.create(domain)
+        except ScenarioError:
+            domain.hvm = None
+            lifecycle.destroy(xen, domain)
+            return -abi.ENOMEM
     domain.handle, domain.paused = request.bytes(20, 16), True
     timekeeping.set_wall_clock(xen, domain)
     request.put(*c.DOMCTL_DOMAIN, number)
@@ -99,6 +113,7 @@ def _info(xen: Hypervisor, request: Structure) -> int:
         return -abi.ESRCH
     domain = living[0]
     flags = c.DOMINF_PAUSED if domain.paused else 0
+    flags |= DOMINF_HVM_GUEST if domain.hvm is not None else 0
     if domain.stopped is not None:
         reason = 3 if domain.shutdown is None else domain.shutdown
         flags |= c.DOMINF_SHUTDOWN | reason << c.DOMINF_SHUTDOWN_SHIFT
@@ -181,13 +196,14 @@ def _set_context(xen: Hypervisor, domain: Domain, request: Structure) -> int:
         return -abi.EINVAL
     raw = xen.space.copy_from(address, c.CONTEXT_BYTES)
     xen.pay_references(2 * c.CONTEXT_BYTES // 4)
-    return vcpu_context.take(xen, domain, raw)
+    vm = xen.machine_of(domain)
+    return vcpu_context.take(xen, domain, raw) if vm is None else vcpu_context.take_hvm(xen, vm, raw)
 
 
 def _get_context(xen: Hypervisor, domain: Domain, request: Structure) -> int:
     if request[_OP, 4] >= _MOST_VCPUS or domain is xen.domain:
         return -abi.EINVAL
-    if not domain.ready:
+    if not domain.ready or domain.hvm is not None:
         return -abi.ENODATA
     xen.space.copy_to(request[24, 8], vcpu_context.give(xen, domain))
     xen.pay_references(2 * c.CONTEXT_BYTES // 4)
@@ -206,7 +222,10 @@ def _vcpu_info(xen: Hypervisor, domain: Domain, request: Structure) -> int:
 
 
 def _max_vcpus(xen: Hypervisor, domain: Domain, request: Structure) -> int:
-    return 0 if request[_OP, 4] == _MOST_VCPUS else -abi.EINVAL
+    if request[_OP, 4] != _MOST_VCPUS:
+        return -abi.EINVAL
+    vm = xen.machine_of(domain)
+    return 0 if vm is None else give_virtual_cpu(xen, vm)
 
 
 def _scheduler(xen: Hypervisor, domain: Domain, request: Structure) -> int:

@@ -115,14 +115,17 @@ def _answer(xen: Hypervisor, domain: Domain, channel: Channel, answer: int) -> i
 
 def _close(xen: Hypervisor, argument: int) -> int:
     port = word(xen, argument)
-    if port not in xen.domain.channels:
+    if port not in xen.domain.channels or event_channels.is_hypervisors(xen.domain, port):
         return -abi.EINVAL
     event_channels.close(xen, xen.domain, port)
     return 0
 
 
 def _send(xen: Hypervisor, argument: int) -> int:
-    return event_channels.send(xen, xen.domain, word(xen, argument))
+    port = word(xen, argument)
+    if event_channels.is_hypervisors(xen.domain, port):
+        return -abi.EINVAL
+    return event_channels.send(xen, xen.domain, port)
 
 
 def _status(xen: Hypervisor, argument: int) -> int:
@@ -167,6 +170,8 @@ def _reset(xen: Hypervisor, argument: int) -> int:
     if isinstance(domain, int):
         return domain
     for port in sorted(domain.channels):
+        if event_channels.is_hypervisors(domain, port):
+            continue
         event_channels.close(xen, domain, port)
     return 0
 

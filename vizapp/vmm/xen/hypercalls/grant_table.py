@@ -8,13 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_SHIFT
-from vizapp.machine import events
 from vizapp.vmm.xen import abi, address_spaces, grants, lifecycle
 from vizapp.vmm.xen.continuation import BATCH, Continuation
-from vizapp.vmm.xen.frame_info import PageType
 from vizapp.vmm.xen.grants import GrantError, Piece
 from vizapp.vmm.xen.hypercalls.arguments import Structure
-from vizapp.vmm.xen.places import HYPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 def grant_table_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
     """``count`` requests of one command."""
     command, requests, count = a[0], a[1], a[2]
-    if command not in _COMMANDS:
+    if command not in _COMMANDS or (xen.domain.hvm is not None and command not in _OF_HVM):
         return -abi.ENOSYS
     size, offset, serve = _COMMANDS[command]
     done = 0
@@ -88,15 +85,8 @@ def _setup(xen: Hypervisor, request: Structure) -> int:
     domain, wanted = _allowed(xen, request[0, 2]), request[4, 4]
     if wanted > grants.MOST_FRAMES:
         raise GrantError(abi.GNTST_GENERAL_ERROR)
-    while len(domain.grants) < wanted:
-        frame = lifecycle.allocate(xen, domain.index)
-        if frame is None:
-            raise GrantError(abi.GNTST_GENERAL_ERROR)
-        xen.types.owners[frame] = domain.id
-        xen.types.take(frame, PageType.WRITABLE, domain.id)
-        domain.grants = (*domain.grants, frame)
-        payload = {"pages": 1, "vm": domain.index, "from": -1}
-        xen.pc.emit(events.MEMORY_MOVED, "setup_table", payload, HYPERVISOR, HYPERVISOR)
+    if lifecycle.grow_grants(xen, domain, wanted) is None:
+        raise GrantError(abi.GNTST_GENERAL_ERROR)
     frames = b"".join(frame.to_bytes(4, "little") for frame in domain.grants[:wanted])
     xen.space.copy_to(request[12, 4], frames)
     return abi.GNTST_OKAY
@@ -154,4 +144,6 @@ _COMMANDS: Final[dict[int, tuple[int, int, Callable[[Hypervisor, Structure], int
 _UNMAPS: Final = (
     abi.GNTTABOP_UNMAP_GRANT_REF, abi.GNTTABOP_UNMAP_AND_REPLACE, abi.GNTTABOP_TRANSFER,
 )  # fmt: skip
+_OF_HVM: Final = (abi.GNTTABOP_SETUP_TABLE, abi.GNTTABOP_COPY, abi.GNTTABOP_QUERY_SIZE)
+"""What does not map anything: an HVM guest's tables are its own, where the hypervisor maps nothing."""
 HYPERCALLS = {"grant_table_op": grant_table_op}

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_SHIFT
 from vizapp.machine import events
-from vizapp.vmm.xen import abi, lifecycle
+from vizapp.vmm.xen import abi, grants, lifecycle
 from vizapp.vmm.xen import control_abi as c
 from vizapp.vmm.xen.continuation import BATCH, Continuation
 from vizapp.vmm.xen.guest_access import GuestMemoryError
+from vizapp.vmm.xen.hvm import physmap
+from vizapp.vmm.xen.hvm.abi import MAPSPACE_GRANT_TABLE, MAPSPACE_SHARED_INFO
 from vizapp.vmm.xen.hypercalls.arguments import Structure, word
 from vizapp.vmm.xen.places import HYPERVISOR
 
@@ -50,7 +52,7 @@ def memory_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
     if command in (c.XENMEM_MEMORY_MAP, c.XENMEM_MACHINE_MEMORY_MAP):
         return _memory_map(xen, command, argument)
     if command == c.XENMEM_ADD_TO_PHYSMAP:
-        return -abi.EINVAL  # for domains whose pseudo-physical addresses the hypervisor translates
+        return _add_to_physmap(xen, argument)
     return -abi.ENOSYS
 
 
@@ -98,18 +100,20 @@ def _extent(xen: Hypervisor, domain: Domain, command: int, where: int, pages: in
         frame = word(xen, where)
         moved = 0
         for each in range(frame, frame + pages):
-            if not lifecycle.drop_page(xen, domain, each):
+            if not lifecycle.drop_page(xen, domain, xen.frame_of(domain, each)):
                 return 0
             moved += 1
         return moved
     if domain.pages + pages > domain.max_pages:
         return 0
     populate = command == c.XENMEM_POPULATE_PHYSMAP
+    if domain.hvm is not None and not populate:
+        return 0  # it would not know where they are
     pfn = word(xen, where) if populate else None
     frames = lifecycle.add_pages(xen, domain, pages, pfn)
     if frames is None:
         return 0
-    if populate or listed:
+    if domain.hvm is None and (populate or listed):
         xen.space.copy_to(where, frames.to_bytes(4, "little"))
     return pages
 
@@ -121,6 +125,8 @@ def _exchange(xen: Hypervisor, argument: int) -> int:
     domain = _named(xen, given[c.RESERVATION_DOMID])
     if domain is None:
         return -abi.EPERM if not xen.domain.privileged else -abi.ESRCH
+    if domain.hvm is not None:
+        return -abi.EINVAL
     same = given[c.RESERVATION_DOMID] == taken[c.RESERVATION_DOMID]
     count, order = given[c.NR_EXTENTS], given[c.EXTENT_ORDER]
     if not same or given[c.NR_EXCHANGED, 4] or order or taken[c.EXTENT_ORDER]:
@@ -148,6 +154,34 @@ def _exchange(xen: Hypervisor, argument: int) -> int:
     if done:
         _tell(xen, domain, done, given=True)
     return result
+
+
+def _add_to_physmap(xen: Hypervisor, argument: int) -> int:
+    """{domid, space, idx, gpfn}: let a guest frame be shared_info, or a page of the grant table."""
+    request = Structure(xen, argument, 16)
+    domain = _named(xen, request[0, 2])
+    if domain is None:
+        return -abi.EPERM if not xen.domain.privileged else -abi.ESRCH
+    vm = xen.machine_of(domain)
+    if vm is None:
+        return -abi.EINVAL  # its pseudo-physical addresses are its own business
+    space, index, guest_frame = request[4, 4], request[8, 4], request[12, 4]
+    frame = None
+    if space == MAPSPACE_SHARED_INFO and index == 0:
+        frame = domain.shared_frame
+    elif space == MAPSPACE_GRANT_TABLE and index < grants.MOST_FRAMES:
+        frames = lifecycle.grow_grants(xen, domain, index + 1)
+        frame = frames[index] if frames is not None else None
+    if frame is None:
+        return -abi.EINVAL
+    old = vm.physmap.host_frame(guest_frame)
+    if old is not None and old != domain.shared_frame and old not in domain.grants:
+        physmap.remove(vm, guest_frame)
+        lifecycle.drop_page(xen, domain, old)
+    for number in [number for number, held in vm.physmap.pages.items() if held == frame]:
+        physmap.remove(vm, number)
+    physmap.put(xen, vm, guest_frame, frame)
+    return 0
 
 
 def _asked(xen: Hypervisor, command: int, number: int) -> int:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.isa.descriptors import DESCRIPTOR_BYTES
-from vizapp.isa.paging import PTE_A, PTE_D
+from vizapp.isa.paging import PTE_A, PTE_D, PTE_P
+from vizapp.messages import N_
 from vizapp.vmm.xen import abi, address_spaces, segment_tables
 from vizapp.vmm.xen.continuation import BATCH, Continuation
-from vizapp.vmm.xen.frame_info import PageType, RefusedError
+from vizapp.vmm.xen.frame_info import PageType, RefusedError, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,7 @@ def _update(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
             if address & xen.format.entry_bytes - 1:
                 return -abi.EINVAL
             kept = PTE_A | PTE_D if command == abi.MMU_PT_UPDATE_PRESERVE_AD else 0
+            value = _translated(xen, value, foreign)
             xen.types.write_entry(address, value, xen.domain.id, kept, foreign.id)
         else:
             return -abi.ENOSYS
@@ -95,6 +97,21 @@ def _update(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
         xen.refused("mmu_update", refusal)
         return -abi.EINVAL
     return 0
+
+
+def _translated(xen: Hypervisor, entry: int, foreign: Domain) -> int:
+    """An entry that names a guest frame of an HVM domain leads to the machine frame that is behind it.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    if foreign.hvm is None or foreign is xen.domain or not entry & PTE_P:
+        return entry
+    number = xen.format.frame(entry)
+    frame = xen.frame_of(foreign, number)
+    if frame < 0:
+        raise refuse(N_("guest frame {frame} of the domain has no page"), frame=number)
+    return entry & ~xen.format.frame_bits | frame << PAGE_SHIFT
 
 
 def _extended(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
@@ -168,6 +185,7 @@ def _map(xen: Hypervisor, a: tuple[int, ...], foreign: Domain) -> int:
     if where is None:
         return -abi.EINVAL
     value = a[1] | a[2] << 32 if form.entry_bytes > 4 else a[1]
+    value = _translated(xen, value, foreign)
     xen.types.write_entry(where, value, xen.domain.id, foreign=foreign.id)
     kind = flags & abi.UVMF_FLUSH_TYPE
     if kind == abi.UVMF_TLB_FLUSH:

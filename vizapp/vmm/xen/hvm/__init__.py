@@ -1,0 +1,1 @@
+"""HVM domains: unmodified guests under VT-x or AMD-V, beside the paravirtual ones."""
