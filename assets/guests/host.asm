@@ -337,28 +337,15 @@ timer_program:
 
 %include "host_finish.inc"
 
+PROCESSES       equ     3
         align   4
 system_calls:   dd      system_exit, system_write, system_read, system_seek
                 dd      system_select, system_attach
                 dd      system_run, system_yield
-current:        dd      0
-running:        dd      0
-tick:           dd      0               ; timer counts; 0: none of our own
-ticks:          dd      0
-timer_armed:    dd      0
 
-PROCESSES       equ     3
-        align   16
-processes:
-process_1:      dd      0, 0, 0, 0, 1
-                times   SLOT - 20 db 0
-                dd      0, 0, 0, 0, 2
-                times   SLOT - 20 db 0
-                dd      0, 0, 0, 0, 3
-                times   SLOT - 20 db 0
-processes_end:
 
 TRAPS
+        TRAP    7, x87_fault, RING_0, INTERRUPT_GATE
         TRAP    14, page_fault, RING_0, INTERRUPT_GATE
         TRAP    0x20, timer_gate, RING_0, INTERRUPT_GATE
         TRAP    0x21, keyboard_gate, RING_0, INTERRUPT_GATE
@@ -372,6 +359,7 @@ END_TRAPS
 %include "host_disk.inc"
 %include "host_network.inc"
 %include "support.inc"
+%include "host_data.inc"
 %include "host_vmdriver.inc"
 
 ; ---- ring 3 ----------------------------------------------------------
@@ -383,6 +371,11 @@ application:
 %include "host_vmapp_network.inc"
 %include "host_vmapp_receive.inc"
 %include "host_vmapp_disk.inc"
+        align   PAGE                    ; what one of them writes to
+test_frame:     db      0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF
+                db      2, 0, 0, 0, 0, 7
+                db      0x88, 0xB5, 0, 0
+                times   TEST_LENGTH - 16 db 0x5A
         align   PAGE
 application_end:
 image_end:

@@ -17,6 +17,7 @@ from vizapp.experiment.hosted import with_io
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.isa.registers import CR0_PG, CS
 from vizapp.machine import events as ev
+from vizapp.machine.debug import is_watched
 from vizapp.machine.events import Event
 from vizapp.machine.places import HOST, HOST_KERNEL, VM_APP, VM_DRIVER, VMM_WORLD, Place
 from vizapp.session.builder import Machine, build
@@ -24,6 +25,7 @@ from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 from vizapp.session.state_hash import state_hash
 from vizapp.vmm.hosted.layout import CROSS
+from vizapp.vmm.stubs import EXIT
 
 FRAMES = 8
 OFF = {"ports": False, "combining": False, "notification": False}
@@ -126,6 +128,51 @@ def test_the_switch_is_code_that_the_processor_executes() -> None:
     assert vmm[1] == VMM_WORLD
     assert host[0] != vmm[0]
     assert len(passed) > 20
+
+
+def test_the_switch_is_total() -> None:
+    """Each world finds its debug registers, its MSRs of SYSENTER and its CR2 as it has left them.
+
+    The host's breakpoint is where the VMM goes through at every exit to the guest: it must not hit there.
+    """
+    machine = build(scenario("popf"))
+    pc, cpu, vm = machine.pc, machine.pc.cpu, machine.monitor.vms[0]
+
+    left: dict[str, tuple[list[int], list[int], int]] = {}
+
+    def held() -> tuple[list[int], list[int], int]:
+        return list(cpu.debug), list(cpu.sysenter), cpu.cr2
+
+    def go_to(world: str) -> None:
+        for _ in range(200_000):
+            inside = CROSS <= cpu.eip < CROSS + 0x1000 or not cpu.cr0 & CR0_PG
+            if not inside:
+                if pc.meter.place.world == world and pc.phase is None:
+                    return
+                left[pc.meter.place.world] = held()
+            pc.run(max_steps=1)
+        raise AssertionError(f"the processor does not come to {world}")
+
+    def put(debug: list[int], sysenter: list[int], cr2: int) -> None:
+        cpu.debug[:], cpu.sysenter[:], cpu.cr2 = debug, sysenter, cr2
+        cpu.watched = is_watched(cpu)
+
+    every_exit = vm.tables.code(EXIT)  # type: ignore[attr-defined]
+    hosts = ([every_exit, 0x1111, 0x2222, 0x3333, 0, 0, 0xFFFF_0FF0, 0x401], [0x08, 0x4444, 0x5555], 0x6666)
+    vmms = ([0x7777, 0x8888, 0x9999, 0xAAAA, 0, 0, 0xFFFF_0FF1, 0x400], [0x0C, 0xBBBB, 0xCCCC], 0xDDDD)
+    go_to(HOST)
+    put(*hosts)
+    go_to(VMM_WORLD)
+    assert held() == ([0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400], [0, 0, 0], 0)
+    put(*vmms)
+    for _ in range(3):
+        go_to(HOST)
+        assert held() == hosts
+        go_to(VMM_WORLD)
+        assert held() == left[VMM_WORLD]  # CR2 is another: there were page faults
+        assert held()[:2] == vmms[:2]
+    pc.run()
+    assert result_of(bytes(machine.monitor.devices.uart.output).decode("ascii")) == bare_result("popf", None)
 
 
 def test_an_interrupt_that_hits_the_vmm_is_served_by_the_host() -> None:

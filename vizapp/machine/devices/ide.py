@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from vizapp.machine.clock import Clock
-from vizapp.machine.devices.ata_drive import BSY, SELECT, SELECT_DEVICE, Drive, Timing
+from vizapp.machine.devices.ata_drive import BSY, DRQ, SELECT, SELECT_DEVICE, Drive, Timing
 from vizapp.machine.devices.disk import Disk
 from vizapp.machine.devices.pit import ReadTime
 
@@ -91,8 +91,11 @@ class IdeChannel:
     def read_wide(self, port: int, size: int) -> int:
         """IN of 2 or 4 bytes from the data register."""
         self.advance(self._clock.now())
-        value = (1 << 8 * size) - 1 if self._drive is None else self._drive.read_data(size)
-        self._update()
+        drive = self._drive
+        if drive is None:
+            return (1 << 8 * size) - 1
+        value = drive.read_data(size)
+        self._moved(drive)
         return value
 
     def write_wide(self, port: int, size: int, value: int) -> None:
@@ -100,7 +103,7 @@ class IdeChannel:
         self.advance(self._clock.now())
         if self._drive is not None:
             self._drive.write_data(size, value)
-        self._update()
+            self._moved(self._drive)
 
     def next_event(self, cycles: int) -> int | None:
         """The first cycle at which a drive ceases to be busy."""
@@ -164,6 +167,13 @@ class IdeChannel:
     def _update(self) -> None:
         self._drive_line()
         self._clock.refresh()
+
+    def _moved(self, drive: Drive) -> None:
+        """Data has gone through the register; but at the end of a block that makes no difference to time."""
+        if drive.status & DRQ:
+            self._drive_line()
+        else:
+            self._update()
 
     def _drive_line(self) -> None:
         drive = self._drive

@@ -8,6 +8,7 @@ from vizapp.isa.descriptors import SELECTOR_RPL
 from vizapp.isa.registers import CS, EFLAGS_RF
 from vizapp.messages import N_, Message
 from vizapp.vmm.base import CpuView
+from vizapp.vmm.hosted.layout import CONTEXT_CR2
 
 if TYPE_CHECKING:
     from vizapp.isa.addresses import HostPhysical
@@ -29,7 +30,7 @@ def kept_view(vm: HostedVm, context: HostPhysical) -> CpuView:
         eflags=frame.eflags & ~EFLAGS_RF,
         selectors=frame.selectors,
         cpl=frame.selectors[CS] & SELECTOR_RPL,
-        control=(slot(0), 0, vm.pc.cpu.cr2, slot(4), slot(8)),
+        control=(slot(0), 0, slot(CONTEXT_CR2), slot(4), slot(8)),
         gdtr=(slot(14), slot(12, 2)),
         idtr=(slot(22), slot(20, 2)),
         ldtr=slot(28, 2),
