@@ -2,6 +2,7 @@
 
 Reading order: ``shapes`` (what instructions have in common), ``generator`` (the way through), ``expansion``
 and ``access`` (how a word becomes Python), ``commitment`` (the rule that makes faults exact). Instructions
-in a row are compiled together by ``blocks``: ``block_source`` (what changes then), ``liveness`` (which flags
-nobody wants), ``deopt`` (the way back to single instructions). ``machine.hot_blocks`` says when.
+in a row are compiled together by ``blocks``: ``block_source`` (what changes then), ``copies`` and
+``liveness`` (what is not needed), ``postponed`` (flags that nobody may ask for), ``deopt`` (the way back to
+single instructions). ``machine.hot_blocks`` says when.
 """

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import Struct
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from vizapp.isa.addresses import M32, PAGE_SHIFT
@@ -59,6 +60,9 @@ _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[int, int], bool]]] = {
 }
 
 
+NO_FLAGS: Final[Mapping[str, ast.expr]] = MappingProxyType({})
+
+
 class Untranslatable(Exception):  # noqa: N818 - no error: the block ends before the instruction
     """An instruction that is executed by itself only."""
 
@@ -83,12 +87,20 @@ class Facts(NamedTuple):
 
 
 class Exit(ast.Pass):
-    """Stands for: leave the block at ``target`` with ``done`` instructions of the last pass executed."""
+    """Stands for: leave the block at ``target`` with ``done`` instructions of the last pass executed.
 
-    def __init__(self, target: ast.expr, done: int) -> None:
+    ``flags`` says what the parts of the flag record are that their variables have not been given.
+    """
+
+    def __init__(self, target: ast.expr, done: int, flags: Mapping[str, ast.expr] = NO_FLAGS) -> None:
         super().__init__(**HERE)
         self.target = target
         self.done = done
+        self.flags = flags
+
+    def leads_back(self, head: int, size: int) -> bool:
+        """Whether it ends a pass over all the instructions of a block and leads to its beginning."""
+        return self.done == size and number_of(self.target) == head
 
 
 def local(name: str) -> str:
@@ -175,8 +187,14 @@ class InstructionRewriter(Rewriter):
                 return left
             if b == ~M32:
                 return constant(0)
+        if isinstance(node.op, ast.BitAnd) and b is not None and isinstance(left, ast.BinOp):
+            inner = number_of(left.right)
+            if isinstance(left.op, ast.BitAnd) and inner is not None:
+                return ast.BinOp(left.left, left.op, constant(inner & b), **HERE)
         if isinstance(node.op, ast.BitOr) and a == 0:
             return right
+        if isinstance(node.op, ast.Add | ast.Sub) and b == 0:
+            return left
         return ast.BinOp(left, node.op, right, **HERE)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802 - ast's protocol

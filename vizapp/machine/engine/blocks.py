@@ -7,14 +7,12 @@ ends before an instruction that is executed by itself only.
 
     def block(cpu, _limit):
         _ecx = cpu.ecx; ...                          registers and flags that it uses
-        _done = 0
-        while True:                                  of a loop only
+        for _done in range(0, _limit + 1, 5):        of a loop only: as long as there is room for a pass
             ...
-            if _flag_result:
-                _done += 5
-                if _done <= _limit: continue         there is room for another pass
-                cpu.ecx = _ecx; ...; cpu.eip = 0x10000; return _done
+            if _ecx:
+                continue
             cpu.ecx = _ecx; ...; cpu.eip = 0x1000c; return _done + 5
+        cpu.ecx = _ecx; ...; cpu.eip = 0x10000; return _done + 5
 
 It returns the number of instructions executed. The caller has made sure that nothing is due before the end of
 one pass; ``_limit`` is how many instructions may have been done for a loop to begin another.
@@ -23,7 +21,7 @@ one pass; ``_limit`` is how many instructions may have been done for a loop to b
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
@@ -32,6 +30,7 @@ from vizapp.isa.addresses import M32
 from vizapp.isa.registers import GENERAL
 from vizapp.machine.engine.block_source import (
     FLAGS,
+    NO_FLAGS,
     PACKING,
     Exit,
     Facts,
@@ -40,10 +39,13 @@ from vizapp.machine.engine.block_source import (
     local,
     number_of,
 )
+from vizapp.machine.engine.copies import without_detours
 from vizapp.machine.engine.generator import RUNTIME, statements_of
-from vizapp.machine.engine.liveness import EVERY_FLAG, drop_dead_flags
+from vizapp.machine.engine.liveness import wanted_steps
+from vizapp.machine.engine.postponed import Postponed, postpone
 from vizapp.machine.engine.shapes import describe, meaning_of
 from vizapp.machine.engine.trees import HERE, constant, statements
+from vizapp.machine.engine.uses import exits, read, written
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -62,6 +64,7 @@ class Block:
 
     Attributes:
         run: (processor, limit) -> instructions executed.
+        postponed: the flags that it has not recorded where it may fail.
         addresses: EIP of each instruction.
         instructions: as they were when it was compiled.
         loops: whether it may go through more than one pass.
@@ -70,6 +73,7 @@ class Block:
 
     run: BlockFunction
     code: CodeType
+    postponed: Postponed
     addresses: tuple[int, ...]
     instructions: tuple[Instruction, ...]
     loops: bool
@@ -115,7 +119,7 @@ def compile_block(
         last = body[-1]
         assert isinstance(last, Exit)
         # What a jump back skips is not likely to follow.
-        back = any(leads <= eip for leads in map(_known_target, _exits(body[:-1])) if leads is not None)
+        back = any(leads <= eip for leads in map(_known_target, exits(body[:-1])) if leads is not None)
         eip = None if back else _known_target(last)
         if eip == head:
             break
@@ -123,9 +127,9 @@ def compile_block(
         return None
     for body in rows[:-1]:
         del body[-1]  # it goes on with the next row
-    code, loops = _compiled(head, rows)
+    code, postponed, loops = _compiled(head, rows)
     run = cast("BlockFunction", FunctionType(code, {**_GLOBALS, "_guarded": guarded}, code.co_name))
-    return Block(run, code, tuple(addresses), tuple(instructions), loops, facts.guarded)
+    return Block(run, code, postponed, tuple(addresses), tuple(instructions), loops, facts.guarded)
 
 
 def _rewritten(instruction: Instruction, facts: Facts, eip: int, place: int) -> list[ast.stmt] | None:
@@ -134,25 +138,10 @@ def _rewritten(instruction: Instruction, facts: Facts, eip: int, place: int) -> 
         return None
     shape, numbers = describe(instruction, meaning)
     try:
-        return _without_unused(
-            InstructionRewriter(facts, shape, numbers, eip, place).rewrite(statements_of(shape))
-        )
+        rewriter = InstructionRewriter(facts, shape, numbers, eip, place)
+        return without_detours(rewriter.rewrite(statements_of(shape)))
     except Untranslatable:
         return None
-
-
-def _without_unused(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Without the names that an instruction gives to what is known, where nothing asks for them."""
-    wanted = _names(body, ast.Load) | _STATE.keys()
-    kept: list[ast.stmt] = []
-    for statement in body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Name()) if (
-                name not in wanted
-            ):
-                continue
-        kept.append(statement)
-    return kept
 
 
 def _returning(way: ast.stmt, expected: int) -> list[ast.stmt]:
@@ -162,56 +151,29 @@ def _returning(way: ast.stmt, expected: int) -> list[ast.stmt]:
     return [ast.If(elsewhere, [way], [], **HERE), Exit(constant(expected), way.done)]
 
 
-def _exits(body: Iterable[ast.stmt]) -> Iterator[Exit]:
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, Exit):
-                yield node
-
-
 def _known_target(way: Exit) -> int | None:
     """Where an exit leads to, if that does not depend on anything."""
     return number_of(way.target)
 
 
-def _names(body: Iterable[ast.AST], context: type[ast.expr_context]) -> set[str]:
-    return {
-        node.id
-        for statement in body
-        for node in _walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
-    }
-
-
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """As ``ast.walk``, into the targets of exits too."""
-    for inner in ast.walk(node):
-        yield inner
-        if isinstance(inner, Exit):
-            yield from ast.walk(inner.target)
-
-
-def _compiled(head: int, rows: list[list[ast.stmt]]) -> tuple[CodeType, bool]:
+def _compiled(head: int, rows: list[list[ast.stmt]]) -> tuple[CodeType, Postponed, bool]:
     size = len(rows)
-    loops = any(_known_target(way) == head and way.done == size for row in rows for way in _exits(row))
-    live = EVERY_FLAG
-    for index in reversed(range(size)):
-        rows[index], live = drop_dead_flags(rows[index], live)
-    written = [_names(row, ast.Store) & _STATE.keys() for row in rows]
-    everything: set[str] = set().union(*written)
-    used = everything.union(*(_names(row, ast.Load) for row in rows))
-    loaded = used & _STATE.keys() if loops else _needed(rows)
-    resolver = _Resolver(head, size, loops)
+    loops = any(way.leads_back(head, size) for row in rows for way in exits(row))
+    rows, postponed = postpone(wanted_steps(rows), head)
+    own = [written(row) & _STATE.keys() for row in rows]
+    everything: set[str] = set().union(*own)
+    loaded = (everything.union(*map(read, rows)) if loops else _needed(rows)) & _STATE.keys()
+    resolver = _Resolver(head, size, everything if loops else None)
     body: list[ast.stmt] = []
     changed: set[str] = set()
-    for row, own in zip(rows, written, strict=True):
-        changed |= own
+    for row, names in zip(rows, own, strict=True):
+        changed |= names
         body += resolver.resolve(row, everything if loops else changed)
+    used = set().union(*(read([statement]) for statement in body))
     prelude = [f"{name} = cpu.{_MAPS[name]}" for name in _MAPS if name in used]
     prelude += [f"{name} = cpu.{_STATE[name]}" for name in _STATE if name in loaded]
     if loops:
-        prelude.append("_done = 0")
-        body = [ast.While(ast.Constant(True, **HERE), body, [], **HERE)]
+        body = resolver.loop(body)
     whole = [*(statement for line in prelude for statement in statements(line)), *body]
     arguments = ast.arguments(
         [], [ast.arg(name, **HERE) for name in ("cpu", "_limit")], None, [], [], None, []
@@ -219,7 +181,8 @@ def _compiled(head: int, rows: list[list[ast.stmt]]) -> tuple[CodeType, bool]:
     name = f"block_{head:08x}"
     module = ast.Module([ast.FunctionDef(name, arguments, whole, [], **HERE)], [])
     code = compile(module, f"<{name}>", "exec")
-    return next(constant for constant in code.co_consts if isinstance(constant, CodeType)), loops
+    function = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return function, postponed, loops
 
 
 def _needed(rows: list[list[ast.stmt]]) -> set[str]:
@@ -227,26 +190,28 @@ def _needed(rows: list[list[ast.stmt]]) -> set[str]:
     certain: set[str] = set()
     needed: set[str] = set()
     for row in rows:
-        stored = _names(row, ast.Store) & _STATE.keys()
-        if any(True for _ in _exits(row[:-1])):
+        stored = written(row) & _STATE.keys()
+        if any(True for _ in exits(row[:-1])):
             needed |= stored - certain
         for statement in row:
-            needed |= (_names([statement], ast.Load) & _STATE.keys()) - certain
+            needed |= (read([statement]) & _STATE.keys()) - certain
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)]):
                     certain.add(name)
                 case _:
-                    needed |= (_names([statement], ast.Store) & _STATE.keys()) - certain
+                    needed |= (written([statement]) & _STATE.keys()) - certain
     return needed
 
 
 class _Resolver:
     """Puts the way out in the place of every ``Exit``."""
 
-    def __init__(self, head: int, size: int, loops: bool) -> None:
+    def __init__(self, head: int, size: int, everything: set[str] | None) -> None:
+        """``everything`` that a loop changes; None of a block that does not loop."""
         self._head = head
         self._size = size
-        self._loops = loops
+        self._everything = everything
+        self._carried = NO_FLAGS
 
     def resolve(self, body: list[ast.stmt], changed: set[str]) -> list[ast.stmt]:
         """``changed`` is what has to be written back."""
@@ -262,12 +227,26 @@ class _Resolver:
                     result.append(statement)
         return result
 
+    def loop(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Passes as long as there is room for another, and the way out after the last of them."""
+        assert self._everything is not None
+        loop = statements("for _done in range(0, _limit + 1, SIZE): pass", SIZE=constant(self._size))[0]
+        assert isinstance(loop, ast.For)
+        passes = ast.For(loop.target, loop.iter, body, [], **HERE)
+        return [passes, *self._leave(constant(self._head), self._size, self._everything, self._carried)]
+
     def _way_out(self, way: Exit, changed: set[str]) -> list[ast.stmt]:
-        state = [name for name in _STATE if name in changed]
-        leave = "\n".join((*(f"cpu.{_STATE[name]} = {name}" for name in state), "cpu.eip = TARGET"))
-        done = constant(way.done)
-        if self._loops and way.done == self._size and _known_target(way) == self._head:
-            again = statements("_done += SIZE\nif _done <= _limit: continue", SIZE=done)
-            return [*again, *statements(f"{leave}\nreturn _done", TARGET=way.target)]
-        total = "_done + DONE" if self._loops else "DONE"
-        return statements(f"{leave}\nreturn {total}", TARGET=way.target, DONE=done)
+        if self._everything is None or not way.leads_back(self._head, self._size):
+            return self._leave(way.target, way.done, changed, way.flags)
+        self._carried = way.flags
+        return [ast.Continue(**HERE)]
+
+    def _leave(
+        self, target: ast.expr, done: int, changed: set[str], flags: Mapping[str, ast.expr]
+    ) -> list[ast.stmt]:
+        state = [name for name in _STATE if name in changed or name in flags]
+        values = {name: flags.get(name, ast.Name(name, ast.Load(), **HERE)) for name in state}
+        lines = [f"cpu.{_STATE[name]} = {name}" for name in state]
+        total = "_done + DONE" if self._everything is not None else "DONE"
+        text = "\n".join((*lines, f"cpu.eip = TARGET\nreturn {total}"))
+        return statements(text, **values, TARGET=target, DONE=constant(done))

@@ -5,7 +5,8 @@ semantics raise ends it with an exception. Nothing of the instruction has been d
 so the block's local variables and the line that failed tell everything:
 
     line             which instruction
-    locals           registers and flags; what is not among them has not been changed
+    locals           registers and flags; what is not among them has not been changed, unless
+    ``postponed``    says that it is to be computed
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ def recover(error: BaseException, block: Block, cpu: Cpu) -> int:
     index = inner.tb_lineno - _FIRST_LINE
     if index < 0:
         raise error
+    passes: int = found.get("_done", 0)
+    before = {name: getattr(cpu, attribute) for name, attribute in _STATE}
+    before.update(found)
+    before.update([*block.postponed.flags(index, passes > 0, block.run.__globals__, before)])
     for name, attribute in _STATE:
-        if name in found:
-            setattr(cpu, attribute, found[name])
+        setattr(cpu, attribute, before[name])
     cpu.eip = block.addresses[index]
-    done: int = found.get("_done", 0) + index
-    return done
+    return passes + index

@@ -1,60 +1,64 @@
-"""Which parts of the flag record are still wanted: what nobody reads before it is replaced is not recorded.
+"""What is still wanted: flags that nobody reads before they are replaced, and names that nobody reads, go.
 
-Somebody who is not in the block may read all of it wherever the block may be left: at an exit, and before
-every instruction that may have to be executed by itself because of a fault or of memory out of reach.
+Somebody who is not in the block may read all flags wherever the block may be left: at an exit, and before
+every instruction that may have to be executed by itself because of a fault or of memory out of reach. The
+names of a specification are read by their own instruction only.
 """
 
 from __future__ import annotations
 
 import ast
-from typing import Final
+from typing import Final, NamedTuple
 
+from vizapp.isa.registers import GENERAL
 from vizapp.machine.engine.block_source import FLAGS, Exit, local
 from vizapp.machine.engine.trees import HERE
+from vizapp.machine.engine.uses import failing_line, read
 
 EVERY_FLAG: Final = frozenset(local(flag) for flag in FLAGS)
-_NO_FLAG: Final[frozenset[str]] = frozenset()
+_REGISTERS: Final = frozenset(local(name) for name in GENERAL)
 
 
-def _read(node: ast.AST) -> frozenset[str]:
-    """The parts of the flag record that an expression or statement reads."""
-    return frozenset(
-        name.id
-        for name in ast.walk(node)
-        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load) and name.id in EVERY_FLAG
-    )
+class Step(NamedTuple):
+    """A statement and which flags and names are wanted after it."""
+
+    statement: ast.stmt
+    wanted: frozenset[str]
 
 
-def drop_dead_flags(
-    body: list[ast.stmt], live: frozenset[str] = EVERY_FLAG
-) -> tuple[list[ast.stmt], frozenset[str]]:
-    """``body`` without the recording of flags that nobody reads, and what it needs of the record before it.
+def wanted_steps(rows: list[list[ast.stmt]]) -> list[list[Step]]:
+    """The statements of instructions in a row without what nobody reads."""
+    result: list[list[Step]] = []
+    wanted = EVERY_FLAG
+    for row in reversed(rows):
+        steps, wanted = _kept(row, wanted & EVERY_FLAG)
+        result.append(steps)
+    result.reverse()
+    return result
 
-    ``live`` is what is needed after it.
-    """
-    kept: list[ast.stmt] = []
+
+def _kept(body: list[ast.stmt], wanted: frozenset[str]) -> tuple[list[Step], frozenset[str]]:
+    """What stays of ``body``, and what is wanted before it if ``wanted`` is wanted after it."""
+    kept: list[Step] = []
     for statement in reversed(body):
+        after = wanted
         match statement:
-            case Exit() | ast.Raise():
-                live = EVERY_FLAG
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in EVERY_FLAG:
-                if name not in live:
+            case Exit():
+                wanted = EVERY_FLAG | read([statement])
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in _REGISTERS:
+                if name not in wanted and not failing_line(statement):
                     continue
-                live = live - {name} | _read(value)
+                wanted = wanted - {name} | read([value])
             case ast.If(test=test, body=then, orelse=otherwise):
-                then, before_then = drop_dead_flags(then, live)
-                otherwise, before_otherwise = drop_dead_flags(otherwise, live)
-                statement = ast.If(test, then or [ast.Pass(**HERE)], otherwise, **HERE)
-                live = before_then | before_otherwise | _read(test)
+                then_kept, before_then = _kept(then, wanted)
+                otherwise_kept, before_otherwise = _kept(otherwise, wanted)
+                then = [step.statement for step in then_kept] or [ast.Pass(**HERE)]
+                statement = ast.If(test, then, [step.statement for step in otherwise_kept], **HERE)
+                wanted = before_then | before_otherwise | read([test])
             case _:
-                live = live | _read(statement)
-        if may_leave(statement):
-            live = EVERY_FLAG
-        kept.append(statement)
+                wanted = wanted | read([statement])
+        if failing_line(statement):
+            wanted = wanted | EVERY_FLAG
+        kept.append(Step(statement, after))
     kept.reverse()
-    return kept, live
-
-
-def may_leave(statement: ast.stmt) -> bool:
-    """Whether an access to memory, or a fault, is in a statement: the rewriting gave it a line of its own."""
-    return any(getattr(node, "lineno", 1) > 1 for node in ast.walk(statement))
+    return kept, wanted
