@@ -88,7 +88,7 @@ def _guest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load", type=number, metavar="ADDRESS", help="where a flat binary is loaded")
     parser.add_argument("--entry", type=number, metavar="ADDRESS", help="where a flat binary starts")
     parser.add_argument("--bits", type=int, choices=(16, 32), help="of a flat binary")
-    parser.add_argument("--build", choices=("native", "xen"), help="default: what the technique needs")
+    parser.add_argument("--build", choices=("native", "xen", "hvm"), help="default: what the technique needs")
     parser.add_argument("--iterations", type=number, metavar="N", help="loop count of a benchmark guest")
 
 

@@ -6,7 +6,7 @@
                                         hosted, slice, host_memory
         vms:
           - {name: first, guest: syscall, memory: 16M, weight: 256, iterations: 10, disks: [disk.img]}
-          - {name: second, guest: compute}
+          - {name: second, guest: compute, guests: hvm}     paravirtual: unmodified; for all of them at the PC
     actions:
       - {at: 2ms, pause: second}        one of create, pause, resume, kill; simulated time from the start
       - {at: 3ms, balloon: first, memory: 12M}        paravirtual: how much memory it shall have from then on
@@ -65,6 +65,7 @@ class VmEntry(_Model):
     weight: Annotated[int, Field(ge=1, le=65535)] = DEFAULT_WEIGHT
     iterations: Annotated[int, Field(ge=1)] | None = None
     disks: tuple[str, ...] = ()
+    guests: Literal["ported", "hvm"] | None = None
 
 
 class PcEntry(_Model):
@@ -78,6 +79,7 @@ class PcEntry(_Model):
     virtualizable: bool | None = None
     io: Literal["bare-metal", "hosted", "split"] | None = None
     hosted: dict[str, bool] = Field(default_factory=dict)
+    guests: Literal["ported", "hvm"] | None = None
     slice: Time | None = None
     host_memory: Size | None = None
     vms: Annotated[tuple[VmEntry, ...], Field(min_length=1, max_length=MOST_VMS)]
@@ -220,6 +222,7 @@ def _make(
             iterations=vm.iterations,
             disks=tuple(str(beside / disk) for disk in vm.disks),
             io=entry.io if entry.io == "hosted" else ALONE,
+            guests=vm.guests or entry.guests,
         )
     except LocatedError:
         raise  # it knows its own file, line and column

@@ -71,6 +71,10 @@ class VirtualMachines(Generic[V]):
         """The machine that has the processor, or had it last."""
         return self.vms[self.scheduler.current]
 
+    def is_current(self, vm: V) -> bool:
+        """Whether a machine has the processor, or had it last."""
+        return self.current is vm
+
     def start(self) -> None:
         """The first machine has the processor, before the clock runs.
 

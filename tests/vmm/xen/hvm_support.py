@@ -17,6 +17,7 @@ PAGES = 0x400
 # Sleeps until its port rings; writes to ports are kept, reads of the line status say that the line is free,
 # other ports read as their own number. Strings move to and from ``window``, where the guest's page 32 is.
 MODEL = """
+%define LINE_PORT 0x99
         mov eax, 1
 ready:  XEN 29, 3, polled
         mov eax, [port]
@@ -67,11 +68,18 @@ out_string:
 done:   and byte [esi + 32], 0xF0
         or byte [esi + 32], 3
         inc dword [answered]
+        mov ebx, [esi]
+        push ebx
         XEN 32, 4, port
+        pop ebx
+        cmp ebx, LINE_PORT              ; a write there raises an interrupt line
+        jne near ready
+        XEN 34, 3, line
         jmp near ready
         align 8
 polled: dd port, 1, 0, 0
 port:   dd 0
+line:   dd 0
 used:   dd 0
 answered: dd 0
         align 4096
@@ -124,6 +132,7 @@ class HvmRun(Run):
         assert self.call("event_channel_op", 0, tools.buffer) == 0
         port = int.from_bytes(self.xen.space.copy_from(tools.buffer + 8, 4), "little")
         self.put("port", struct.pack("<I", port))
+        self.put("line", struct.pack("<HBB", domain, 4, 1))
         return domain
 
     def map(self, label: str, gfn: int, domain: int) -> int:
@@ -165,6 +174,16 @@ class HvmRun(Run):
         words = self.words("kept", 2 * count)
         return list(zip(words[::2], words[1::2], strict=True))
 
-    def guest_word(self, label: str) -> int:
-        at = self.machine.memory.where(self.guest.symbols[label])
+    def make_bare(self) -> int:
+        """Another HVM domain, with a page of memory and nothing else."""
+        assert self.tools.domctl("createdomain", 0, bytes(20) + struct.pack("<I", 1)) == 0
+        domain = self.tools.answer(8, 2)
+        assert self.tools.domctl("max_mem", domain, struct.pack("<Q", 16)) == 0
+        assert self.tools.domctl("max_vcpus", domain, struct.pack("<I", 1)) == 0
+        where = self.put(self.tools.buffer + 4096, struct.pack("<I", 5))
+        assert self.tools.memory(c.XENMEM_POPULATE_PHYSMAP, where, 1, 0, 0, domain) == 1
+        return domain
+
+    def guest_word(self, label: str, index: int = 0) -> int:
+        at = self.machine.memory.where(self.guest.symbols[label] + 4 * index)
         return self.pc.memory.read(HostPhysical(at), 4)

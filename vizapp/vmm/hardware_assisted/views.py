@@ -26,7 +26,7 @@ BY_MONITOR: Final = Message(N_("with the monitor"))
 
 def is_running(vm: Vm) -> bool:
     """Whether the guest is on the processor now."""
-    return vm.pc.cpu.guest_mode is not None and vm.host.machines.current is vm
+    return vm.pc.cpu.guest_mode is not None and vm.host.machines.is_current(vm)
 
 
 def guest_view(vm: Vm) -> CpuView:
@@ -52,7 +52,7 @@ def processor_view(vm: Vm) -> CpuView:
 def _entering(vm: Vm, state: CpuState) -> CpuState:
     """The same, while a stub has the general registers half way between the stack and the processor."""
     cpu, host = vm.pc.cpu, vm.host
-    if host.machines.current is not vm or vm.pc.phase is not None:
+    if not host.machines.is_current(vm) or vm.pc.phase is not None:
         return state
     offset = cpu.eip - host.switch_code
     saved = vm.structure.registers_in_stub(offset, general(cpu), state.general)

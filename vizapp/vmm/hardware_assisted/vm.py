@@ -217,7 +217,7 @@ class Vm(VirtualMachine):
     @property
     def is_held(self) -> bool:
         """Whether all of it is in the control structure or with the monitor."""
-        return self.host.machines.current is not self or self.pc.cpu.guest_mode is None
+        return not self.host.machines.is_current(self) or self.pc.cpu.guest_mode is None
 
     def take_out(self) -> dict[str, Any]:
         """See ``VirtualMachine``: the virtual CPU too. What is mapped for it is filled anew."""

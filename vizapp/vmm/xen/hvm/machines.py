@@ -28,6 +28,10 @@ class HvmDomains(VirtualMachines[Vm]):
         assert self._xen.hvm is not None
         return self._xen.hvm.vms[self._xen.domain.index]
 
+    def is_current(self, vm: Vm) -> bool:
+        """Whether its domain has the processor, or had it last."""
+        return self._xen.domain.index == vm.index
+
     def stop(self, vm: Vm, reason: str, message: Message) -> bool:
         """A machine has ended; whether the run goes on."""
         self._xen.stop(self._xen.domains[vm.index], reason, message)
