@@ -130,6 +130,12 @@ _PHASES = {
     "shut_down": N_("The virtual CPU has shut down after a triple fault."),
     "entry_failed": N_("The processor has refused the guest's state."),
     "refused": N_("The processor has refused to enter the guest."),
+    "turned_on": N_("Xen has turned VT-x or AMD-V on: domains of unmodified guests can be made now."),
+    "ask": N_(
+        "Xen has put the guest's access into the page that it shares with the device model, and sent an "
+        "event. The virtual CPU waits."
+    ),
+    "answer": N_("Xen has looked into the shared page for the device model's answer."),
     "hypercall": N_("Xen has taken the number of the hypercall from EAX and checked it."),
     "continue": N_("Xen has served the hypercall, and will put its result in EAX."),
     "exception": N_("Xen has found out what to make of the guest's exception."),
@@ -190,6 +196,10 @@ _FAULTS_THERE_TOO = N_(
     "The VMM has tried the instruction on the virtual CPU, by the processor's own rules, and there it "
     "faults as well: the fault is the guest's own."
 )
+_NEEDS_DEVICE_MODEL = N_(
+    "Xen has begun to carry the instruction out, and what it touches is not Xen's to emulate: the device model "
+    "in domain 0 has to be asked."
+)
 _OTHER_PHASE = N_("The VMM works at ring {ring}: {phase}. The guest waits.")
 
 
@@ -200,6 +210,8 @@ def describe_monitor(step: LastStep) -> Message:
         return describe_host_code(step)
     if (before.phase, step.after.phase) == ("emulate", "reflect"):
         return Message(_FAULTS_THERE_TOO)
+    if (before.phase, step.after.phase) == ("emulate", "ask"):
+        return Message(_NEEDS_DEVICE_MODEL)
     if before.phase:
         known = _PHASES.get(before.phase)
         if step.technique in _ASSISTED_TECHNIQUES:

@@ -38,6 +38,8 @@ def _feed(total: blake2b, value: Any) -> None:
     elif isinstance(value, (bytes, bytearray)):
         total.update(f"bytes:{len(value)};".encode())
         total.update(value)
+    elif isinstance(value, range):
+        total.update(f"range:{value!r};".encode())
     elif isinstance(value, array):
         _feed(total, value.tobytes())
     elif isinstance(value, dict):

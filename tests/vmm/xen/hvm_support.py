@@ -12,8 +12,8 @@ from vizapp.isa.addresses import PAGE_SHIFT, HostPhysical
 from vizapp.machine.image import Image
 from vizapp.vmm.xen import control_abi as c
 
-IOREQ_GFN = 0x3FF
 PAGES = 0x400
+IOREQ_GFN = PAGES  # behind the guest's own memory
 # Sleeps until its port rings; writes to ports are kept, reads of the line status say that the line is free,
 # other ports read as their own number. Strings move to and from ``window``, where the guest's page 32 is.
 MODEL = """
@@ -118,12 +118,14 @@ class HvmRun(Run):
         tools = self.tools
         assert tools.domctl("createdomain", 0, bytes(20) + struct.pack("<I", 1)) == 0
         domain = tools.answer(8, 2)
-        assert tools.domctl("max_mem", domain, struct.pack("<Q", pages * 4)) == 0
+        assert tools.domctl("max_mem", domain, struct.pack("<Q", pages * 4 + 4)) == 0
         assert tools.domctl("max_vcpus", domain, struct.pack("<I", 1)) == 0
         for first in range(0, pages, 64):
             where = tools.buffer + 4096
             self.put(where, struct.pack("<64I", *range(first, first + 64)))
             assert tools.memory(c.XENMEM_POPULATE_PHYSMAP, where, 64, 0, 0, domain) == 64
+        self.put(where, struct.pack("<I", IOREQ_GFN))
+        assert tools.memory(c.XENMEM_POPULATE_PHYSMAP, where, 1, 0, 0, domain) == 1
         assert self.param(domain, 5, IOREQ_GFN) == 0
         assert self.map("ioreq", IOREQ_GFN, domain) == 0
         assert self.map("window", 32, domain) == 0

@@ -193,6 +193,7 @@ class Run:
             features,
         )  # fmt: skip
         self.image = image
+        self.prices = processor.cycles()
         self.events = []
         self.pc.listener = self.events.append
         self.monitor = self.technique.start(self.pc, image, options)

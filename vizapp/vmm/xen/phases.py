@@ -275,5 +275,5 @@ PHASES: Final[dict[str, Callable[[Hypervisor], str | None]]] = {
     "woken": woken,
     "nested": nested,
     "failsafe": failsafe,
-    "set_up": turned_on,
+    "turned_on": turned_on,
 }
