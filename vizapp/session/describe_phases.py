@@ -197,8 +197,8 @@ _FAULTS_THERE_TOO = N_(
     "faults as well: the fault is the guest's own."
 )
 _NEEDS_DEVICE_MODEL = N_(
-    "Xen has begun to carry the instruction out, and what it touches is not Xen's to emulate: the device model "
-    "in domain 0 has to be asked."
+    "Xen has begun to carry the instruction out, and what it touches is not Xen's to emulate: the device "
+    "model in domain 0 has to be asked."
 )
 _OTHER_PHASE = N_("The VMM works at ring {ring}: {phase}. The guest waits.")
 
