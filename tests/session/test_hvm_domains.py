@@ -1,0 +1,113 @@
+"""Domains that were not ported: a process of domain 0 models their devices, or they have front ends."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests.goldens.make import result_of, results
+from vizapp.experiment.execution import Run, execute
+from vizapp.experiment.scenarios import make_scenario
+from vizapp.experiment.split import with_domain_0
+from vizapp.guest.library import build_guest
+from vizapp.machine import events
+from vizapp.machine.meter import Purpose
+from vizapp.session.builder import build
+from vizapp.session.scenario import Scenario, VmScenario
+
+if TYPE_CHECKING:
+    from vizapp.machine.events import Event
+
+MEMORY = 8 << 20
+GUESTS = (
+    ("hello", "native"), ("disk-write", "native"), ("network-receive", "native"), ("disk-read", "hvm"),
+    ("rings", "xen"),
+)  # fmt: skip
+RING = 16  # descriptors of the adapter: only behind so many frames does a sender wait for the wire
+
+
+@cache
+def several() -> Run:
+    """Domains of all three kinds, on VT-x."""
+    first, *others = [VmScenario(build_guest(name, kind), MEMORY, name) for name, kind in GUESTS]
+    scenario = Scenario(first.image, "paravirtual", memory=MEMORY, name=first.name, others=tuple(others))
+    return execute(with_domain_0(scenario))
+
+
+def test_each_prints_what_the_bare_machine_prints() -> None:
+    run = several()
+    assert run.stopped == "halted"
+    domains = {vm["name"]: vm for vm in run.report["vms"][1:]}
+    expected = results()
+    assert {name: result_of(vm["serial"]) for name, vm in domains.items()} == {
+        name: expected[name] for name, _ in GUESTS
+    }
+    assert domains["hello"]["serial"].startswith("Hello from the kernel\n")
+    assert "(d1) Hello from the kernel\n" in run.serial
+
+
+def test_nothing_is_let_through_and_all_is_given_back() -> None:
+    run = several()
+    assert run.scorecard["resource_control"]["let_through"] == 0
+    assert run.serial.count("has ended, reason 0") == len(GUESTS)
+    assert run.events["domain-destroy"] == len(GUESTS)
+
+
+def test_only_the_ones_without_front_ends_have_their_disks_made_for_them() -> None:
+    ports = [event.payload["address"] for event in several().recorded if event.kind == events.IO_REQUESTED]
+    assert set(ports) & set(range(0x1F0, 0x1F8))
+    assert 0x310 in ports
+    kinds = several().events["vm-exit"]
+    assert kinds["vmcall"] > 0
+    assert kinds["cpuid"] == 2
+
+
+@pytest.mark.parametrize(("processor", "paging"), [("k8-rev-f", "shadow"), ("nehalem", "nested")])
+def test_on_other_hardware_too(processor: str, paging: str) -> None:
+    choices = {"technique_name": "paravirtual", "guests": "hvm", "processor": processor, "paging": paging}
+    run = execute(make_scenario("disk-write", iterations=1, **choices))
+    assert "doublewords wrong 0" in run.serial
+    assert run.scorecard["resource_control"]["let_through"] == 0
+
+
+class Cost(NamedTuple):
+    """Of one frame: cycles in which the processor did not wait, and exits."""
+
+    cycles: float
+    exits: float
+
+
+def cost_of_a_frame(**choices: object) -> Cost:
+    """What network-send costs the machine once its ring is full, between two of its frames."""
+    first, last = RING + 1, RING + 9
+    machine = build(make_scenario("network-send", iterations=last + 2, **choices))
+    pc, seen, sent = machine.pc, [], []
+    exits = 0
+
+    def listen(event: Event) -> None:
+        nonlocal exits
+        exits += event.kind == events.VM_EXITED
+        if event.kind == events.MARK_PASSED and event.payload["label"] == "mark_iteration":
+            sent.append(event)
+            if len(sent) in (first, last):
+                spent = pc.meter.by_purpose()
+                seen.append((sum(spent.values()) - spent[Purpose.IDLE], exits))
+
+    pc.listener = listen
+    while pc.stopped is None:
+        pc.run(max_steps=5000)
+    (before, exits_before), (after, exits_after) = seen
+    return Cost((after - before) / (last - first), (exits_after - exits_before) / (last - first))
+
+
+def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:
+    native = cost_of_a_frame(technique_name="native")
+    ported = cost_of_a_frame(preset="xen-pv")
+    hvm = {"technique_name": "paravirtual", "guests": "hvm"}
+    with_front_end = cost_of_a_frame(build="hvm", **hvm)
+    emulated = cost_of_a_frame(**hvm)
+    assert native.cycles < ported.cycles < with_front_end.cycles < emulated.cycles
+    assert (native.exits, ported.exits) == (0, 0)
+    assert 0 < with_front_end.exits < emulated.exits
