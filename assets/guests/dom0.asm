@@ -18,7 +18,8 @@
 ;   dom0_net, dom0_bridge       and of network adapters
 ;   dom0_adapter
 ;   dom0_process, dom0_system   processes, in ring 3: the device models of
-;   dm, dm_serial               HVM domains
+;   dm, dm_serial, dm_platform  HVM domains
+;   dm_vga
 ;
 ; It ends when the last of its domains has ended.
 
@@ -165,6 +166,8 @@ END_TRAPS
 application:
 %include "dm.inc"
 %include "dm_serial.inc"
+%include "dm_platform.inc"
+%include "dm_vga.inc"
 %include "host_vmapp_network.inc"
 %include "host_vmapp_receive.inc"
 %include "host_vmapp_disk.inc"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.goldens.make import result_of, results
+from tests.goldens.make import result_of
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.split import with_domain_0
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 MEMORY = 8 << 20
 GUESTS = (
-    ("hello", "native"), ("disk-write", "native"), ("network-receive", "native"), ("disk-read", "hvm"),
-    ("rings", "xen"),
+    ("hello", "native", None), ("disk-read", "native", 1), ("network-receive", "native", 4),
+    ("disk-write", "hvm", 1), ("rings", "xen", None),
 )  # fmt: skip
-RING = 16  # descriptors of the adapter: only behind so many frames does a sender wait for the wire
+FIRST, FRAMES = 50, 6  # what stands between a sender and the wire is full before these
 
 
 @cache
 def several() -> Run:
     """Domains of all three kinds, on VT-x."""
-    first, *others = [VmScenario(build_guest(name, kind), MEMORY, name) for name, kind in GUESTS]
+    images = [(build_guest(name, kind, times), name) for name, kind, times in GUESTS]
+    first, *others = [VmScenario(image, MEMORY, name) for image, name in images]
     scenario = Scenario(first.image, "paravirtual", memory=MEMORY, name=first.name, others=tuple(others))
     return execute(with_domain_0(scenario))
 
@@ -40,10 +41,9 @@ def test_each_prints_what_the_bare_machine_prints() -> None:
     run = several()
     assert run.stopped == "halted"
     domains = {vm["name"]: vm for vm in run.report["vms"][1:]}
-    expected = results()
-    assert {name: result_of(vm["serial"]) for name, vm in domains.items()} == {
-        name: expected[name] for name, _ in GUESTS
-    }
+    for name, _, times in GUESTS:
+        bare = execute(make_scenario(name, technique_name="native", iterations=times))
+        assert result_of(domains[name]["serial"]) == result_of(bare.serial) != "", name
     assert domains["hello"]["serial"].startswith("Hello from the kernel\n")
     assert "(d1) Hello from the kernel\n" in run.serial
 
@@ -67,8 +67,8 @@ def test_only_the_ones_without_front_ends_have_their_disks_made_for_them() -> No
 @pytest.mark.parametrize(("processor", "paging"), [("k8-rev-f", "shadow"), ("nehalem", "nested")])
 def test_on_other_hardware_too(processor: str, paging: str) -> None:
     choices = {"technique_name": "paravirtual", "guests": "hvm", "processor": processor, "paging": paging}
-    run = execute(make_scenario("disk-write", iterations=1, **choices))
-    assert "doublewords wrong 0" in run.serial
+    run = execute(make_scenario("hello", **choices))
+    assert "(d1) Hello from the kernel\n" in run.serial
     assert run.scorecard["resource_control"]["let_through"] == 0
 
 
@@ -80,26 +80,25 @@ class Cost(NamedTuple):
 
 
 def cost_of_a_frame(**choices: object) -> Cost:
-    """What network-send costs the machine once its ring is full, between two of its frames."""
-    first, last = RING + 1, RING + 9
-    machine = build(make_scenario("network-send", iterations=last + 2, **choices))
-    pc, seen, sent = machine.pc, [], []
-    exits = 0
+    """What network-send costs the machine in its steady state, from one frame to the next."""
+    machine = build(make_scenario("network-send", iterations=FIRST + FRAMES, **choices))
+    pc, seen = machine.pc, []
+    sent = exits = 0
 
     def listen(event: Event) -> None:
-        nonlocal exits
+        nonlocal sent, exits
         exits += event.kind == events.VM_EXITED
         if event.kind == events.MARK_PASSED and event.payload["label"] == "mark_iteration":
-            sent.append(event)
-            if len(sent) in (first, last):
+            sent += 1
+            if sent in (FIRST, FIRST + FRAMES):
                 spent = pc.meter.by_purpose()
                 seen.append((sum(spent.values()) - spent[Purpose.IDLE], exits))
 
     pc.listener = listen
-    while pc.stopped is None:
+    while pc.stopped is None and len(seen) < 2:
         pc.run(max_steps=5000)
     (before, exits_before), (after, exits_after) = seen
-    return Cost((after - before) / (last - first), (exits_after - exits_before) / (last - first))
+    return Cost((after - before) / FRAMES, (exits_after - exits_before) / FRAMES)
 
 
 def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:

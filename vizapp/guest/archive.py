@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.errors import ScenarioError
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
-from vizapp.isa.registers import CR0_PE
+from vizapp.isa.registers import CR0_ET, CR0_PE
 from vizapp.messages import N_, Message
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ ORDERS: Final = ("create", "pause", "resume", "kill", "balloon")
 _MICROSECONDS: Final = 1_000_000
 _LATER: Final = 1 << 0
 _HVM: Final = 1 << 1
+MEGABYTE: Final = 1 << 20
+ROM_SEGMENT_BYTES: Final = 1 << 16
+RESET_OFFSET: Final = 0xFFF0
 _REGISTERS: Final = ("ebx", "ecx", "edx", "esi", "edi", "ebp", "eax")
 
 
@@ -111,9 +114,13 @@ def flat(image: Image) -> bytes:
 
 
 def for_pc(image: Image) -> bytes:
-    """A native build with the registers that it starts with, its memory in runs of whole pages."""
+    """A native build with the registers that it starts with, its memory in runs of whole pages.
+
+    Of a ROM it has the copy that ends with the first megabyte.
+    """
     pages: dict[int, bytearray] = {}
-    for start, data in image.segments:
+    rom = ((MEGABYTE - len(image.rom), image.rom),) if image.rom else ()
+    for start, data in (*image.segments, *rom):
         at, rest = int(start), data
         while rest:
             inside = at & PAGE_MASK
@@ -127,7 +134,8 @@ def for_pc(image: Image) -> bytes:
         else:
             runs.append((frame << PAGE_SHIFT, bytearray(page)))
     values = dict(image.registers)
-    head = pack("<7I", *(values.get(name, 0) for name in _REGISTERS)) + pack("<2I", CR0_PE, len(runs))
+    cr0 = CR0_PE if image.bits == 32 else CR0_ET
+    head = pack("<7I", *(values.get(name, 0) for name in _REGISTERS)) + pack("<2I", cr0, len(runs))
     place = len(head) + 12 * len(runs)
     for address, run in runs:
         head += pack("<3I", address, len(run), place)
@@ -139,12 +147,21 @@ def _entry(domain: ArchivedDomain, offset: int, length: int) -> bytes:
     image = domain.image
     first, count = domain.sectors or (0, 0)
     name = domain.name.encode("ascii", "replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
+    entry, base = _start(image) if domain.hvm else (image.entry, image.virtual_base)
     return name + pack(
         "<12I",
-        domain.memory >> 10, domain.weight, offset, length, image.entry, image.virtual_base,
+        domain.memory >> 10, domain.weight, offset, length, entry, base,
         image.hypercall_page or 0, domain.adapter, domain.sectors is not None, first, count,
         domain.later * _LATER | domain.hvm * _HVM,
     )  # fmt: skip
+
+
+def _start(image: Image) -> tuple[int, int]:
+    """EIP at the start, and where CS lies, which is not 0 in real mode: at the reset vector with a ROM."""
+    if image.bits == 32:
+        return image.entry, 0
+    base = MEGABYTE - ROM_SEGMENT_BYTES if image.rom else image.code_segment << 4
+    return (RESET_OFFSET if image.rom else image.entry - base), base
 
 
 def _order(order: Order) -> bytes:
