@@ -19,9 +19,9 @@ from PySide6.QtWidgets import QApplication, QStyle
 from vizapp.cost.choice import check_processor
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
-from vizapp.experiment.hosted import with_io
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.scenarios import make_scenario as scenario_of_names
+from vizapp.experiment.scenarios import with_devices
 from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
@@ -127,7 +127,7 @@ def make_scenario(selection: Selection) -> Scenario:
         virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
         yardstick=yardstick,
     )
-    return with_io(scenario, selection.io if selection.technique in HOSTED else None, {})
+    return with_devices(scenario, selection.io if selection.technique in HOSTED else None, {})
 
 
 def make_bridge(scenario: Scenario, checked: bool) -> Bridge:

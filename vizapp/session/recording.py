@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _DELIVERED = frozenset({ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED})
 # Ways out of an instruction of the guest's, the first two of which leave it to be executed again; and back.
-_RING_MARK = "mark_ring_"  # what a port's drivers pass is no progress of the guest's
+_RING_MARK = "mark_ring_"
 _PASSAGES = frozenset({*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED, ev.RETURNED})
 
 
@@ -56,6 +56,7 @@ class Recorder:
         guest_board: Board | None,
         taps: PortTaps,
         book: JourneyBook,
+        first_guest: int = 0,
     ) -> None:
         self.heats: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self._vm = 0  # which virtual machine has the processor
@@ -72,6 +73,7 @@ class Recorder:
         self._catch: frozenset[str] | None = frozenset()
         self._taps = taps
         self._book = book
+        self._first_guest = first_guest
         self._attached = False
         self._fresh: list[Event] = []  # of this stretch
         pc.on_access = self._access
@@ -206,7 +208,7 @@ class Recorder:
             self._vm = int(event.payload["vm"])
             if self._pc.heat is not None:
                 self._pc.heat = self.heats[self._vm]
-        elif kind == ev.MARK_PASSED and not event.cause.startswith(_RING_MARK):
+        elif kind == ev.MARK_PASSED and self._counts(event):
             self._marks += 1
         if kind in AUDITED:
             self._auditor.event(event)
@@ -216,6 +218,11 @@ class Recorder:
             self._lockstep.event(event)
         if self._catch is None or (self._catch and {kind, f"{kind}:{event.cause}"} & self._catch):
             self._pc.pause_requested = True
+
+    def _counts(self, mark: Event) -> bool:
+        """Whether a mark is progress of a guest's, and not of its drivers or of who makes the guests."""
+        whose = int(mark.payload.get("vm", self._first_guest))
+        return whose >= self._first_guest and not mark.cause.startswith(_RING_MARK)
 
     def _passed(self, event: Event) -> None:
         """Note the instruction that a passage leaves, or arrives at without the one before having retired."""

@@ -83,6 +83,7 @@ class Session:
             monitor.devices.board,
             self._taps,
             self._book,
+            first_guest=int(has_domains(scenario)),
         )
         self._recorder.watch_devices(-1, pc.board)
         for guest in monitor.vms[1:]:

@@ -18,6 +18,7 @@ from vizapp.ui.machines_panel import MachinesPanel
 from vizapp.ui.mappings_panel import MappingsPanel
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.page_types_panel import PageTypesPanel
+from vizapp.ui.path_panel import PathPanel
 from vizapp.ui.port_panel import PortPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.rings_panel import RingsPanel
@@ -71,6 +72,7 @@ PANELS = (
     Entry(CachePanel, beside="lanes", shown=False, under=_TRANSLATING),
     Entry(PortPanel, beside="stage", shown=False, under=_PORTED),
     Entry(HypercallsPanel, beside="lanes", shown=False, under=_PORTED),
+    Entry(PathPanel, beside="stage", shown=False, under=_PORTED),
     Entry(RingsPanel, beside="stage", shown=False),
     Entry(DomainsPanel, beside="lanes", shown=False, under=_PORTED),
     Entry(ChannelsPanel, beside="truths", shown=False, under=_PORTED),

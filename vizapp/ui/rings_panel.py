@@ -43,7 +43,7 @@ KINDS = {
     ANSWER: ("✓", N_("answer: the back end has put it there")),
     FREE: ("", N_("free")),
 }
-_ROLES = {REQUEST: "ring1", TAKEN: "mark_sensitive", ANSWER: "good", FREE: "line"}
+ROLES = {REQUEST: "ring1", TAKEN: "mark_sensitive", ANSWER: "good", FREE: "line"}
 
 
 class RingsView(Tipped):
@@ -134,8 +134,8 @@ class RingsView(Tipped):
 
     def _paint_cell(self, painter: QPainter, area: QRectF, cell: Cell) -> None:
         look = self._look
-        color = look.color(_ROLES[cell.kind])
-        fill = look.color(_ROLES[cell.kind], 0.0 if cell.kind == FREE else 0.24)
+        color = look.color(ROLES[cell.kind])
+        fill = look.color(ROLES[cell.kind], 0.0 if cell.kind == FREE else 0.24)
         painter.setPen(QPen(color, 1.3 * look.scale))
         pattern = Qt.BrushStyle.BDiagPattern if cell.kind == TAKEN else Qt.BrushStyle.SolidPattern
         painter.setBrush(QBrush(fill, pattern))

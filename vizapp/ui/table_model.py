@@ -94,7 +94,7 @@ class RowsModel(QAbstractTableModel, Generic[T]):
         column = self._columns[index.column()]
         row = self._rows[index.row()]
         match role:
-            case Qt.ItemDataRole.DisplayRole:
+            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.ToolTipRole:  # a cell may be too narrow
                 return column.show(row)
             case Qt.ItemDataRole.TextAlignmentRole:
                 side = Qt.AlignmentFlag.AlignRight if column.right else Qt.AlignmentFlag.AlignLeft

@@ -143,7 +143,7 @@ def test_a_hosted_guests_frame_crosses_the_worlds_and_is_written_by_vmapp() -> N
     }  # fmt: skip
     received = [one for one in found.shown if one.route == "hosted-receive"]
     assert received
-    assert {"line", "interrupt", "vmapp", "read", "back", "injected"} <= set(stages(received[0]))
+    assert {"line", "served", "vmapp", "read", "back", "injected"} <= set(stages(received[0]))
 
 
 @pytest.mark.parametrize("technique", ["binary-translation", "vt-x"])

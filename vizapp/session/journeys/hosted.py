@@ -95,16 +95,14 @@ class HostedFollower:
         source, payload = event.source, event.payload
         if source.is_guest and not event.target.is_guest:
             self._door = Stop("out", event.position, event.cycle)
-        if payload.get("vector") == _IRQ_VECTOR:
-            if event.kind == ev.INTERRUPT_DELIVERED:
-                for journey in self._journeys.under_way(_ARRIVES, "line", "interrupt"):
-                    self._reach(journey, "interrupt", vector=_IRQ_VECTOR)
-            elif source.component == VM_DRIVER:
-                for journey in self._journeys.under_way(_ARRIVES, "switch", "raised"):
-                    self._reach(journey, "raised", vector=_IRQ_VECTOR)
-        if event.kind == ev.INTERRUPT_DELIVERED and event.target.world == VMM_WORLD:
-            for journey in self._journeys.under_way(_ARRIVES, "line", "interrupt"):
-                self._reach(journey, "interrupt", vector=int(payload["vector"]))
+        if payload.get("vector") == _IRQ_VECTOR and event.kind == ev.INTERRUPT_DELIVERED:
+            stage = "interrupt" if event.target.world == VMM_WORLD else "served"
+            for journey in self._journeys.under_way(_ARRIVES, "line", stage):
+                if not journey.at("raised"):
+                    self._reach(journey, stage, vector=_IRQ_VECTOR)
+        elif payload.get("vector") == _IRQ_VECTOR and source.component == VM_DRIVER:
+            for journey in self._journeys.under_way(_ARRIVES, "switch", "raised"):
+                self._reach(journey, "raised", vector=_IRQ_VECTOR)
         if source.component == VM_APP and event.kind == ev.SOFTWARE_INTERRUPT_DELIVERED:
             self._system_call()
 
@@ -133,7 +131,7 @@ class HostedFollower:
 
     def _in_vmapp(self, event: Event) -> None:
         """The host has returned to VMApp: from the run of the VM, or with a frame that it has read."""
-        for route, after in ((_SENDS, "switch"), (_ARRIVES, "interrupt")):
+        for route, after in ((_SENDS, "switch"), (_ARRIVES, "served"), (_ARRIVES, "raised")):
             for journey in self._journeys.under_way(route, after, "vmapp"):
                 self._reach(journey, "vmapp")
         count, buffer, self._reading = self._pc.cpu.eax, self._reading, 0
@@ -151,7 +149,7 @@ class HostedFollower:
     def _switched(self, event: Event) -> None:
         if event.payload["direction"] == "host":
             self._given()
-            stage, after = "switch", {_SENDS: "out", _ARRIVES: "line"}
+            stage, after = "switch", {_SENDS: "out", _ARRIVES: "interrupt"}
             reason = {name: int(event.payload[name]) for name in ("port", "vector") if name in event.payload}
         else:
             stage, after, reason = "back", {_SENDS: "write", _ARRIVES: "read"}, {}

@@ -16,15 +16,18 @@ from vizapp.messages import N_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LABELS: Final = 0.085
+"""The share of the width, at the left, that is for the titles of the rows."""
 RING: Final = "ring"
 """The node that is drawn as a ring with slots and indices."""
 
 
 class Row(NamedTuple):
-    """A band of the drawing: its title, and the colour role of its ring (``line``: hardware)."""
+    """A band of the drawing: its title, its ring (-1: hardware), and how high it is against the others."""
 
     title: str
-    role: str
+    ring: int
+    weight: float = 1.0
 
 
 class Node(NamedTuple):
@@ -39,7 +42,7 @@ class Node(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A frame around nodes: a domain, a world; {vm} in its title is the name of the journey's own machine."""
+    """A frame around nodes: a domain, a world; ``{vm}`` in its title is the name of the journey's own."""
 
     title: str
     row: int
@@ -70,33 +73,34 @@ class Route(NamedTuple):
     ring: str = ""
 
 
-_RING3, _RING1, _RING0 = (Row(N_("ring 3"), "ring3"), Row(N_("ring 1"), "ring1"), Row(N_("ring 0"), "ring0"))
-_HARDWARE: Final = Row(N_("hardware"), "text_muted")
-_XEN_ROWS: Final = (_RING3, _RING1, _RING0, _HARDWARE)
+_RING3, _RING1, _RING0 = Row(N_("ring 3"), 3), Row(N_("ring 1"), 1), Row(N_("ring 0"), 0)
+_HARDWARE: Final = Row(N_("hardware"), -1)
+_XEN_ROWS: Final = (_RING3, _RING1._replace(weight=2.4), _RING0, _HARDWARE)
+_HOSTED_ROWS: Final = (_RING3, _RING1, _RING0, _HARDWARE)
 
 # Xen: domain 0 at the left, the domain that the packet or block belongs to at the right.
 _XEN_GROUPS: Final = (
-    Group(N_("domain 0"), 1, 0.09, 0.455),
-    Group(N_("domain {vm}"), 1, 0.745, 0.99),
+    Group(N_("domain 0"), 1, 0.085, 0.415),
+    Group(N_("{vm}"), 1, 0.79, 0.995),
 )
 _XEN_NODES: Final = (
-    Node("application", N_("application"), 0, 0.755, 0.98),
-    Node("front", N_("front end"), 1, 0.755, 0.98),
-    Node(RING, N_("shared ring"), 1, 0.465, 0.735),
+    Node("application", N_("application"), 0, 0.8, 0.985),
+    Node("front", N_("front end"), 1, 0.8, 0.985),
+    Node(RING, N_("shared ring"), 1, 0.447, 0.758),
     Node("xen", N_("Xen"), 2, 0.09, 0.99),
 )
 _NET_NODES: Final = (
     *_XEN_NODES,
-    Node("driver", N_("driver"), 1, 0.1, 0.205),
-    Node("bridge", N_("bridge"), 1, 0.22, 0.325),
-    Node("back", N_("back end"), 1, 0.34, 0.445),
+    Node("driver", N_("driver"), 1, 0.092, 0.177),
+    Node("bridge", N_("bridge"), 1, 0.208, 0.293),
+    Node("back", N_("back end"), 1, 0.324, 0.407),
     Node("nic", N_("network adapter"), 3, 0.09, 0.33),
     Node("line", N_("switch"), 3, 0.5, 0.7),
 )
 _DISK_NODES: Final = (
     *_XEN_NODES,
-    Node("driver", N_("driver"), 1, 0.1, 0.24),
-    Node("back", N_("back end"), 1, 0.27, 0.445),
+    Node("driver", N_("driver"), 1, 0.092, 0.225),
+    Node("back", N_("back end"), 1, 0.28, 0.407),
     Node("disk", N_("disk"), 3, 0.09, 0.33),
 )
 _APPLICATION: Final = Stage(
@@ -233,7 +237,7 @@ _TO_VMAPP: Final = Stage(
     N_("VMDriver returns from VMApp's system call: there is something to do for it."),
 )  # fmt: skip
 _TO_VMM: Final = Stage(
-    "back", N_("world switch to the VMM"), "vmapp", "vmm",
+    "back", N_("world switch to the VMM"), "vmdriver", "vmm",
     N_("VMApp asks VMDriver to run the virtual machine again, and the switch page changes worlds."),
 )  # fmt: skip
 _INJECTED: Final = Stage(
@@ -241,7 +245,7 @@ _INJECTED: Final = Stage(
     N_("The VMM delivers the interrupt of the virtual adapter through the guest's own table."),
 )  # fmt: skip
 HOSTED_SEND: Final = Route(
-    "hosted-send", N_("frame sent"), _XEN_ROWS, _HOSTED_GROUPS, _HOSTED_NODES,
+    "hosted-send", N_("frame sent"), _HOSTED_ROWS, _HOSTED_GROUPS, _HOSTED_NODES,
     (
         Stage("out", N_("guest's OUT"), "guest", "vmm",
               N_("The guest's driver has put the frame into its ring and writes to the adapter's port.")),
@@ -259,16 +263,18 @@ HOSTED_SEND: Final = Route(
     ),
 )  # fmt: skip
 HOSTED_RECEIVE: Final = Route(
-    "hosted-receive", N_("frame received"), _XEN_ROWS, _HOSTED_GROUPS, _HOSTED_NODES,
+    "hosted-receive", N_("frame received"), _HOSTED_ROWS, _HOSTED_GROUPS, _HOSTED_NODES,
     (
         Stage("line", N_("stored by the adapter"), "line", "nic",
               N_("The adapter is promiscuous: it stores a frame for an address that is not the host's.")),
-        Stage("interrupt", N_("interrupt"), "nic", "vmm",
-              N_("The physical interrupt arrives; in the VMM's world it is the VMM that meets it first.")),
+        Stage("interrupt", N_("interrupt in the VMM's world"), "nic", "vmm",
+              N_("The physical interrupt comes while the guest runs: it is the VMM that meets it first.")),
         Stage("switch", N_("world switch to the host"), "vmm", "vmdriver",
               N_("The interrupt is the host's: the VMM gives the whole processor back.")),
         Stage("raised", N_("host's own interrupt"), "vmdriver", "host",
               N_("VMDriver raises it again, through the host's table: now the host's driver serves it.")),
+        Stage("served", N_("interrupt in the host's world"), "nic", "host",
+              N_("The physical interrupt comes while the host has the processor: its driver serves it.")),
         _TO_VMAPP,
         Stage("read", N_("read from VMNet"), "host", "vmapp",
               N_("VMApp reads the frame out of VMNet's queue and stores it in the guest's memory.")),
@@ -278,7 +284,7 @@ HOSTED_RECEIVE: Final = Route(
 )  # fmt: skip
 
 # One monitor with an adapter of its own making, or none at all.
-_PLAIN_ROWS: Final = (Row(N_("guest"), "ring1"), Row(N_("monitor"), "ring0"), _HARDWARE)
+_PLAIN_ROWS: Final = (Row(N_("guest"), 1), Row(N_("monitor"), 0), _HARDWARE)
 _EMULATED_NODES: Final = (
     Node("guest", N_("guest kernel"), 0, 0.12, 0.98),
     Node("vmm", N_("monitor"), 1, 0.12, 0.42),
@@ -312,7 +318,7 @@ _DIRECT_NODES: Final = (
     Node("adapter", N_("network adapter"), 1, 0.12, 0.5),
     Node("line", N_("switch"), 1, 0.66, 0.98),
 )
-_DIRECT_ROWS: Final = (Row(N_("ring 0"), "ring0"), _HARDWARE)
+_DIRECT_ROWS: Final = (_RING0, _HARDWARE)
 _INTERRUPTED: Final = Stage(
     "injected", N_("interrupt"), "adapter", "guest",
     N_("The adapter's line interrupts the processor; the gate is the kernel's own."),

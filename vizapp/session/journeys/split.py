@@ -185,12 +185,12 @@ class SplitFollower:
         elif to == 0 and sender:
             for journey in self._of(int(sender), "put", ("event", "copied", "mapped"), (_SENDS, *_BLOCKS)):
                 if self._port_of(journey) == port:
-                    self._reach(journey, "event", port=port)
+                    self._reach(journey, "event", channel=port)
         elif sender == 0:
             for journey in self._of(to, "answered", ("notified",), _ALL):
                 channel = self._monitor.xen.domains[0].channels.get(self._port_of(journey))
                 if channel is not None and channel.port == port:
-                    self._reach(journey, "notified", port=port)
+                    self._reach(journey, "notified", channel=port)
 
     def _physical(self, port: int) -> None:
         """The line of one of domain 0's devices."""
@@ -206,9 +206,9 @@ class SplitFollower:
         for journey in found:
             if self._interrupt is not None:
                 journey.stops.append(self._interrupt._replace(facts=(("irq", line),)))
-            self._reach(journey, "event", port=port)
+            self._reach(journey, "event", channel=port)
             if line == IDE_IRQ:
-                self._reach(journey, "virtual-irq", port=port)
+                self._reach(journey, "virtual-irq", channel=port)
 
     def _runs(self, vm: int, *, scheduled: bool) -> None:
         """A domain has the processor, or its upcall has begun: it sees what events are pending."""
