@@ -9,6 +9,7 @@ from xen_support import Run, kernel
 
 from vizapp.guest.assembler import assemble
 from vizapp.isa.addresses import PAGE_SHIFT, HostPhysical
+from vizapp.machine.features import Features
 from vizapp.machine.image import Image
 from vizapp.vmm.xen import control_abi as c
 
@@ -105,9 +106,10 @@ class HvmRun(Run):
         *,
         nested: bool = False,
         model: str = MODEL,
+        board: Features | None = None,
         pages: int = PAGES,
     ) -> None:
-        super().__init__(kernel(model), spare=8 << 20, hvm=vendor, nested=nested)
+        super().__init__(kernel(model), spare=8 << 20, hvm=vendor, nested=nested, board=board)
         self.until("ready")
         self.tools = Tools(self)
         self.guest = image

@@ -10,6 +10,7 @@ from hvm_support import IOREQ_GFN, MODEL, HvmRun, flat
 from xen_support import Run, kernel
 
 from vizapp.machine import events
+from vizapp.machine.features import Features
 from vizapp.session.state_hash import state_hash
 from vizapp.vmm.xen import abi
 from vizapp.vmm.xen.hvm import abi as h
@@ -343,6 +344,27 @@ def test_a_rewound_run_ends_in_the_same_state(vendor, nested):
     assert run.tools.domctl("unpausedomain", run.domain) == 0
     run.pc.run(max_steps=400_000)
     assert state_hash(run.pc) == end
+
+
+@pytest.mark.parametrize(("vendor", "nested"), VENDORS)
+def test_a_full_pcs_apics_are_the_hypervisors(vendor, nested):
+    guest = flat("""
+        mov dword [0xFEE00080], 0x50
+        mov eax, [0xFEE00080]
+        mov [got], eax
+        mov eax, 1
+        cpuid
+        mov [got + 4], edx
+        cli
+        hlt
+        align 4
+got:    dd 0, 0
+""")
+    run = HvmRun(guest, vendor, nested=nested, board=Features(large_pages=False)).start()
+    assert run.guest_word("got") == 0x50
+    assert run.guest_word("got", 1) >> 9 & 1
+    assert run.kinds(events.IO_REQUESTED) == []
+    assert end_of(run) == HALTED
 
 
 def test_parameters_and_lines_are_checked():

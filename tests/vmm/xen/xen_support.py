@@ -177,12 +177,14 @@ class Run:
         features: Features | None = None,
         hvm: str = "",
         nested: bool = False,
+        board: Features | None = None,
     ) -> None:
-        """``spare`` is memory that is left for other domains, in bytes; ``hvm`` what runs unmodified ones."""
+        """``spare`` is memory that is left for other domains, in bytes; ``hvm`` what runs unmodified ones,
+        ``board`` a full PC's for those."""
         processor = load_processor(default_processor(hvm, "nested" if nested else "shadow"))
         asked = Hvm(hvm, load_paths(hvm).operations(), nested) if hvm else None
         self.technique = technique(name)
-        others = (VmOptions(image, spare),) if spare else ()
+        others = (VmOptions(image, spare, features=board),) if spare else ()
         options = Options(
             memory, PATHS if name == "paravirtual" else {}, others=others, slice_cycles=slice_cycles,
             features=features, hvm=asked,

@@ -2,7 +2,9 @@
 
     20 21 A0 A1   interrupt controllers        40-43 61   timer        everything else: the device model
 
-Source: Xen 3.1, arch/x86/hvm/vpic.c, i8254.c and intercept.c.
+On a full PC's board it emulates the APICs too, which are no ports.
+
+Source: Xen 3.1, arch/x86/hvm/vpic.c, i8254.c, vlapic.c, vioapic.c and intercept.c.
 """
 
 from __future__ import annotations

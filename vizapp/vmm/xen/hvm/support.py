@@ -25,6 +25,7 @@ from vizapp.vmm.xen.hvm.memory import DomainMemory
 from vizapp.vmm.xen.hvm.vm import HvmVm
 
 if TYPE_CHECKING:
+    from vizapp.machine.features import Features
     from vizapp.vmm.base import Hvm, Options
     from vizapp.vmm.hardware_assisted.technique import HardwareAssisted
     from vizapp.vmm.xen.domain import Domain
@@ -34,6 +35,8 @@ OWNER: Final = "vmm"
 MOST_MEMORY: Final = 64 << 20  # that the nested tables of a domain have room for at once
 _SHARED_PAGES: Final = 8  # stubs, page directory, and what the processor wants for itself
 _OPERANDS: Final = 16  # bytes below the trap frame, for the stub that turns virtualization on
+
+_NOTHING: Final = Image("", "native", (), Linear(0))  # domain 0 loads what it runs
 
 Taken = tuple[tuple[int, int], ...]
 
@@ -185,10 +188,16 @@ class HvmSupport:
         else:
             shadow = Shadow(pc.memory, frames, host.bill.charge, owner=OWNER)
         asked = Asked((shadow, nested), mmu, {}, HvmBoard)
-        options = VmOptions(Image("", "native", (), Linear(0)), MOST_MEMORY)
+        options = VmOptions(_NOTHING, MOST_MEMORY, features=self._features(index))
         vm: HvmVm = assemble(self.technique, host, index, block, memory, options, asked, HvmVm)
         vm.connect(xen)
         return vm
+
+    def _features(self, index: int) -> Features | None:
+        """A full PC's board for whom it was asked, of which the hypervisor emulates the APICs."""
+        others = self._xen.options.others
+        features = others[index - 1].features if index <= len(others) else None
+        return None if features is None else features._replace(disks=(), mac=None, station=False)
 
     def _open_doors(self) -> None:
         for offset, name in self.technique.doors.items():
