@@ -97,7 +97,7 @@ class XenMonitor:
         hvm = self.xen.hvm
         if hvm is None:
             return deprivileged_stage(Message(N_("Xen")), [vm.name for vm in self.vms])
-        return hvm_stage(hvm, [(vm.name, vm.domain is None or vm.domain.hvm is not None) for vm in self.vms])
+        return hvm_stage(hvm, [(vm.name, hvm.is_unmodified(vm.index)) for vm in self.vms])
 
     def guest_view(self, vm: int = 0) -> CpuView:
         """The processor as the ported kernel understands it."""

@@ -95,6 +95,13 @@ class HvmSupport:
         domain = self._xen.domain
         return None if domain.hvm is None else self.vms[domain.index]
 
+    def is_unmodified(self, index: int) -> bool:
+        """Whether a domain runs, or once it is made will run, a guest that was not ported."""
+        domains, others = self._xen.domains, self._xen.options.others
+        if index < len(domains):
+            return domains[index].hvm is not None
+        return 0 < index <= len(others) and others[index - 1].image.build != "xen"
+
     def begin(self) -> None:
         """Stand before the instructions that turn virtualization on."""
         xen = self._xen
