@@ -12,7 +12,7 @@ from vizapp.machine.image import Image
 
 SHADOW = ("vt-x-shadow", "amd-v-shadow")
 NESTED = ("ept", "unrestricted", "npt")
-FEW, MANY = 100, 300
+FEW, MANY = 20, 60
 
 
 def exits_per_operation(guest: str, setting: str) -> float:

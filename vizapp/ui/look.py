@@ -189,8 +189,9 @@ class Appearance:
             look = replace(look, scale=scale)
         if motion is not None:
             look = replace(look, motion=motion)
-        if look != self.look:
-            self.look = look
+        painted_alike = (look.theme, look.scale) == (self.look.theme, self.look.scale)
+        self.look = look
+        if not painted_alike:
             self._apply()
         return look
 
