@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import pytest
 
@@ -20,15 +21,32 @@ MOST_STEPS = 400_000
 build_guest = cache(library.build_guest)
 
 
-def run(name: str, technique: str, *, virtualizable: bool = False) -> Machine:
+class Ended(NamedTuple):
+    """What is left of a run: why it ended, what it printed and what stood on the screen."""
+
+    reason: str
+    sentence: str
+    output: str
+    rows: tuple[str, ...]
+
+
+def run(name: str, technique: str, *, virtualizable: bool = False) -> Ended:
+    return ended_once(name, technique, virtualizable)
+
+
+@cache
+def ended_once(name: str, technique: str, virtualizable: bool) -> Ended:
     image = build_guest(name, TECHNIQUES[technique]().build)
-    machine = build(Scenario(image, technique=technique, virtualizable=virtualizable))
+    return end_of(build(Scenario(image, technique=technique, virtualizable=virtualizable)))
+
+
+def end_of(machine: Machine) -> Ended:
     machine.pc.run(max_steps=MOST_STEPS)
-    return machine
-
-
-def output_of(machine: Machine) -> str:
-    return bytes(machine.monitor.devices.uart.output).decode("ascii")
+    assert machine.pc.stopped is not None
+    reason, sentence = machine.pc.stopped
+    devices = machine.monitor.devices
+    output = bytes(devices.uart.output).decode("ascii")
+    return Ended(reason, sentence.in_english(), output, tuple(devices.screen.rows()))
 
 
 # What leaks at ring 3 under direct execution is what this guest prints.
@@ -58,23 +76,21 @@ def ending(name: str, technique: str) -> str:
 
 @pytest.mark.parametrize(("name", "technique"), CASES)
 def test_guest_prints_its_result(name: str, technique: str) -> None:
-    machine = run(name, technique, virtualizable=technique == "trap-and-emulate")
-    assert machine.pc.stopped is not None
-    assert machine.pc.stopped[0] == ending(name, technique), machine.pc.stopped[1].in_english()
-    assert result_of(output_of(machine)) == results()[name], output_of(machine)
+    ended = run(name, technique, virtualizable=technique == "trap-and-emulate")
+    assert ended.reason == ending(name, technique), ended.sentence
+    assert result_of(ended.output) == results()[name], ended.output
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_guest_ends_even_where_its_kernel_is_betrayed(name: str) -> None:
-    machine = run(name, "trap-and-emulate")
-    assert machine.pc.stopped is not None
-    assert machine.pc.stopped[0] == ending(name, "trap-and-emulate")
-    wrong = result_of(output_of(machine)) != results()[name]
+    ended = run(name, "trap-and-emulate")
+    assert ended.reason == ending(name, "trap-and-emulate")
+    wrong = result_of(ended.output) != results()[name]
     assert wrong == (name in ("popf", "sensitive", "red-pill"))
 
 
 def test_red_pill_finds_a_monitor_that_deprivileges_and_nothing_on_the_bare_machine() -> None:
-    found = [output_of(run("red-pill", technique)) for technique in ("native", "trap-and-emulate", LEAKS[1])]
+    found = [run("red-pill", technique).output for technique in ("native", "trap-and-emulate", LEAKS[1])]
     assert "nothing stands below this kernel\n" in found[0]
     assert "a monitor stands below this kernel\n" in found[1]
     assert "a monitor stands below this kernel\n" in found[2]
@@ -83,7 +99,7 @@ def test_red_pill_finds_a_monitor_that_deprivileges_and_nothing_on_the_bare_mach
 
 
 def test_every_privileged_instruction_is_refused_in_ring_3() -> None:
-    lines = output_of(run("privileged-app", "native")).splitlines()
+    lines = run("privileged-app", "native").output.splitlines()
     vectors = {line[:14].rstrip(): line[14:].strip() for line in lines[:-1]}
     assert vectors.pop("UD2") == "exception 6"
     assert set(vectors.values()) == {"exception 13"}
@@ -103,21 +119,21 @@ def test_every_privileged_instruction_is_refused_in_ring_3() -> None:
     ],
 )
 def test_what_an_operation_costs_on_the_bare_machine_was_published(name: str, cycles: int) -> None:
-    lines = output_of(run(name, "native")).splitlines()
+    lines = run(name, "native").output.splitlines()
     measured = [int(line.rpartition(" ")[2]) for line in lines[:-1]]
     assert measured[-1] == pytest.approx(cycles, abs=4)
 
 
 def test_system_calls_by_sysenter_are_measured_where_there_is_one() -> None:
-    assert "200 by SYSENTER, cycles each: " in output_of(run("syscall", "native"))
-    assert "SYSENTER" not in output_of(run("syscall", "paravirtual"))
+    assert "200 by SYSENTER, cycles each: " in run("syscall", "native").output
+    assert "SYSENTER" not in run("syscall", "paravirtual").output
 
 
+@cache
 def cycles_of_one(name: str, technique: str) -> int:
     image = library.build_guest(name, TECHNIQUES[technique]().build, iterations=5)
-    machine = build(Scenario(image, technique=technique))
-    machine.pc.run(max_steps=MOST_STEPS)
-    return int(output_of(machine).splitlines()[0].rpartition(" ")[2])
+    output = end_of(build(Scenario(image, technique=technique))).output
+    return int(output.splitlines()[0].rpartition(" ")[2])
 
 
 # Barham et al. 2003, tables 3 to 5: what Xen is between, and where it loses nothing.
@@ -140,28 +156,26 @@ def test_a_null_call_costs_the_same_under_xen() -> None:
 def test_results_are_the_same_on_every_processor(processor: str, technique: str) -> None:
     image = build_guest("syscall", TECHNIQUES[technique]().build)
     machine = build(Scenario(image, technique=technique, processor=processor))
-    machine.pc.run(max_steps=MOST_STEPS)
-    assert result_of(output_of(machine)) == results()["syscall"]
+    assert result_of(end_of(machine).output) == results()["syscall"]
     # No technique but VT-x and AMD-V shows the guest either.
     assert machine.pc.cpu.identity.virtualization == frozenset()
 
 
 def test_popf_says_what_it_expected_and_what_it_got() -> None:
-    lines = output_of(run("popf", "trap-and-emulate")).splitlines()
+    lines = run("popf", "trap-and-emulate").output.splitlines()
     assert lines[:2] == ["IF masked: expected 0, got 1", "tick masked: expected 0, got 1"]
     assert lines[4] == "the interrupt flag does not obey"
 
 
 def test_minikernel_gets_ticks_and_is_preempted_on_the_bare_machine() -> None:
-    output = output_of(run("minikernel", "native"))
+    output = run("minikernel", "native").output
     assert ", ticks 0," not in output
     assert ", preemptions 0\n" not in output
 
 
 def test_minikernel_without_ticks_still_comes_to_its_end() -> None:
-    assert ", ticks 0," in output_of(run("minikernel", "trap-and-emulate"))
+    assert ", ticks 0," in run("minikernel", "trap-and-emulate").output
 
 
 def test_hello_shows_its_greeting_on_the_text_screen() -> None:
-    machine = run("hello", "native")
-    assert machine.monitor.devices.screen.rows()[0].startswith("Hello from the kernel")
+    assert run("hello", "native").rows[0].startswith("Hello from the kernel")

@@ -105,7 +105,7 @@ def _run_pass(items: list[Item], scope: _Scope, origin: int, number: int) -> _Pa
         start = len(data)
         try:
             if item.label is not None:
-                value = scope.here if item.value is None else item.value(scope)
+                value = scope.here if item.value is None else item.value(scope)._replace(summed=False)
                 if scope.values.get(item.label) != value or not value.known:
                     result.unsettled = result.unsettled or item
                     scope.values[item.label] = value

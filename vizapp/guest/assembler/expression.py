@@ -169,7 +169,8 @@ def _binary(token: Token, left: Expression, right: Expression) -> Expression:
         def evaluate_comparison(scope: Scope) -> Value:
             difference = add(left(scope), right(scope), -1)
             known = difference.known
-            return Value(compare(_number(difference, column), 0), (), frozenset(), known)
+            result = compare(_number(difference, column), 0)
+            return Value(result, (), frozenset(), known, summed=difference.summed)
 
         return evaluate_comparison
     function = NUMBERS_ONLY[name]
@@ -182,7 +183,8 @@ def _binary(token: Token, left: Expression, right: Expression) -> Expression:
             if not known:
                 return Value(0, (), frozenset(), False)
             raise LineError(Message(N_("division by zero")), column)
-        return Value(wrapped(function(first, second)), (), frozenset(), known)
+        summed = one.summed or other.summed
+        return Value(wrapped(function(first, second)), (), frozenset(), known, summed=summed)
 
     return evaluate
 
@@ -197,7 +199,7 @@ def _unary(reader: Reader, depth: int) -> Expression:
         column = token.column
         match token.text:
             case "-":
-                return lambda scope: add(Value(0), operand(scope), -1)
+                return lambda scope: add(Value(0, plain=False), operand(scope), -1)
             case "+":
                 return operand
             case "~":
@@ -208,7 +210,8 @@ def _unary(reader: Reader, depth: int) -> Expression:
 
 
 def _mapped(value: Value, function: Callable[[int], int], column: int) -> Value:
-    return Value(wrapped(function(_number(value, column))), (), frozenset(), value.known)
+    number = wrapped(function(_number(value, column)))
+    return Value(number, (), frozenset(), value.known, summed=value.summed)
 
 
 def _constant(value: Value) -> Expression:
@@ -239,7 +242,7 @@ def _primary(reader: Reader, depth: int) -> Expression:
                 return lambda scope: scope.start
             register = REGISTERS.get(text.lower())
             if register is not None:
-                return _constant(Value(0, ((register, 1),)))
+                return _constant(Value(0, ((register, 1),), plain=False))
             name = reader.qualified(text)
             return lambda scope: scope.lookup(name, column)
         case "operator" if text == "(":

@@ -18,7 +18,7 @@ from vizapp.isa.instruction import (
     SegmentRegister,
 )
 from vizapp.isa.modrm import default_segment
-from vizapp.isa.registers import EBP, EBX, ESP, SEGMENTS
+from vizapp.isa.registers import EBP, EBX, ESP, GENERAL, SEGMENTS
 from vizapp.messages import N_, Message
 
 SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8}
@@ -109,7 +109,7 @@ class SourceOperand:
         if address_size == 2:
             base, index, scale = _registers16(registers, self.column)
         else:
-            base, index, scale = _registers32(registers, value.scaled, self.no_split, self.column)
+            base, index, scale = _registers32(registers, value, self.no_split, self.column)
         displacement_size = None
         if registers and (moves or self.inner_size):
             displacement_size = 1 if self.inner_size == 1 and not moves else address_size
@@ -150,21 +150,29 @@ def _registers16(registers: list[tuple[Register, int]], column: int) -> tuple[in
 
 
 def _registers32(
-    registers: list[tuple[Register, int]], scaled: frozenset[Register], no_split: bool, column: int
+    registers: list[tuple[Register, int]], value: Value, no_split: bool, column: int
 ) -> tuple[int | None, int | None, int]:
-    """Base, index and scale as NASM picks them: the first register not multiplied is the base."""
+    """Base, index and scale as NASM picks them.
+
+    By the alphabet the first register is the base; but the first that was written is, if it was not
+    multiplied, and is not, if it was.
+    """
+    if len(registers) > 2:
+        raise _not_an_address(column)
     base: int | None = None
     index: int | None = None
     scale = 1
-    for register, factor in registers:
-        if factor == 1 and base is None and (register not in scaled or len(registers) == 1):
+    for register, factor in sorted(registers, key=lambda pair: GENERAL[pair[0].index]):
+        if factor == 1 and base is None:
             base = register.index
         elif index is None:
             index, scale = register.index, factor
-        elif factor == 1 and base is None:
-            base = register.index
         else:
             raise _not_an_address(column)
+    if len(registers) == 2 and scale == 1 and not value.summed:
+        first = registers[0][0]
+        if (first.index == base) == (first in value.scaled):
+            base, index = index, base
     if base is None and index is not None and not no_split and scale in (2, 3, 5, 9):
         # [eax*2] is shorter as [eax+eax]: without a base the displacement takes four bytes
         base, scale = index, scale - 1

@@ -24,12 +24,17 @@ class Value(NamedTuple):
         terms: (term, factor) pairs with no factor 0, in the order of writing.
         scaled: registers that the text multiplies, by 1 too: those are meant as an index.
         known: False while a label that comes later has no address yet.
+        plain: whether a number is in it, be it 0; a register alone has none.
+        summed: whether two numbers, or one thing twice, were added on the way to it: NASM then forgets which
+            register was written first, and takes base and index by the alphabet.
     """
 
     number: int
     terms: tuple[tuple[Term, int], ...] = ()
     scaled: frozenset[Register] = frozenset()
     known: bool = True
+    plain: bool = True
+    summed: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -51,13 +56,17 @@ def add(left: Value, right: Value, sign: int = 1) -> Value:
     """``left + sign * right``."""
     known = left.known and right.known
     number = wrapped(left.number + sign * right.number)
+    both = left.plain and right.plain
+    summed = left.summed or right.summed or (both and number != 0)
     if not left.terms and not right.terms:
-        return Value(number, (), frozenset(), known)
+        return Value(number, (), frozenset(), known, not both or number != 0, summed)
     factors = dict(left.terms)
     for term, factor in right.terms:
-        factors[term] = factors.get(term, 0) + sign * factor
+        factors[term] = total = factors.get(term, 0) + sign * factor
+        summed = summed or (total != 0 and total != sign * factor)
     terms = tuple((term, factor) for term, factor in factors.items() if factor)
-    return Value(number, terms, left.scaled | right.scaled, known)
+    plain = number != 0 if both else left.plain or right.plain
+    return Value(number, terms, left.scaled | right.scaled, known, plain, summed)
 
 
 def multiply(left: Value, right: Value, column: int) -> Value:
@@ -68,7 +77,8 @@ def multiply(left: Value, right: Value, column: int) -> Value:
     known = left.known and right.known
     terms = tuple((term, k * factor.number) for term, k in other.terms if k * factor.number)
     scaled = other.scaled | {term for term, _ in other.terms if isinstance(term, Register)}
-    return Value(wrapped(left.number * right.number), terms, scaled, known)
+    number = wrapped(left.number * right.number)
+    return Value(number, terms, scaled, known, other.plain, left.summed or right.summed)
 
 
 def not_a_number(column: int) -> LineError:
