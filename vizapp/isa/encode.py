@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache
 
 from vizapp.isa.forms import IMPLIED_BASE, Request, fits
 from vizapp.isa.instruction import (
@@ -143,6 +144,12 @@ def _normalised(mnemonic: str, operands: tuple[Operand, ...]) -> tuple[tuple[Ope
     return operands, {}
 
 
+@cache
+def _forms(mnemonic: str, count: int) -> tuple[Opcode, ...]:
+    """The rows of a mnemonic that have so many operands."""
+    return tuple(opcode for opcode in BY_MNEMONIC.get(mnemonic, ()) if len(opcode.operands) == count)
+
+
 def encode(
     mnemonic: str,
     operands: Sequence[Operand] = (),
@@ -197,8 +204,8 @@ def encode(
     best: bytes | None = None
     problem: EncodeError | None = None
     sizes: set[int] = set()
-    for opcode in BY_MNEMONIC.get(mnemonic, ()):
-        if len(opcode.operands) != len(ordered) or ("Jz" in opcode.operands and short):
+    for opcode in _forms(mnemonic, len(ordered)):
+        if short and "Jz" in opcode.operands:
             continue
         told = request.size_for(opcode)
         if told is None:

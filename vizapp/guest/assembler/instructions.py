@@ -49,6 +49,7 @@ class InstructionStatement:
     operand_size: int | None = None
     address_size: int | None = None
     _last: tuple[list[Resolved], bytes] | None = field(default=None, repr=False)
+    _jump: tuple[tuple[int, bool, bool, bool], bytes] | None = field(default=None, repr=False)
     _stays_long: bool = False
 
     @property
@@ -56,8 +57,15 @@ class InstructionStatement:
         """See ``Statement``."""
         return self.name.mnemonic in BRANCHES
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is of registers only, and so the same in every pass."""
+        return all(operand.fixed is not None for operand in self.operands)
+
     def emit(self, scope: Scope, long_branches: bool) -> bytes:
         """See ``Statement``."""
+        if self._last is not None and self.is_settled:
+            return self._last[1]
         resolved = [operand.resolve(scope, self.bits) for operand in self.operands]
         if self.depends_on_place:
             return self._branch(resolved, scope.position, long_branches)
@@ -67,22 +75,31 @@ class InstructionStatement:
         return self._last[1]
 
     def _branch(self, resolved: list[Resolved], address: int, long_branches: bool) -> bytes:
-        wide: set[int] = set()
-        short = False
-        if resolved and isinstance(resolved[0].operand, Immediate):
-            target, written = resolved[0], self.operands[0]
-            short = written.distance == "short"
-            if not target.known:
-                # Until its address is known a label is taken to be near: jumps begin short and grow.
-                target.operand = Immediate(address, written.size)
-            elif not target.wide and not short:
-                wide = {0}  # a number is no label: NASM jumps near to it
-            if written.distance == "near" or written.strict or self._stays_long:
-                wide = {0}
-        code = self._encode(resolved, wide, address, short)
+        if not resolved or not isinstance(resolved[0].operand, Immediate):
+            return self._encode(resolved, set(), address)
+        target = resolved[0]
+        # A jump's bytes tell the distance, not the place: once it has settled they stay.
+        distance = resolved[0].operand.value - address if target.known else 0
+        case = (distance, target.known, target.wide, self._stays_long)
+        if self._jump is None or self._jump[0] != case:
+            self._jump = (case, self._to_target(resolved, address))
+        code = self._jump[1]
         if long_branches and len(code) > 2:
             self._stays_long = True
         return code
+
+    def _to_target(self, resolved: list[Resolved], address: int) -> bytes:
+        wide: set[int] = set()
+        target, written = resolved[0], self.operands[0]
+        short = written.distance == "short"
+        if not target.known:
+            # Until its address is known a label is taken to be near: jumps begin short and grow.
+            target.operand = Immediate(address, written.size)
+        elif not target.wide and not short:
+            wide = {0}  # a number is no label: NASM jumps near to it
+        if written.distance == "near" or written.strict or self._stays_long:
+            wide = {0}
+        return self._encode(resolved, wide, address, short)
 
     def _encode(
         self, resolved: list[Resolved], wide: Collection[int], address: int = 0, short: bool = False
