@@ -59,11 +59,11 @@ mark_measured:
 mark_done:
         SHUT_DOWN
 
-text_operation: db      " page faults, cycles each: ", 0
-
         align   4
 faults:         dd      0
 error_code:     dd      0
+
+text_operation: db      " page faults, cycles each: ", 0
 
 TRAPS
         TRAP    14, page_fault, RING_0, TRAP_GATE

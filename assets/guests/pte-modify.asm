@@ -103,8 +103,6 @@ page_fault:
         add     dword [esp], store_end - store
         iret
 
-text_operation: db      " changes of an entry, cycles each: ", 0
-
         align   4
 read_only:      dd      0
 writable:       dd      0
@@ -112,6 +110,8 @@ turns:          dd      0
 faults:         dd      0
 error_code:     dd      0
 cycles:         dd      0, 0
+
+text_operation: db      " changes of an entry, cycles each: ", 0
 
 TRAPS
         TRAP    14, page_fault, RING_0, TRAP_GATE

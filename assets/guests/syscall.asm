@@ -117,12 +117,13 @@ fast_call:
 %endif
 
 text_operation: db      " system calls, cycles each: ", 0
-text_fast:      db      " by SYSENTER, cycles each: ", 0
 
         align   4
 calls:          dd      0
 fast_calls:     dd      0
 fast:           dd      0
+
+text_fast:      db      " by SYSENTER, cycles each: ", 0
 
 TRAPS
         TRAP    0x80, system_call, RING_3, TRAP_GATE

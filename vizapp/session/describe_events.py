@@ -229,6 +229,32 @@ def _cause(text: str) -> Callable[[Event, LastStep], Message]:
     return describe
 
 
+_FLUSHED = _cause(
+    N_(
+        "The guest changed its address space, so the VMM drops the shadow table: it will fill again "
+        "on demand, fault by fault."
+    )
+)
+_TRACES_HIT = {
+    "trace": _cause(
+        N_(
+            "The guest has written to a page table that the VMM traces: what the shadow has of that entry is "
+            "dropped, and the rest of it stays."
+        )
+    ),
+    "descriptors": _cause(
+        N_(
+            "The guest has written to a descriptor table that the VMM traces, at {address}: the copies of "
+            "its descriptors and gates are made anew before the guest goes on."
+        )
+    ),
+}
+
+
+def _flushed(event: Event, step: LastStep) -> Message:
+    return _TRACES_HIT.get(event.cause, _FLUSHED)(event, step)
+
+
 _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
     ev.EXCEPTION_DELIVERED: _exception,
     ev.SOFTWARE_INTERRUPT_DELIVERED: _software_interrupt,
@@ -262,12 +288,7 @@ _BY_KIND: dict[str, Callable[[Event, LastStep], Message]] = {
             "learns of it."
         )
     ),
-    ev.SHADOW_FLUSHED: _cause(
-        N_(
-            "The guest changed its address space, so the VMM drops the shadow table: it will fill again "
-            "on demand, fault by fault."
-        )
-    ),
+    ev.SHADOW_FLUSHED: _flushed,
     ev.SHADOW_SWITCHED: _cause(
         N_(
             "The guest loads CR3, and the VMM changes to the shadow that it keeps for that address space. "

@@ -108,8 +108,7 @@ def drop_units(vm: TranslatedVm) -> str:
     near = {
         frame for at, size in touched for frame in range(at >> PAGE_SHIFT, (at + size - 1 >> PAGE_SHIFT) + 1)
     }
-    if near & vm.memory.described:
-        vm.virtual.stale = True
+    vm.descriptors_written(touched)
     if not near & vm.memory.traced:
         return "resume"
     there = [unit for unit in vm.cache.units.values() if any(frame in near for _, frame in unit.pages)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SIZE
-from vizapp.isa.descriptors import AR_P, SELECTOR_RPL, TYPE_EXPAND_DOWN, unpack
+from vizapp.isa.descriptors import AR_P, DESCRIPTOR_BYTES, SELECTOR_RPL, TYPE_EXPAND_DOWN, unpack
 from vizapp.isa.registers import (
     CR0_PE,
     CS,
@@ -28,6 +28,7 @@ from vizapp.vmm.binary_translation.engine import Choice, choose
 from vizapp.vmm.binary_translation.layout import CODE_SELECTOR, DOOR_VECTOR, SEGMENT_SELECTOR
 from vizapp.vmm.binary_translation.sequences import DOOR
 from vizapp.vmm.binary_translation.spots import Spot
+from vizapp.vmm.binary_translation.traced_gates import MOST_GATES, TracedGates
 from vizapp.vmm.binary_translation.translator import size_of
 from vizapp.vmm.processor_view import set_general
 from vizapp.vmm.trap_and_emulate.virtual_cpu import FIRST_SLOT, VIRTUAL_FLAGS, VirtualCpu
@@ -35,9 +36,11 @@ from vizapp.vmm.trap_and_emulate.virtual_cpu import FIRST_SLOT, VIRTUAL_FLAGS, V
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vizapp.machine.cpu import Cpu
     from vizapp.machine.segments import SegmentState
     from vizapp.vmm.binary_translation.cache import TranslationCache
     from vizapp.vmm.binary_translation.monitor_segment import MonitorSegment
+    from vizapp.vmm.guest_mmu import GuestMmu
     from vizapp.vmm.trap_frame import SavedRegisters, TrapFrame
 
 _NO_TABLE: Final = TableRegister(0, -1)
@@ -54,6 +57,7 @@ class TranslatedCpu(VirtualCpu):
         rewritten: shadows have changed since somebody last looked.
         on_tables: told where the guest's descriptor tables lie, as (guest-physical address, count), whenever
             their shadows have been made anew: from now on what is written there has to set ``stale``.
+        gates: the copy of the guest's IDT, which is one of those tables.
     """
 
     cache: TranslationCache
@@ -64,6 +68,11 @@ class TranslatedCpu(VirtualCpu):
     stale: bool = True
     rewritten: bool = False
     _shadowed_tables: tuple[TableRegister, ...] = ()
+
+    def __init__(self, cpu: Cpu, mmu: GuestMmu, *others: Any) -> None:
+        super().__init__(cpu, mmu, *others)
+        self.gates = TracedGates(mmu, self._charge)
+        cpu.implicit = self.gates
 
     @property
     def choice(self) -> Choice:
@@ -197,15 +206,18 @@ class TranslatedCpu(VirtualCpu):
         In real mode they have nothing.
         """
         cpu = self.cpu
-        tables = (_NO_TABLE, _NO_TABLE)
+        tables = (_NO_TABLE, _NO_TABLE, _NO_TABLE)
         if cpu.cr0 & CR0_PE:
             local = TableRegister(cpu.ldtr.base, cpu.ldtr.limit) if cpu.ldtr.usable else _NO_TABLE
-            tables = (cpu.gdtr, local)
+            count = min(cpu.idtr.limit + 1, MOST_GATES * DESCRIPTOR_BYTES) & -DESCRIPTOR_BYTES
+            tables = (cpu.gdtr, local, TableRegister(cpu.idtr.base, count - 1))
         if tables == self._shadowed_tables and not self.stale:
             return
         before = self.gdt.save(), self.ldt.save()
-        for shadow, table in zip((self.gdt, self.ldt), tables, strict=True):
+        for shadow, table in zip((self.gdt, self.ldt), tables, strict=False):
             self._refresh(shadow, table)
+        gates = tables[2]
+        self.gates.refresh(gates, self._peek(gates.base, gates.limit + 1))
         self.rewritten = self.rewritten or before != (self.gdt.save(), self.ldt.save())
         pieces = [piece for table in tables for piece in self._pieces(table)]
         # A table in pages that are not mapped yet says nothing when they are: look again each time.
@@ -245,13 +257,14 @@ class TranslatedCpu(VirtualCpu):
         """Everything outside machine memory, as plain data."""
         return (
             super().save(), self.spot, self.unit, self.segment.save(), self.cache.save(),
-            (self.stale, self.rewritten, self._shadowed_tables),
+            (self.stale, self.rewritten, self._shadowed_tables), self.gates.save(),
         )  # fmt: skip
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        state, self.spot, self.unit, segment, cache, shadows = saved
+        state, self.spot, self.unit, segment, cache, shadows, gates = saved
         self.stale, self.rewritten, self._shadowed_tables = shadows
         super().load(state)
         self.segment.load(segment)
         self.cache.load(cache)
+        self.gates.load(gates)

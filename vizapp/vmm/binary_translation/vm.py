@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, Linear
+from vizapp.isa.registers import CR0_PE
 from vizapp.machine import events
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, Place
 from vizapp.vmm import ring0
@@ -49,6 +50,7 @@ class TranslatedVm(Vm):
         windows: through which sequences write to traced pages.
         priority: the task priority, which sequences have too; ``state_read``: what else they read.
         tables_at: where the guest's descriptor tables lie: (guest-physical address, count).
+        tables_hit: how often a write has met their traces.
         spoiled: no window opens before the cache is flushed: a segment that sequences take for flat is not.
         passage: the way into virtual-8086 mode.
         eager: the shadow follows each change of the guest's tables; else the guest's flushes empty it.
@@ -80,7 +82,9 @@ class TranslatedVm(Vm):
         memory.is_table = self.traces.covers
         self.spoiled = False
         self.tables_at: tuple[tuple[int, int], ...] = ()
+        self.tables_hit = 0
         self.virtual.on_tables = self.trace_descriptors
+        self.virtual.gates.is_true = self._tables_untouched
 
     @property
     def cache(self) -> TranslationCache:
@@ -206,6 +210,19 @@ class TranslatedVm(Vm):
         for frame in sorted(self.memory.described - former):
             self._protect(frame)
 
+    def descriptors_written(self, touched: Iterable[tuple[int, int]]) -> None:
+        """Somebody has written there: if it was to a descriptor table, what was made of it is stale."""
+        for at, size in touched:
+            if any(start < at + size and at < start + count for start, count in self.tables_at):
+                self.virtual.stale = True
+                self.tables_hit += 1
+                self.emit(events.SHADOW_FLUSHED, "descriptors", {"address": at, "pages": 0})
+
+    def _tables_untouched(self) -> bool:
+        mmu = self.mmu
+        changed = self.virtual.stale or self.memory.touched or mmu.flush_requested or mmu.invalidated
+        return not changed and bool(self.virtual.cpu.cr0 & CR0_PE)
+
     def _protect(self, frame: int) -> None:
         """Take the right to write to a guest frame from all who have it."""
         host = self.memory.host_frame(frame)
@@ -323,6 +340,7 @@ class TranslatedVm(Vm):
             "priority": self.priority.save(),
             "spoiled": self.spoiled,
             "tables_at": self.tables_at,
+            "tables_hit": self.tables_hit,
             "state_read": self.state_read.save(),
         }
 
@@ -338,5 +356,5 @@ class TranslatedVm(Vm):
         self.windows.load(saved["windows"])
         self.priority.load(saved["priority"])
         self.spoiled = saved["spoiled"]
-        self.tables_at = saved["tables_at"]
+        self.tables_at, self.tables_hit = saved["tables_at"], saved["tables_hit"]
         self.state_read.load(saved["state_read"])
