@@ -17,8 +17,9 @@
 ;   dom0_block, dom0_disk
 ;   dom0_net, dom0_bridge       and of network adapters
 ;   dom0_adapter
-;   dom0_process, dom0_system   processes, in ring 3: the device models of
-;   dm, dm_serial, dm_platform  HVM domains
+;   dom0_process, dom0_space    processes, in ring 3
+;   dom0_system
+;   dm, dm_serial, dm_platform  which are the device models of HVM domains
 ;   dm_vga
 ;
 ; It ends when the last of its domains has ended.
@@ -157,6 +158,7 @@ END_TRAPS
 %include "lance.inc"
 %include "dom0_adapter.inc"
 %include "dom0_process.inc"
+%include "dom0_space.inc"
 %include "dom0_system.inc"
 %include "dom0_selftest.inc"
 %include "support.inc"

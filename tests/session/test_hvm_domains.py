@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.goldens.make import result_of
+from tests.goldens.boot import BOOT_TESTS, binary_of
+from tests.goldens.make import GOLDENS, result_of
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.split import with_domain_0
@@ -18,6 +19,8 @@ from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario, VmScenario
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vizapp.machine.events import Event
 
 MEMORY = 8 << 20
@@ -110,3 +113,18 @@ def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:
     assert native.cycles < ported.cycles < with_front_end.cycles < emulated.cycles
     assert (native.exits, ported.exits) == (0, 0)
     assert 0 < with_front_end.exits < emulated.exits
+
+
+def test_a_rom_starts_at_the_reset_vector(tmp_path: Path) -> None:
+    (test,) = [test for test in BOOT_TESTS if test.name == "rom"]
+    (tmp_path / "test.rom").write_bytes(binary_of(test).read_bytes())
+    run = execute(make_scenario(str(tmp_path / "test.rom"), technique_name="paravirtual", guests="hvm"))
+    assert run.report["vms"][1]["serial"] == (GOLDENS / "boot" / "rom.txt").read_text()
+
+
+@pytest.mark.oracle
+def test_a_disk_boots_through_the_bios_and_goes_through_all_modes(tmp_path: Path) -> None:
+    (test,) = [test for test in BOOT_TESTS if test.name == "modes"]
+    (tmp_path / "modes.img").write_bytes(binary_of(test).read_bytes().ljust(test.sectors * 512, b"\0"))
+    run = execute(make_scenario(str(tmp_path / "modes.img"), technique_name="paravirtual", guests="hvm"))
+    assert run.report["vms"][1]["serial"] == (GOLDENS / "boot" / "modes.txt").read_text()

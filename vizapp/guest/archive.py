@@ -39,6 +39,7 @@ _MICROSECONDS: Final = 1_000_000
 _LATER: Final = 1 << 0
 _HVM: Final = 1 << 1
 MEGABYTE: Final = 1 << 20
+TOP: Final = 1 << 32
 ROM_SEGMENT_BYTES: Final = 1 << 16
 RESET_OFFSET: Final = 0xFFF0
 _REGISTERS: Final = ("ebx", "ecx", "edx", "esi", "edi", "ebp", "eax")
@@ -116,10 +117,10 @@ def flat(image: Image) -> bytes:
 def for_pc(image: Image) -> bytes:
     """A native build with the registers that it starts with, its memory in runs of whole pages.
 
-    Of a ROM it has the copy that ends with the first megabyte.
+    A ROM ends with the first megabyte, and with the address space.
     """
     pages: dict[int, bytearray] = {}
-    rom = ((MEGABYTE - len(image.rom), image.rom),) if image.rom else ()
+    rom = [(top - len(image.rom), image.rom) for top in (MEGABYTE, TOP) if image.rom]
     for start, data in (*image.segments, *rom):
         at, rest = int(start), data
         while rest:

@@ -241,7 +241,7 @@ def _features(
         ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
             it cannot run real mode.
     """
-    if vm.image.bare_only is not None and not abilities.real_mode:
+    if vm.image.bare_only is not None and not (abilities.real_mode or scenario.has_unmodified_domains):
         raise ScenarioError(vm.image.bare_only)
     disks = (*vm.image.disks, *vm.disks) or tuple(filter(None, [vm.image.spare_disk]))
     if disks and not abilities.full_pc:
