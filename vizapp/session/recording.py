@@ -15,9 +15,10 @@ from vizapp.machine.places import GUEST_COMPONENTS, TRANSLATION_CACHE
 from vizapp.session.auditor import AUDITED
 from vizapp.session.frames import DIVERGED, Progress, Stopped
 from vizapp.session.journeys.book import watch_devices
+from vizapp.session.run_states import LOOKED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vizapp.machine.board import Board
     from vizapp.machine.events import Payload
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vizapp.session.locksteps import Locksteps
     from vizapp.session.port_taps import PortTaps
     from vizapp.session.recorder import EventStore
+    from vizapp.session.run_states import RunStates
 
 _DELIVERED = frozenset({ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED})
 # Ways out of an instruction of the guest's, the first two of which leave it to be executed again; and back.
@@ -43,6 +45,8 @@ class Recorder:
         heats: how often execution arrived at each guest instruction, by virtual machine and address.
         end: position, guest instruction and cycle of the end of the recording.
         progress: the last point of the overhead graph.
+        book: packets and blocks followed.
+        run_states: what each virtual machine did.
         watcher: told after each guest instruction that the processor retired, while recording.
     """
 
@@ -56,6 +60,7 @@ class Recorder:
         guest_board: Board | None,
         taps: PortTaps,
         book: JourneyBook,
+        run_states: RunStates,
         first_guest: int = 0,
     ) -> None:
         self.heats: defaultdict[int, Counter[int]] = defaultdict(Counter)
@@ -72,7 +77,8 @@ class Recorder:
         self._marks = 0
         self._catch: frozenset[str] | None = frozenset()
         self._taps = taps
-        self._book = book
+        self.book = book
+        self.run_states = run_states
         self._first_guest = first_guest
         self._attached = False
         self._fresh: list[Event] = []  # of this stretch
@@ -83,7 +89,19 @@ class Recorder:
         pc.on_port = self._port
         self._measure(None)
 
-    def watch_dma(self, vm: int, board: Board) -> None:
+    def watch_boards(self, boards: Sequence[Board | None]) -> None:
+        """Listen at the PC's board, and at those of the virtual machines in their order."""
+        self._watch_devices(-1, self._pc.board)
+        for number, board in enumerate(boards):
+            if board is None:
+                continue
+            if number:
+                board.on_port = self._taps.access
+            self._watch_dma(number, board)
+            if board is not self._pc.board:
+                self._watch_devices(number, board)
+
+    def _watch_dma(self, vm: int, board: Board) -> None:
         """Tell the auditor what the devices of a virtual machine do to memory by themselves."""
 
         def tell(frame: int, write: bool) -> None:
@@ -92,7 +110,7 @@ class Recorder:
 
         board.watch_dma(tell)
 
-    def watch_devices(self, vm: int, board: Board) -> None:
+    def _watch_devices(self, vm: int, board: Board) -> None:
         """Record what the devices of a board move by themselves; ``vm`` is whose they are, -1: the PC's."""
 
         def tell(kind: str, cause: str, payload: Payload) -> None:
@@ -108,7 +126,7 @@ class Recorder:
         def access(place: Place, port: int, size: int, write: bool, value: int) -> None:
             listen(place, port, size, write, value)
             if self._attached:
-                self._book.port(port, write, value, vm)
+                self.book.port(port, write, value, vm)
 
         board.on_port = access
 
@@ -157,7 +175,8 @@ class Recorder:
         position = pc.position
         self._store.truncate(self._store.before(position))
         self._auditor.drop_after(position)
-        self._book.journeys.drop_after(position)
+        self.book.journeys.drop_after(position)
+        self.run_states.drop_after(position)
         self._taps.drop_after(position)
         self._marks = self._store.counts(position).get(ev.MARK_PASSED, 0)
         place = pc.meter.place
@@ -212,8 +231,10 @@ class Recorder:
             self._marks += 1
         if kind in AUDITED:
             self._auditor.event(event)
-        if kind in self._book.kinds:
-            self._book.take(event)
+        if kind in self.book.kinds:
+            self.book.take(event)
+        if kind in LOOKED_AT:
+            self.run_states.take(event)
         if self._lockstep is not None:
             self._lockstep.event(event)
         if self._catch is None or (self._catch and {kind, f"{kind}:{event.cause}"} & self._catch):
@@ -250,4 +271,4 @@ class Recorder:
             self._taps.access(place, port, size, write, value)
         if self._attached:
             self._auditor.port(self._pc.position, place, port, write)
-            self._book.port(port, write, value, -1)
+            self.book.port(port, write, value, -1)

@@ -27,6 +27,7 @@ from vizapp.session.port_taps import PortTaps
 from vizapp.session.recorder import EventStore
 from vizapp.session.recording import Recorder
 from vizapp.session.report import report, vm_report
+from vizapp.session.run_states import RunStates
 from vizapp.session.scorecards import Scorecards
 from vizapp.session.scoring import Scoring
 from vizapp.session.timeline import Timeline
@@ -73,7 +74,6 @@ class Session:
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)
         self._lockstep = start_lockstep(scenario, self.machine, self._instruction_at) if lockstep else None
         self._taps = PortTaps(pc, scenario)
-        self._book = JourneyBook(pc, monitor, scenario.image.symbols)
         self._recorder = Recorder(
             pc,
             scenario.technique,
@@ -82,18 +82,11 @@ class Session:
             self._lockstep,
             monitor.devices.board,
             self._taps,
-            self._book,
+            JourneyBook(pc, monitor, scenario.image.symbols),
+            RunStates(monitor),
             first_guest=int(has_domains(scenario)),
         )
-        self._recorder.watch_devices(-1, pc.board)
-        for guest in monitor.vms[1:]:
-            if guest.hardware.board is not None:
-                guest.hardware.board.on_port = self._taps.access
-        for number, guest in enumerate(monitor.vms):
-            if guest.hardware.board is not None:
-                self._recorder.watch_dma(number, guest.hardware.board)
-                if guest.hardware.board is not pc.board:
-                    self._recorder.watch_devices(number, guest.hardware.board)
+        self._recorder.watch_boards([guest.hardware.board for guest in monitor.vms])
         self.timeline = Timeline(pc, self._recorder, Checkpoints(weigh=pc.weigh))
         native = scenario.yardstick
         self._porting = () if native is None else porting_diff(native, scenario.image)
@@ -335,7 +328,7 @@ class Session:
         heat = self._recorder.heats[vm]
         subject = Subject(
             pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting,
-            self.scenario.image.symbols, self._book.journeys,
+            self.scenario.image.symbols, self._recorder.book.journeys, self._recorder.run_states.all,
         )  # fmt: skip
         return details_of(self._watch.details, subject)
 

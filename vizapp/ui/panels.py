@@ -22,6 +22,7 @@ from vizapp.ui.path_panel import PathPanel
 from vizapp.ui.port_panel import PortPanel
 from vizapp.ui.registers_panel import RegistersPanel
 from vizapp.ui.rings_panel import RingsPanel
+from vizapp.ui.schedule_panel import SchedulePanel
 from vizapp.ui.scorecard_panel import ScorecardPanel
 from vizapp.ui.screen_panel import ScreenPanel
 from vizapp.ui.serial_panel import SerialPanel
@@ -82,5 +83,6 @@ PANELS = (
     Entry(FaultsPanel, beside="lanes", shown=False),
     Entry(MappingsPanel, beside="stage", shown=False),
     Entry(MachinesPanel, beside="lanes", shown=False),
+    Entry(SchedulePanel, beside="lanes", shown=False),
     Entry(LessonPanel, beside="code", shown=False),
 )

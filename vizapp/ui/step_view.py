@@ -194,6 +194,7 @@ class StepView(QMainWindow):
                     self.docks[entry.panel.name].setVisible(opened.technique in entry.under)
                     self.docks[entry.beside].raise_()
         if opened.stage.several_vms:
+            self.docks["schedule"].show()
             self.show_panel("machines")
         for panel in self.panels:
             panel.take_opened(opened)

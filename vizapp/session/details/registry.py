@@ -20,6 +20,7 @@ from vizapp.session.details import (
     PATH,
     PORTING,
     RINGS,
+    SCHEDULE,
     TRANSLATION,
     TRANSLATION_CACHE,
     WALK,
@@ -35,17 +36,19 @@ from vizapp.session.details.page_types import page_types
 from vizapp.session.details.path import path
 from vizapp.session.details.porting import porting
 from vizapp.session.details.rings import rings
+from vizapp.session.details.schedule import schedule
 from vizapp.session.details.translation import translation
 from vizapp.session.details.translation_cache import translation_cache
 from vizapp.session.details.walk import walk
 from vizapp.session.journeys.journey import Journeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from vizapp.guest.port import DiffLine
     from vizapp.machine.pc import Pc
     from vizapp.session.recorder import EventStore
+    from vizapp.session.run_states import Change
     from vizapp.vmm.base import Monitor
 
 
@@ -60,6 +63,7 @@ class Subject(NamedTuple):
         porting: both builds of a guest that was ported; nothing of one that runs as it is.
         symbols: the labels of the first guest's image.
         journeys: packets and blocks that were followed in the whole recording.
+        run_states: what each virtual machine did, in the whole recording.
     """
 
     pc: Pc
@@ -72,6 +76,7 @@ class Subject(NamedTuple):
     porting: tuple[DiffLine, ...] = ()
     symbols: Mapping[str, int] = MappingProxyType({})
     journeys: Journeys = Journeys()
+    run_states: Sequence[Change] = ()
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
@@ -89,6 +94,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     HYPERCALLS: hypercalls,
     RINGS: rings,
     PATH: path,
+    SCHEDULE: schedule,
 }
 
 
