@@ -74,12 +74,28 @@ def listened(guest: str, iterations: int | None = None, **hosted: bool) -> Liste
     return Listened(guest, iterations, **hosted)
 
 
-@pytest.mark.parametrize(("guest", "iterations"), [("popf", None), ("selfmodify", None), ("disk-read", 1)])
-def test_a_guest_does_what_it_does_on_the_bare_machine(guest: str, iterations: int | None) -> None:
-    session = Session(scenario(guest, iterations), lockstep=True)
+@pytest.mark.parametrize(
+    ("guest", "iterations", "options"),
+    [
+        ("popf", None, {}),
+        ("selfmodify", None, {}),
+        ("disk-read", 1, {}),
+        ("disk-write", 1, OFF),
+        ("network-send", FRAMES, {}),
+        ("network-send", 4, OFF),
+        ("network-receive", 4, {}),
+        ("network-receive", 4, OFF),
+    ],
+)
+def test_a_guest_does_what_it_does_on_the_bare_machine(
+    guest: str, iterations: int | None, options: dict[str, bool]
+) -> None:
+    """Its registers after each instruction, and its memory at the end, with frames and sectors in it."""
+    session = Session(scenario(guest, iterations, **options), lockstep=True)
     session.run()
     card = session.scorecard()
     assert card.holds is True, card
+    assert card.compared == session.timeline.end_instruction
     assert session.leaks == ()
     assert result_of(session.final_serial) == bare_result(guest, iterations)
 

@@ -9,6 +9,7 @@ from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.clock import Clock
 from vizapp.machine.devices.pic import PIC_PORTS, Pic
 from vizapp.machine.devices.pit import PIT_PORTS, PORT_B, Pit, ReadTime
+from vizapp.machine.devices.relayed_lance import RelayedLance
 from vizapp.machine.devices.screen import CRTC_PORTS, TextScreen
 from vizapp.machine.devices.uart import COM1_IRQ, COM1_PORTS, Uart
 from vizapp.machine.input_log import KEYBOARD, NETWORK, SERIAL, Input
@@ -136,10 +137,13 @@ class Board:
         elif self.peripherals is None:
             return
         elif entry.source == NETWORK:
-            (cycle,) = entry.data
-            assert isinstance(cycle, int)
-            assert self.peripherals.network is not None
-            self.peripherals.network.act(cycle)
+            numbers = [number for number in entry.data if isinstance(number, int)]
+            network = self.peripherals.network
+            assert network is not None
+            if isinstance(network, RelayedLance):
+                network.relay(*numbers)
+            else:
+                network.act(*numbers)
         else:
             key, down = entry.data
             assert isinstance(key, str)

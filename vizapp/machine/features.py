@@ -17,6 +17,7 @@ class Features(NamedTuple):
         a20: whether the firmware has opened the gate of address line 20.
         mac: six bytes, the address of a network adapter; None: there is none.
         station: the adapter is on a switch of its own, with a ``devices.station`` at the other end.
+        relayed: the adapter does nothing by itself, see ``devices.relayed_lance``.
         large_pages: the processor has 4 MB pages and PAE, which not every monitor can give to its guest.
     """
 
@@ -27,4 +28,5 @@ class Features(NamedTuple):
     a20: bool = True
     mac: bytes | None = None
     station: bool = False
+    relayed: bool = False
     large_pages: bool = True

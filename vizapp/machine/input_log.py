@@ -17,7 +17,8 @@ KEYBOARD, SERIAL, NETWORK = "keyboard", "serial", "network"
 class Input(NamedTuple):
     """One input, plain data: ``data`` is (key, down) for the keyboard, (bytes,) for the serial port.
 
-    A replayer makes one of a network adapter that acts by itself, with the cycle at which it did: (cycle,).
+    A replayer makes one of a network adapter that acts by itself, with the cycle at which it did: (cycle,);
+    and of one that a process models, with what went through it: (descriptors that left, and were filled).
 
     ``vm`` is the virtual machine that it is for.
     """

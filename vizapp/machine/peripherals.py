@@ -16,6 +16,7 @@ from vizapp.machine.devices.ioapic import IOAPIC_BASE, IOAPIC_BYTES, IoApic
 from vizapp.machine.devices.keyboard_controller import KEYBOARD_IRQ, KEYBOARD_PORTS, KeyboardController
 from vizapp.machine.devices.lance import LANCE_IRQ, LANCE_PORTS, RDP, Lance
 from vizapp.machine.devices.network import Switch
+from vizapp.machine.devices.relayed_lance import RelayedLance
 from vizapp.machine.devices.rtc import RTC_IRQ, RTC_PORTS, Rtc
 from vizapp.machine.devices.station import Station
 from vizapp.machine.devices.vga import VGA_PORTS, Vga
@@ -82,7 +83,7 @@ class Peripherals:
         if features.disks:
             self._add_disks(board, [Disk(contents) for contents in features.disks], read_time)
         if features.mac is not None:
-            self._add_network(board, features.mac, read_time)
+            self._add_network(board, features.mac, read_time, RelayedLance if features.relayed else Lance)
             if features.station:
                 self._add_switch(board)
         if features.apic:
@@ -107,8 +108,8 @@ class Peripherals:
         self.rtc.store(cmos.FIXED_DISKS, kinds)
         self._devices["ide"] = self.ide
 
-    def _add_network(self, board: Board, mac: bytes, read_time: ReadTime) -> None:
-        self.network = Lance(board.clock, board.line(LANCE_IRQ), self.bus_master, mac, read_time)
+    def _add_network(self, board: Board, mac: bytes, read_time: ReadTime, kind: type[Lance]) -> None:
+        self.network = kind(board.clock, board.line(LANCE_IRQ), self.bus_master, mac, read_time)
         board.ports.register(LANCE_PORTS, self.network)
         board.ports.register_wide(LANCE_PORTS[RDP:], self.network)
         self._devices["network"] = self.network

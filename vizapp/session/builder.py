@@ -100,7 +100,7 @@ def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
         lazy=False,
         full_pc=not abilities.hides_cpuid and scenario.needs_full_pc,
     )
-    return build(alone, processor, abilities, vm)
+    return build(alone, processor, registry.maker(scenario.technique, scenario.io).abilities, vm)
 
 
 def _machine_features(scenario: Scenario, options: Options) -> Features | None:
@@ -254,7 +254,8 @@ def _features(
         return None
     if vm.image.needs_network:
         mac = (_FIRST_MAC + number).to_bytes(6, "big")
-        return _LIBRARY._replace(disks=disks, mac=mac, station=True)
+        relayed = like.relays_frames and not abilities.relays_frames
+        return _LIBRARY._replace(disks=disks, mac=mac, station=True, relayed=relayed)
     if vm.image.needs_apic or vm.image.spare_disk:
         return _LIBRARY._replace(disks=disks)
     return Features(disks=disks, large_pages=abilities.large_pages and like.large_pages)

@@ -12,6 +12,7 @@ from vizapp.machine.input_log import NETWORK, Input
 from vizapp.messages import N_, Message
 from vizapp.session.builder import yardstick
 from vizapp.session.equivalence import Lockstep
+from vizapp.vmm.hosted.monitor import HostedMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +55,9 @@ def start_lockstep(
 
 def _hear_network(monitor: Monitor, vm: int, given: Callable[[int, Input], None]) -> None:
     """Tell when the network adapter of virtual machine ``vm`` reaches for its memory."""
+    if isinstance(monitor, HostedMonitor):
+        monitor.machine(vm).on_relay = lambda left, filled: given(vm, Input(0, NETWORK, (left, filled)))
+        return
     board = monitor.vms[vm].hardware.board
     peripherals = None if board is None else board.peripherals
     if peripherals is not None and peripherals.network is not None:

@@ -24,6 +24,7 @@ class Abilities(NamedTuple):
         inputs: what comes from outside while the guest runs reaches its devices.
         overcommits: its guests may have more memory together than the PC has.
         lends_devices: the first guest drives the machine's own devices, as far as the monitor lets it.
+        relays_frames: a process models its guests' network adapters, so that a frame takes no time on a line.
         hides_cpuid: what CPUID says is the monitor's to choose. Where it executes directly, as on any
             processor without VT-x or AMD-V, what one guest's board makes it say the others and the machine
             have too.
@@ -37,6 +38,7 @@ class Abilities(NamedTuple):
     overcommits: bool = False
     lends_devices: bool = False
     hides_cpuid: bool = True
+    relays_frames: bool = False
 
 
 class Maker(Protocol):
@@ -106,7 +108,7 @@ HOSTED: Final[dict[str, Maker]] = {
         "native",
         "hosted.technique",
         "HostedTranslation",
-        Abilities(several=False, large_pages=False),
+        Abilities(several=False, large_pages=False, relays_frames=True),
     ),
 }
 """Those that can also run beside a host operating system."""

@@ -65,6 +65,7 @@ def world_entered(vm: HostedVm) -> str:
         vm.asked = False
         ports.answer = shared.read(layout.VALUE)
         return "emulate"
+    vm.tell_relayed()
     following, vm.after = vm.after, ""
     return following or ("wait" if vm.blocked else "resume")
 
@@ -89,6 +90,7 @@ def emulate(vm: HostedVm) -> str | None:
     else:
         following = _EMULATE(vm)
     ports.answer = None
+    vm.tell_relayed()
     if ports.through is not None:
         vm.after = following or ""
         return "ship_sector"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMM, VMM_WORLD, Place
@@ -68,6 +68,8 @@ class HostedVm(TranslatedVm):
         asked: VMApp does the port access of the instruction that is being emulated.
         after: the phase that follows when VMApp has been told of the end of a sector; "" if none does.
         text: the virtual serial port's text is for VMApp now.
+        relayed: descriptors of the virtual adapter that VMApp has emptied and filled, not told yet.
+        on_relay: told of them, at the guest instruction that finds it done.
     """
 
     host: HostedHost
@@ -79,6 +81,8 @@ class HostedVm(TranslatedVm):
         self.asked = False
         self.after = ""
         self.text = False
+        self.relayed = (0, 0)
+        self.on_relay: Callable[[int, int], None] | None = None
 
     def connect(self, hosted: Hosted, *, network: bool, disk: bool) -> None:
         """Connect its board with what VMApp does for it."""
@@ -101,12 +105,13 @@ class HostedVm(TranslatedVm):
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
         ports = (self.ports.answer, self.ports.through)
-        return {**super().save(), "hosted": (self.asked, self.after, self.text, ports)}
+        return {**super().save(), "hosted": (self.asked, self.after, self.text, ports, self.relayed)}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take up a saved state."""
         super().load(saved)
-        self.asked, self.after, self.text, (self.ports.answer, self.ports.through) = saved["hosted"]
+        self.asked, self.after, self.text, ports, self.relayed = saved["hosted"]
+        self.ports.answer, self.ports.through = ports
 
     def note_stores(self) -> None:
         """VMApp has stored in guest memory, by itself: translations of it may be stale."""
@@ -115,6 +120,21 @@ class HostedVm(TranslatedVm):
             stores = ((0, self.memory.size),)
         for address, count in stores:
             self.memory.note(address, count)
+        left, filled = (self._descriptors(ring, stores) for ring in (layout.TRANSMIT, layout.RECEIVE))
+        self.relayed = (self.relayed[0] + left, self.relayed[1] + filled)
+
+    def tell_relayed(self) -> None:
+        """The guest's next instruction finds done what VMApp has done for its adapter."""
+        relayed, self.relayed = self.relayed, (0, 0)
+        if any(relayed) and self.on_relay is not None:
+            self.on_relay(*relayed)
+
+    def _descriptors(self, ring: int, stores: Iterable[tuple[int, int]]) -> int:
+        """How many of a ring's descriptors VMApp has given back to the guest."""
+        base, size = (self.host.shared.peek(ring + offset) for offset in (0, 4))
+        return sum(
+            count == layout.GIVEN_BACK and base <= address < base + 8 * size for address, count in stores
+        )
 
     def tell_deadline(self) -> None:
         """Let VMDriver program the timer, if the VMM would be brought in too late."""
