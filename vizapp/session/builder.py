@@ -241,7 +241,8 @@ def _features(
         ScenarioError: there are more disks than the channel has room for, or the monitor has none to give, or
             it cannot run real mode.
     """
-    if vm.image.bare_only is not None and not (abilities.real_mode or scenario.has_unmodified_domains):
+    unmodified = scenario.has_unmodified_domains and vm.image.build != "xen"
+    if vm.image.bare_only is not None and not abilities.real_mode and not unmodified:
         raise ScenarioError(vm.image.bare_only)
     disks = (*vm.image.disks, *vm.disks) or tuple(filter(None, [vm.image.spare_disk]))
     if disks and not abilities.full_pc:
@@ -250,6 +251,8 @@ def _features(
     if len(disks) > MOST_DISKS:
         sentence = N_("{count} disks are more than the {most} that an IDE channel takes")
         raise ScenarioError(Message(sentence, {"count": len(disks), "most": MOST_DISKS}))
+    if unmodified:
+        full = scenario.full_pc  # its CPUID is not the machine's
     if not abilities.full_pc or not (full or disks or vm.image.needs_pc):
         return None
     if vm.image.needs_network:
@@ -258,7 +261,8 @@ def _features(
         return _LIBRARY._replace(disks=disks, mac=mac, station=True, relayed=relayed)
     if vm.image.needs_apic or vm.image.spare_disk:
         return _LIBRARY._replace(disks=disks)
-    return Features(disks=disks, large_pages=abilities.large_pages and like.large_pages)
+    large_pages = (abilities.large_pages or unmodified) and (like.large_pages or unmodified)
+    return Features(disks=disks, large_pages=large_pages)
 
 
 def _overrides(scenario: Scenario) -> dict[str, int]:

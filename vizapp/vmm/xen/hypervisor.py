@@ -159,8 +159,10 @@ class Hypervisor:
 
     def frame_of(self, domain: Domain, number: int) -> int:
         """The machine frame that a domain names: an HVM domain by its physmap, ``NO_FRAME`` for none."""
+        if domain.hvm is None:
+            return number
         vm = self.machine_of(domain)
-        return number if vm is None else vm.physmap.pages.get(number, NO_FRAME)
+        return NO_FRAME if vm is None else vm.physmap.pages.get(number, NO_FRAME)
 
     def pseudo_physical(self, frame: int) -> int:
         """What the machine-to-physical table has for a frame."""

@@ -43,7 +43,7 @@ TYPE_NAMES: Final = {TYPE_PIO: "pio", TYPE_COPY: "mmio"}
 MAPSPACE_SHARED_INFO, MAPSPACE_GRANT_TABLE = 0, 1
 
 HVM_CALLS: Final = frozenset({
-    "memory_op", "multicall", "xen_version", "console_io", "grant_table_op", "vcpu_op", "sched_op",
+    "memory_op", "multicall", "xen_version", "console_io", "grant_table_op", "sched_op",
     "event_channel_op", "hvm_op",
 })  # fmt: skip
 """The hypercalls that an HVM guest may make."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizapp.isa.registers import CR0_PE, CS, EFLAGS_FIXED
 from vizapp.machine import real_mode
+from vizapp.machine.mp_tables import MP_BASE, mp_tables
 from vizapp.machine.segments import paragraph_segment
 from vizapp.vmm.hardware_assisted.virtual_cpu import EVERYTHING
 from vizapp.vmm.hardware_assisted.vm import Vm
@@ -111,6 +112,17 @@ class HvmVm(Vm):
         cpu.eflags = saved.eflags | EFLAGS_FIXED
         self.event = None
         self.mmu.flush_requested = False
+        self._tell_of_apics()
+
+    def _tell_of_apics(self) -> None:
+        """What firmware does where the board has APICs: tables for the kernel, if nobody put any there."""
+        peripherals = self.board.peripherals
+        if peripherals is None or peripherals.apic is None:
+            return
+        leaf = self.virtual.cpu.identity.leaf(1)
+        tables = mp_tables(MP_BASE, leaf.eax, leaf.edx)
+        if not any(self.memory.dump(MP_BASE, len(tables))):
+            self.memory.load(MP_BASE, tables)
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory."""
