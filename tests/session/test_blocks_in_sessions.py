@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.lengths import FULL
 from vizapp.experiment.compare import techniques_for
 from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.library import build_guest
@@ -17,7 +18,7 @@ from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 
-STEPS = 8_000
+STEPS = 8_000 if FULL else 4_000
 STOPS = 6
 CASES = [
     (guest.name, technique, virtualizable)
@@ -51,6 +52,7 @@ def state(pc: Pc) -> dict[str, Any]:
     return {**saved, "memory": pc.memory.digest(), "rows": pc.meter.rows(), "eflags": pc.cpu.eflags}
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(("guest", "technique", "virtualizable"), CASES)
 def test_library_guests_run_alike(guest: str, technique: str, virtualizable: bool) -> None:
     fast, fast_events = machine(guest, technique, virtualizable)

@@ -11,6 +11,7 @@ from vizapp.cli.arguments import parse
 from vizapp.errors import VizappError
 from vizapp.machine.events import EXCEPTION_DELIVERED
 from vizapp.session.process import SessionProcess
+from vizapp.ui import player as player_module
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.picture import render
 from vizapp.ui.player import Player
@@ -82,6 +83,13 @@ def test_a_real_guest_is_shown_and_stepped(qtbot, player, window):
     assert frames[-1].cycle == before.cycle
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Without the processes that race beside the session: another test has them."""
+    monkeypatch.setattr(player_module, "racers", lambda _selection: {})
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_disk_boots_is_typed_to_and_rewound(qtbot, player, window, tmp_path):
     file = tmp_path / "echo.asm"
     file.write_text(ECHO)
@@ -109,6 +117,7 @@ def test_a_window_keeps_its_language_unless_one_is_named():
     assert parse(["--lang", "pt_BR"]).lang == "pt_BR"
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_killed_process_leaves_the_window_alive_with_a_way_to_go_on(qtbot, player, window, processes):
     with qtbot.wait_signal(player.frame_changed, timeout=PATIENCE):
         player.open(RINGS)

@@ -29,7 +29,7 @@ def monitored(*programs: str) -> TrapAndEmulateMonitor:
     features = Features(
         disks=(devices.disk(),), mac=bytes.fromhex(devices.MAC.replace(":", "")), large_pages=False
     )
-    prices = {**dict.fromkeys(NAMES, 1), "io": 1000, "mon_lookup": 20_000}  # a second is soon over
+    prices = {**dict.fromkeys(NAMES, 1), "io": 1000, "mon_lookup": 60_000}  # a second is soon over
     images = []
     for program in programs:
         code = assemble(devices.source(program).read_text(encoding="ascii"), f"{program}.asm")

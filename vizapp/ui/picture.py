@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from PySide6.QtCore import (
+    QEvent,
     QMessageLogContext,
     QSettings,
     QSize,
@@ -169,6 +170,9 @@ def render(
     else:
         save_widget(window, file)
     window.close()
+    # What nobody sees again would still be styled with the next one.
+    window.deleteLater()
+    application.sendPostedEvents(window, QEvent.Type.DeferredDelete)
 
 
 def _feed_steps(window: Window, recording: Recording) -> None:
