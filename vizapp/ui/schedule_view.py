@@ -232,7 +232,9 @@ class ScheduleView(Tipped):
         painter.setPen(look.color("text_muted"))
         words = [self._render(Message(N_("weight {weight}"), {"weight": share.weight}))]
         if share.credit is not None:
-            words.append(self._render(Message(N_("credit {credit}"), {"credit": compact(share.credit)})))
+            words.append(
+                self._render(Message(N_("credit {credit}"), {"credit": compact(share.credit, self.language)}))
+            )
         place = QRectF(area.right() + px(6), area.top(), px(_RIGHT - 8), area.height())
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
         painter.drawText(place, flags, (" · " if area.height() < px(30) else "\n").join(words))
