@@ -41,7 +41,7 @@ class DomainsPanel(TablePanel["DomainRow"]):
     details = frozenset((DOMAINS,))
     detail = DOMAINS
     nothing = _NO_DOMAINS
-    widths = (40, 120, 84, 64, 104, 80, 72, 72, 120)
+    widths = (52, 116, 100, 68, 104, 84, 72, 76, 120)
 
     def columns(self) -> list[Column[DomainRow]]:
         """Books of the scheduler and of the allocator."""
