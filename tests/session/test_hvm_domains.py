@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -12,15 +14,15 @@ from tests.goldens.make import GOLDENS, result_of
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.split import with_domain_0
-from vizapp.guest.library import build_guest
+from vizapp.guest.catalogue import guest_directory
+from vizapp.guest.library import build_guest, spare_disk
+from vizapp.guest.source import assemble_image
 from vizapp.machine import events
 from vizapp.machine.meter import Purpose
 from vizapp.session.builder import build
 from vizapp.session.scenario import Scenario, VmScenario
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vizapp.machine.events import Event
 
 MEMORY = 8 << 20
@@ -67,11 +69,14 @@ def test_only_the_ones_without_front_ends_have_their_disks_made_for_them() -> No
     assert kinds["cpuid"] == 2
 
 
-@pytest.mark.parametrize(("processor", "paging"), [("k8-rev-f", "shadow"), ("nehalem", "nested")])
-def test_on_other_hardware_too(processor: str, paging: str) -> None:
-    choices = {"technique_name": "paravirtual", "guests": "hvm", "processor": processor, "paging": paging}
-    run = execute(make_scenario("hello", **choices))
-    assert "(d1) Hello from the kernel\n" in run.serial
+def test_its_devices_answer_as_the_machines_do() -> None:
+    source = Path(__file__).with_name("hvm_devices.asm")
+    flat = assemble_image(source, "devices", "native", {}, (guest_directory(),))
+    image = replace(flat, needs_pc=True, spare_disk=spare_disk())
+    bare = execute(Scenario(image, memory=MEMORY))
+    domain = Scenario(image, "paravirtual", processor="k8-rev-f", memory=MEMORY, name="devices")
+    run = execute(with_domain_0(domain))
+    assert run.report["vms"][1]["serial"].splitlines() == bare.serial.splitlines()
     assert run.scorecard["resource_control"]["let_through"] == 0
 
 
@@ -118,7 +123,11 @@ def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:
 def test_a_rom_starts_at_the_reset_vector(tmp_path: Path) -> None:
     (test,) = [test for test in BOOT_TESTS if test.name == "rom"]
     (tmp_path / "test.rom").write_bytes(binary_of(test).read_bytes())
-    run = execute(make_scenario(str(tmp_path / "test.rom"), technique_name="paravirtual", guests="hvm"))
+    hardware = {"processor": "sandy-bridge", "paging": "nested"}
+    scenario = make_scenario(
+        str(tmp_path / "test.rom"), technique_name="paravirtual", guests="hvm", **hardware
+    )
+    run = execute(scenario)
     assert run.report["vms"][1]["serial"] == (GOLDENS / "boot" / "rom.txt").read_text()
 
 
