@@ -31,6 +31,9 @@ def test_every_view_of_an_hvm_domain_can_be_had_and_going_back_is_exact() -> Non
             seen.add(frame.place.world)
     assert seen == {BARE, VMX_NON_ROOT}
     assert session.seek(first[ev.IO_REQUESTED] + 1).sentence.in_english().startswith(ASKED)
+    session.select(1)
+    notes = {line.text.split()[0]: line.note for line in session.seek(first[ev.VM_ENTERED]).code if line.note}
+    assert notes["cli"].in_english() == "direct"  # in rings of its own, and not as a ported kernel's
     inside, outside = session.stage.worlds
     assert [(c.ring, c.vm) for c in inside.components] == [(0, 1), (3, 1)]
     assert [(c.ring, c.vm) for c in outside.components][1:] == [(1, 0), (3, 0)]

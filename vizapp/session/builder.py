@@ -87,6 +87,14 @@ def build(
     return Machine(pc, monitor, technique, processor)
 
 
+def techniques_of(scenario: Scenario) -> tuple[str, ...]:
+    """How each virtual machine runs: of Xen's domains one that was not ported by what the processor has."""
+    if not scenario.has_unmodified_domains:
+        return (scenario.technique,) * len(scenario.machines)
+    hardware = hardware_of(load_processor(scenario.processor))
+    return tuple(scenario.technique if vm.image.build == "xen" else hardware for vm in scenario.machines)
+
+
 def yardstick(scenario: Scenario, processor: Processor, vm: int = 0) -> Machine:
     """The bare machine that a virtual machine's run is compared with: what its monitor hides, hidden too."""
     abilities = registry.maker(scenario.technique).abilities

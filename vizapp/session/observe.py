@@ -93,6 +93,11 @@ class Observer:
             guest, processor, real if same else self._limit(guest, partial(self.read, vm=vm)), real
         )
 
+    @property
+    def current(self) -> int:
+        """The number of the virtual machine that has the processor, or had it last."""
+        return self._monitor.current
+
     def read(self, linear: int, count: int, vm: int | None = None) -> bytes | None:
         """Guest memory at a linear address; None where the guest has nothing."""
         return self._monitor.guest_read(Linear(linear), count, self.shown if vm is None else vm)

@@ -13,7 +13,7 @@ from vizapp.machine.input_log import KEYBOARD, InputLog
 from vizapp.messages import N_, Message
 from vizapp.session import protocol as p
 from vizapp.session.auditor import Auditor
-from vizapp.session.builder import build
+from vizapp.session.builder import build, techniques_of
 from vizapp.session.checkpoints import Checkpoints
 from vizapp.session.controls import Controls
 from vizapp.session.details.registry import Subject, details_of
@@ -68,7 +68,8 @@ class Session:
         self.stage = Stage(monitor.stage())
         self.store = EventStore()
         self._listings = [
-            Listing(vm.image, scenario.technique, scenario.virtualizable) for vm in scenario.machines
+            Listing(vm.image, technique_name, scenario.virtualizable)
+            for vm, technique_name in zip(scenario.machines, techniques_of(scenario), strict=True)
         ]
         self._observer = Observer(pc, monitor, [listing.disassemble for listing in self._listings])
         self._auditor = Auditor(monitor.ownership, pc.memory.frames)

@@ -10,6 +10,7 @@ from vizapp.cost.ledger import Ledger
 from vizapp.machine.devices.vga import default_color
 from vizapp.machine.input_log import KEYBOARD, SERIAL
 from vizapp.machine.inputs import priced
+from vizapp.session.builder import techniques_of
 from vizapp.session.describe import describe, lesson, waiting_for
 from vizapp.session.describe_events import principal
 from vizapp.session.frames import Frame, ScreenCells, Stopped, VmState
@@ -97,6 +98,7 @@ class FrameBuilder:
         self._guests = guests
         self._listings = listings
         self._names = [vm.image.name for vm in scenario.machines]
+        self._techniques = techniques_of(scenario)
         self._observer = observer
         self._store = store
         self._ported = ported
@@ -129,7 +131,8 @@ class FrameBuilder:
         # What another machine had a step ago is no change of this one's.
         former = None if before is None or before.vm != now.vm else before.pair
         events = tuple(self._store[index] for index in self._store.at(moment.position - 1))
-        step = None if before is None else LastStep(before.moment, moment, events, self._scenario.technique)
+        technique = self._techniques[self._observer.current]
+        step = None if before is None else LastStep(before.moment, moment, events, technique)
         event = principal(events) or (events[-1] if events else None)
         rows = truths(now.pair, former)
         last_position, last_instruction, last_cycle = end
