@@ -9,6 +9,7 @@ import locale
 import os
 import sys
 import traceback
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QSettings, QTranslator
 from PySide6.QtWidgets import QApplication, QStyle
 
-from vizapp.cost.choice import check_processor
-from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
 from vizapp.experiment.scenarios import make_scenario as scenario_of_names
-from vizapp.experiment.scenarios import with_devices
 from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
 from vizapp.messages import LANGUAGES, N_, Message, Translator
@@ -31,9 +29,8 @@ from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.guest_facts import guest_facts, other_monitor
 from vizapp.ui.player import Player
-from vizapp.ui.selection import OPENING, Selection
+from vizapp.ui.selection import HVM, OPENING, PORTED, Selection
 from vizapp.ui.subject import Subject, resolve
-from vizapp.vmm.registry import HOSTED, maker
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -115,19 +112,20 @@ def make_scenario(selection: Selection) -> Scenario:
     obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
     if obstacle is not None:
         raise ScenarioError(obstacle)
-    check_processor(load_processor(selection.processor), selection.technique, selection.paging)
-    build = selection.build or maker(selection.technique).build
-    yardstick = _image(selection.guest, "native") if build != "native" else None
-    scenario = Scenario(
-        image=_image(selection.guest, build),
-        technique=selection.technique,
+    scenario = scenario_of_names(
+        selection.guest,
+        technique_name=selection.technique,
         processor=selection.processor,
         paging=selection.paging,
+        build=selection.build,
         intercepts=dict(selection.intercepts),
         virtualizable=selection.virtualizable and selection.technique == "trap-and-emulate",
-        yardstick=yardstick,
+        io=selection.io if selection.io in ("hosted", "split") else None,
+        guests=selection.io if selection.io == HVM else None,
     )
-    return with_devices(scenario, selection.io if selection.technique in HOSTED else None, {})
+    if selection.technique in PORTED and selection.guest not in GUESTS and not scenario.others:
+        return replace(scenario, yardstick=_image(selection.guest, "native"))
+    return scenario
 
 
 def make_bridge(scenario: Scenario, checked: bool) -> Bridge:

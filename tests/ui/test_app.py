@@ -151,3 +151,13 @@ def test_pictures_in_other_formats_are_refused(tmp_path):
     scenario = app.make_scenario(RINGS._replace(technique="native"))
     with pytest.raises(VizappError, match=r"not \.bmp"):
         render("step", scenario, [scenario], tmp_path / "picture.bmp")
+
+
+def test_every_surrounding_of_a_guest_of_xen_makes_a_scenario():
+    hello = Selection(guest="hello", technique="paravirtual")
+    alone, split, hvm = (app.make_scenario(hello._replace(io=io)) for io in ("bare-metal", "split", "hvm"))
+    assert (alone.others, alone.image.build) == ((), "xen")
+    assert [vm.image.build for vm in split.others] == ["xen"]
+    assert [vm.image.build for vm in hvm.others] == ["native"]
+    sending = app.make_scenario(hello._replace(guest="network-send"))
+    assert [vm.image.name for vm in sending.machines] == ["dom0", "network-send"]

@@ -105,6 +105,25 @@ def test_a_host_can_be_chosen_where_the_monitor_runs_beside_one(qtbot, window, l
     assert chosen.args[0].io == "bare-metal"
 
 
+def test_a_guest_of_xen_can_be_beside_domain_0_and_need_not_be_ported(qtbot, window, links):
+    begin(qtbot, window, links)
+    with qtbot.wait_signal(window.player.selected):
+        window.header.technique_chosen.emit("paravirtual")
+    names = [window.header.io.itemData(index) for index in range(window.header.io.count())]
+    assert names == ["bare-metal", "split", "hvm"]
+    assert not window.header.paging.isVisible()
+    with qtbot.wait_signal(window.player.selected) as chosen:
+        window.header.io_chosen.emit("hvm")
+    assert chosen.args[0].io == "hvm"
+    assert window.header.paging.isVisible()
+    with qtbot.wait_signal(window.player.selected) as chosen:
+        window.header.paging_chosen.emit("nested")
+    assert (chosen.args[0].paging, chosen.args[0].processor) == ("nested", "nehalem")
+    with qtbot.wait_signal(window.player.selected) as chosen:
+        window.header.technique_chosen.emit("binary-translation")
+    assert (chosen.args[0].io, chosen.args[0].paging) == ("bare-metal", "shadow")
+
+
 def test_the_virtualizable_option_belongs_to_trap_and_emulate(qtbot, window, links):
     begin(qtbot, window, links)
     assert window.header.virtualizable.isVisible()

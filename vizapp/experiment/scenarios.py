@@ -176,20 +176,9 @@ def make_scenario(
         host_memory=host_memory,
         lazy=lazy,
     )
-    if hvm and io != ALONE:
+    if (hvm and io != ALONE) or _is_split(scenario, io):
         return with_domain_0(scenario)
-    return with_devices(scenario, io, hosted or {})
-
-
-def with_devices(scenario: Scenario, io: str | None, hosted: Mapping[str, bool]) -> Scenario:
-    """The scenario with whose drivers the guest's devices need: domain 0's, a host's, or nobody's.
-
-    Raises:
-        ScenarioError: the technique has no such devices.
-    """
-    if _is_split(scenario, io):
-        return with_domain_0(scenario)
-    return with_io(scenario, None if io == ALONE else io, hosted)
+    return with_io(scenario, None if io == ALONE else io, hosted or {})
 
 
 def is_hvm(technique: str, guests: str | None, io: str | None) -> bool:

@@ -20,11 +20,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from vizapp.cost.choice import PAGINGS, uses_virtualization
+from vizapp.cost.choice import PAGINGS
 from vizapp.messages import N_, Message
+from vizapp.ui.selection import in_hardware, surroundings
 from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
-from vizapp.vmm.registry import HOSTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
     from vizapp.ui.selection import Selection
 
-
 _PROCESSOR_LETTERS = 11  # of a processor's name are always seen
-IO_ARCHITECTURES = ("bare-metal", "hosted")
+_SURROUNDINGS = {
+    "bare-metal": N_("bare metal"),
+    "hosted": N_("hosted"),
+    "split": N_("domain 0"),
+    "hvm": N_("HVM domain"),
+}
 _PROCESSOR_ROOM = 20  # letters of it that are seen where there is room for them
 
 
@@ -92,8 +96,7 @@ class Header(QWidget):
             self.paging.addItem("", name)
         self.paging.activated.connect(lambda index: self.paging_chosen.emit(self.paging.itemData(index)))
         self.io = QComboBox()
-        for name in IO_ARCHITECTURES:
-            self.io.addItem("", name)
+        self.io.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.io.activated.connect(lambda index: self.io_chosen.emit(self.io.itemData(index)))
         self.processor = QComboBox()
         self.processor.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -144,9 +147,14 @@ class Header(QWidget):
         self.guests.setCurrentIndex(index)
         self.virtualizable.setVisible(selection.technique == "trap-and-emulate")
         self.virtualizable.setChecked(selection.virtualizable)
-        self.paging.setVisible(uses_virtualization(selection.technique))
+        self.paging.setVisible(in_hardware(selection))
         self.paging.setCurrentIndex(self.paging.findData(selection.paging))
-        self.io.setVisible(selection.technique in HOSTED)
+        names = surroundings(selection.technique)
+        if names != tuple(self.io.itemData(index) for index in range(self.io.count())):
+            self.io.clear()
+            for name in names:
+                self.io.addItem(self._translator.text(_SURROUNDINGS[name]), name)
+        self.io.setVisible(len(names) > 1)
         self.io.setCurrentIndex(self.io.findData(selection.io))
         self.processor.setCurrentIndex(self.processor.findData(selection.processor))
         self._arrange()
@@ -205,14 +213,16 @@ class Header(QWidget):
                 )
             )
         )
-        for index, title in enumerate((N_("bare metal"), N_("hosted"))):
-            self.io.setItemText(index, say(title))
+        for index in range(self.io.count()):
+            self.io.setItemText(index, say(_SURROUNDINGS[self.io.itemData(index)]))
         self.io.setAccessibleName(say(N_("Devices")))
         self.io.setToolTip(
             say(
                 N_(
-                    "Who has the machine's devices. Bare metal: the monitor. Hosted: an operating system, "
-                    "beside which the monitor runs, as with VMware Workstation."
+                    "Who has the machine's devices. Bare metal: the monitor, or as the guest was ported. "
+                    "Hosted: an operating system, beside which the monitor runs, as with VMware Workstation. "
+                    "Domain 0: its drivers, behind front and back ends. HVM domain: the guest is not ported, "
+                    "VT-x or AMD-V runs it, and a process of domain 0 models its devices."
                 )
             )
         )

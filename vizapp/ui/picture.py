@@ -34,7 +34,7 @@ from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.panels import PANELS
 from vizapp.ui.picture_files import check_suffix, save_film, save_widget
 from vizapp.ui.player import Player
-from vizapp.ui.selection import OPENING, Selection
+from vizapp.ui.selection import HVM, OPENING, PORTED, Selection
 from vizapp.ui.window import Window
 
 if TYPE_CHECKING:
@@ -136,16 +136,7 @@ def render(
     window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
     window.resize(QSize(*size))
     window.show()
-    window.show_selection(
-        Selection(
-            scenario.image.name,
-            scenario.technique,
-            scenario.processor,
-            scenario.virtualizable,
-            paging=scenario.paging,
-            io=scenario.io,
-        )
-    )
+    window.show_selection(_selection_of(scenario))
     application.processEvents()
     recording = None
     if view != "compare":
@@ -173,6 +164,17 @@ def render(
     # What nobody sees again would still be styled with the next one.
     window.deleteLater()
     application.sendPostedEvents(window, QEvent.Type.DeferredDelete)
+
+
+def _selection_of(scenario: Scenario) -> Selection:
+    """What the header shows; of a single guest beside domain 0, that guest."""
+    guest, io = scenario.image.name, scenario.io
+    if len(scenario.others) == 1 and scenario.technique in PORTED:
+        guest = scenario.others[0].image.name
+        io = HVM if scenario.has_unmodified_domains else "split"
+    return Selection(
+        guest, scenario.technique, scenario.processor, scenario.virtualizable, paging=scenario.paging, io=io
+    )
 
 
 def _feed_steps(window: Window, recording: Recording) -> None:

@@ -9,6 +9,7 @@ from vizapp.cost.choice import (
     PAGINGS,
     default_processor,
     fits,
+    hardware_of,
     uses_virtualization,
 )
 from vizapp.cost.processors import load_processor
@@ -38,6 +39,8 @@ TRAP_KINDS = frozenset(
 )
 # A ported guest has other instructions, so its progress is counted in marks, which both builds have.
 PORTED = frozenset({"paravirtual"})
+# Unmodified guests under the monitor of ported ones.
+HVM = "hvm"
 # Where another guest opens: at its first trap, for it may make no system call.
 FIRST_TRAP = (NextEvent(TRAP_KINDS | {MACHINE_STOPPED}),)
 # Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
@@ -55,8 +58,8 @@ def opening_of(guest: str) -> tuple[NextEvent, ...]:
 class Selection(NamedTuple):
     """What is looked at: a guest under a technique on a processor; ``build`` None is the one that fits.
 
-    ``paging`` and ``intercepts``, exits that shall be made or not, count under VT-x and AMD-V only; ``io``,
-    ``bare-metal`` or ``hosted``, where a monitor can also run beside a host operating system.
+    ``paging`` and ``intercepts``, exits that shall be made or not, count under VT-x and AMD-V only; ``io`` is
+    who has the guest's devices, one of ``surroundings`` of the technique.
     """
 
     guest: str = "minikernel"
@@ -69,15 +72,33 @@ class Selection(NamedTuple):
     io: str = "bare-metal"
 
 
+def surroundings(technique: str) -> tuple[str, ...]:
+    """Who can have the devices of a technique's guests; the first is what it has if nobody chooses.
+
+    ``bare-metal`` is the monitor, or under Xen whatever the guest needs; ``hosted`` a host operating system,
+    ``split`` domain 0 with its back ends, and ``hvm`` its device model, for a guest that was not ported.
+    """
+    if technique in HOSTED:
+        return "bare-metal", "hosted"
+    return ("bare-metal", "split", HVM) if technique in PORTED else ("bare-metal",)
+
+
+def in_hardware(selection: Selection) -> bool:
+    """Whether the selection needs VT-x or AMD-V, and so has a choice of paging."""
+    return uses_virtualization(selection.technique) or selection.io == HVM
+
+
 def fitting(selection: Selection) -> Selection:
     """The selection on a processor that its technique can be on: its own, else the technique's default."""
-    if selection.technique not in HOSTED:
+    if selection.io not in surroundings(selection.technique):
         selection = selection._replace(io="bare-metal")
-    if not uses_virtualization(selection.technique):
+    if not in_hardware(selection):
         return selection._replace(paging="shadow")
-    if fits(load_processor(selection.processor), selection.technique, selection.paging):
+    processor = load_processor(selection.processor)
+    technique = hardware_of(processor) if selection.io == HVM else selection.technique
+    if fits(processor, technique, selection.paging):
         return selection
-    return selection._replace(processor=default_processor(selection.technique, selection.paging))
+    return selection._replace(processor=default_processor(technique, selection.paging))
 
 
 def racers(selection: Selection) -> dict[str, Selection]:
@@ -91,9 +112,11 @@ def racers(selection: Selection) -> dict[str, Selection]:
         wanted = PAGINGS[::-1] if selection.technique != name else (selection.paging,)
         paging = next((kind for kind in wanted if fits(processor, name, kind)), None)
         if paging is not None:
-            paging = paging if uses_virtualization(name) else "shadow"
             own = selection.intercepts if name == selection.technique else ()
-            found[name] = selection._replace(
+            runner = selection._replace(
                 technique=name, virtualizable=True, build=None, paging=paging, intercepts=own
             )
+            io = selection.io if selection.io in surroundings(name) else "bare-metal"
+            runner = runner._replace(io=io)
+            found[name] = runner if in_hardware(runner) else runner._replace(paging="shadow")
     return found
