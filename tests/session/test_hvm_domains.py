@@ -11,6 +11,7 @@ import pytest
 
 from tests.goldens.boot import BOOT_TESTS, binary_of
 from tests.goldens.make import GOLDENS, result_of
+from tests.lengths import FULL
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.split import with_domain_0
@@ -132,6 +133,7 @@ def test_a_rom_starts_at_the_reset_vector(tmp_path: Path) -> None:
 
 
 @pytest.mark.oracle
+@pytest.mark.skipif(not FULL, reason="a minute: under make oracle")
 def test_a_disk_boots_through_the_bios_and_goes_through_all_modes(tmp_path: Path) -> None:
     (test,) = [test for test in BOOT_TESTS if test.name == "modes"]
     (tmp_path / "modes.img").write_bytes(binary_of(test).read_bytes().ljust(test.sectors * 512, b"\0"))
