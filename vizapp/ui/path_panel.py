@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
 
-_WIDTHS = (50, 164, 74, 86, 70)
+_WIDTHS = (50, 166, 74, 90, 82)
 _WIDE = 1150  # from here on drawing and list stand side by side
 
 
@@ -54,6 +54,8 @@ class PathPanel(Panel):
         self.model: RowsModel[StageRow] = RowsModel(self._columns())
         self.model.tint = self._tint
         self.table = RowsView(self.model, _WIDTHS)
+        # What does not fit of the last column its tooltip says: a bar would take a row's place.
+        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.activated.connect(self._go)
         self.table.clicked.connect(self._go)
         self.view.chosen.connect(self.table.selectRow)
@@ -144,7 +146,8 @@ class PathPanel(Panel):
         self._body.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
 
     def _show(self) -> None:
-        assert self._paths is not None
+        if self._paths is None:
+            return
         followed = chosen(self._paths, self._picked)
         if followed is None:
             self._picked = None
@@ -205,8 +208,7 @@ class PathPanel(Panel):
 
     def _toggle_following(self, following: bool) -> None:
         self._picked = None if following else self.choice.currentData()
-        if self._paths is not None:
-            self._show()
+        self._show()
 
     def _go(self, index: QModelIndex) -> None:
         self._go_to_stage(index.row())

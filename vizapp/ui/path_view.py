@@ -201,7 +201,11 @@ class PathView(Tipped):
         # Arrows cross the middle of a box that is over several rows.
         where = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop if tall else _CENTERED
         inside = box.adjusted(2, px(4) if tall else 0, -2, 0)
-        painter.drawText(inside, where | Qt.TextFlag.TextWordWrap, title)
+        flags = where | Qt.TextFlag.TextWordWrap
+        if painter.boundingRect(inside, flags, title).height() > inside.height():
+            flags = where
+            title = painter.fontMetrics().elidedText(title, Qt.TextElideMode.ElideRight, int(inside.width()))
+        painter.drawText(inside, flags, title)
 
     def _paint_ring(self, painter: QPainter, box: QRectF, title: str) -> None:
         """Title, the slots around the journey's own, and the four indices as they were then."""
