@@ -43,6 +43,8 @@ def test_a_ported_guest_stays_one() -> None:
         ({"technique_name": "paravirtual", "guests": "linux"}, "there are ported, hvm"),
         ({"preset": "xen-hvm", "io": "hosted"}, "leave --io out"),
         ({"preset": "xen-hvm", "processor": "k8-rev-f", "paging": "nested"}, "barcelona"),
+        ({"preset": "xen-hvm", "build": "hvm"}, "leave --build out"),
+        ({"preset": "xen-hvm", "build": "xen"}, "a ported build runs as it is"),
         ({"preset": "xen-hvm", "technique_name": "vt-x"}, "leave --technique out"),
     ],
 )

@@ -147,7 +147,12 @@ def make_scenario(
         text = N_("{guest} was not ported: it has no Xen build, which {technique} needs")
         if wanted == "native":
             text = N_("{guest} has a Xen build only, and {technique} needs a native one: take paravirtual")
+        elif wanted == HVM:
+            text = N_("{guest} has no build with front ends for a domain of its own; leave --build out")
         raise ScenarioError(Message(text, {"guest": guest, "technique": technique.name}))
+    if hvm and wanted == "xen":
+        sentence = N_("a ported build runs as it is: leave --guests hvm or the preset out, or --build")
+        raise ScenarioError(Message(sentence))
     ported = image(wanted)
     if ramdisk is not None or command_line:
         if ported.build != "xen":
