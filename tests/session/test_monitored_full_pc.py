@@ -8,6 +8,7 @@ import pytest
 
 from tests.goldens.boot import BOOT_TESTS, binary_of, disk_contents
 from tests.session.conftest import image
+from vizapp.experiment.hosted import with_io
 from vizapp.guest.loader import load_guest
 from vizapp.session.scenario import Scenario, VmScenario
 from vizapp.session.session import Session
@@ -19,7 +20,7 @@ def scenario(technique: str) -> Scenario:
     return Scenario(
         load_guest(str(binary_of(KERNEL))),
         technique,
-        virtualizable=technique != "native",
+        virtualizable=technique == "trap-and-emulate",
         disks=(disk_contents(KERNEL),),
     )
 
@@ -35,9 +36,17 @@ def run(session: Session) -> str:
     return session.final_serial
 
 
-def test_it_prints_the_same_and_does_the_same() -> None:
-    expected = run(Session(scenario("native")))
-    session = Session(scenario("trap-and-emulate"), lockstep=True)
+@pytest.fixture(scope="module")
+def expected() -> str:
+    return run(Session(scenario("native")))
+
+
+@pytest.mark.parametrize(
+    ("technique", "io"),
+    [("trap-and-emulate", None), ("binary-translation", None), ("binary-translation", "hosted")],
+)
+def test_it_prints_the_same_and_does_the_same(technique: str, io: str | None, expected: str) -> None:
+    session = Session(with_io(scenario(technique), io, {}), lockstep=True)
     assert run(session) == expected
     assert session.timeline.stopped is not None
     assert session.timeline.stopped.reason == "halted"

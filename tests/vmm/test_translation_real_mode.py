@@ -13,6 +13,7 @@ from vmm_support import Run
 from tests.goldens.boot import printed
 from tests.guest.test_boot import scenario_of
 from tests.lengths import FULL
+from vizapp.experiment.hosted import with_io
 from vizapp.isa.addresses import GuestPhysical
 from vizapp.session.builder import build
 from vizapp.session.session import Session
@@ -59,10 +60,10 @@ def test_the_bios_serves_a_disk(name: str, tmp_path: Path) -> None:
     assert run(machine, test) == printed(test).read_text(encoding="latin-1")
 
 
-@pytest.mark.parametrize("name", ["modes", "rom"])
-def test_every_change_of_mode_is_as_on_the_bare_machine(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "io"), [("modes", None), ("rom", None), ("modes", "hosted")])
+def test_every_change_of_mode_is_as_on_the_bare_machine(name: str, io: str | None, tmp_path: Path) -> None:
     scenario = replace(scenario_of(TESTS[name], tmp_path), technique="binary-translation")
-    session = Session(scenario, lockstep=True)
+    session = Session(with_io(scenario, io, {}), lockstep=True)
     session.advance()
     card = session.scorecard()
     assert card.first_difference is None

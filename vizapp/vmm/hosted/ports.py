@@ -118,7 +118,8 @@ class HostedPorts:
             value = self._read_adapter(port - LANCE_BASE)
         else:
             value = self._read_disk(port)
-        if port == IDE_PORTS.start + COMMAND or port in IDE_CONTROL_PORTS:
+        status = port == IDE_PORTS.start + COMMAND or port in IDE_CONTROL_PORTS
+        if status and not self._second:  # which of a drive that is there depends on time
             value = self._read_time("ide-status", value & 0xFF)
         return value
 
