@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from domains_support import Tools
@@ -34,6 +35,14 @@ PORTS = flat("""
 got:    dd 0, 0
 """)
 HALTED = "the guest halted with interrupts disabled"
+
+
+def test_a_domain_0_with_pae_is_refused_such_domains():
+    image = replace(kernel("ready: mov eax, 1\njmp ready"), pae=True)
+    run = Run(image, spare=8 << 20, hvm="vt-x")
+    run.until("ready")
+    assert Tools(run).domctl("createdomain", 0, bytes(20) + struct.pack("<I", 1)) == -abi.EINVAL
+    assert len(run.xen.domains) == 1
 
 
 def end_of(run: HvmRun) -> str:

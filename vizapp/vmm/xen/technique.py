@@ -71,7 +71,7 @@ class Paravirtual:
         xen.names = tuple((vm.name or owner_of(i), vm.weight) for i, vm in enumerate(options.machines(image)))
         monitor = XenMonitor(xen, xen.names)
         ring0.enter_protected(pc, xen.tables, boot.page_directory, CR4_PAE if image.pae else 0)
-        if options.hvm is not None:
+        if options.hvm is not None and not image.pae:  # nested paging takes host tables of 32-bit entries
             xen.hvm = support.HvmSupport(xen, _vendor(options.hvm), options.hvm)
         xen.timer.initialize()
         pc.monitor = monitor
