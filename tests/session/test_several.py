@@ -8,11 +8,13 @@ import pytest
 
 from tests.session.conftest import image
 from vizapp.errors import ScenarioError, SessionError
+from vizapp.guest.library import build_guest
 from vizapp.machine.events import MARK_PASSED, VM_SCHEDULED
 from vizapp.session.protocol import SelectVm
 from vizapp.session.scenario import Scenario, VmAction, VmScenario
 from vizapp.session.scoring import result_line
 from vizapp.session.session import Session
+from vizapp.vmm.base import cache_owner, segment_owner
 
 SLICE = 20e-6  # seconds: guests this short would not be switched otherwise
 
@@ -58,6 +60,28 @@ def test_equivalence_and_resource_control_hold_for_each(guests: tuple[str, ...])
         assert vm["scorecard"]["equivalence"]["compared"] == vm["instructions"]["guest"]
         assert vm["scorecard"]["resource_control"]["let_through"] == 0
         assert vm["stopped"]["reason"] == "halted"
+
+
+def test_on_esx_a_kernel_without_a_host_shares_the_machine_out() -> None:
+    """One VMM a virtual machine, each with a network or a disk of its own; every port is the kernel's."""
+    scenario = Scenario(
+        build_guest("network-send", iterations=4),
+        "binary-translation",
+        name="sends",
+        others=(VmScenario(build_guest("disk-write", iterations=1), memory=8 << 20, name="writes"),),
+        slice_seconds=SLICE,
+    )
+    session = Session(scenario, lockstep=True)
+    session.advance()
+    report, monitor = session.report(), session.machine.monitor
+    assert report["events"]["vm-switch"] >= 2
+    assert [vm["scorecard"]["equivalence"]["holds"] for vm in report["vms"]] == [True, True]
+    assert report["scorecard"]["resource_control"]["let_through"] == 0
+    assert "the station has received 4," in report["vms"][0]["serial"]
+    assert "doublewords wrong 0" in report["vms"][1]["serial"]
+    assert monitor.ownership().ports == ((0, 0xFFFF, "vmm"),)
+    owners = {owner for _, _, owner in monitor.ownership().frames}
+    assert {segment_owner(0), segment_owner(1), cache_owner(0), cache_owner(1)} <= owners
 
 
 def test_the_objects_of_the_machines_add_up_to_the_whole() -> None:
