@@ -22,7 +22,7 @@ from vizapp.machine.segments import SegmentState, state_of
 from vizapp.messages import N_, Message
 from vizapp.vmm.instruction_fetch import fetch
 from vizapp.vmm.processor_view import general, set_general
-from vizapp.vmm.xen import abi, address_spaces
+from vizapp.vmm.xen import abi, address_spaces, port_strings
 from vizapp.vmm.xen.guest_ports import GuestPorts, may_try
 from vizapp.vmm.xen.segment_tables import raw_descriptor
 
@@ -201,8 +201,11 @@ def run(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -> bool:
     except (Fault, Unimplemented):
         return False
     while _goes_on(xen, cpu, instruction, eip):
+        left = cpu.ecx
         try:
-            cpu.execute(instruction)
+            port_strings.carry(xen, cpu, instruction)
+            if cpu.ecx == left:
+                cpu.execute(instruction)
         except Fault:  # of this iteration: those before were done, and it will trap again
             break
     breakpoints = all(value <= xen.format.guest_limit for value in cpu.debug[:4])

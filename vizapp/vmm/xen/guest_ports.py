@@ -74,5 +74,8 @@ class GuestPorts:
 
     def _is_open(self, port: int, size: int) -> bool:
         self._xen.pay("port")
-        ports = self._xen.domain.ports
-        return any(port in part and port + size <= part.stop for part in ports)
+        end = port + size
+        for part in self._xen.domain.ports:
+            if port in part:
+                return end <= part.stop
+        return False
