@@ -56,6 +56,10 @@ _start: cld
         TRY     "set_gdt wild", 2, WILD, 1
         TRY     "set_gdt foreign", 2, one, 1
         TRY     "update_descriptor foreign", 10, 0x1000, 0, 0, 0
+        call    frame_of_page
+        shl     eax, 12
+        lea     ebx, [eax + 4]
+        TRY     "update_descriptor odd", 10, ebx, 0, 0, 0
         TRY     "fpu_taskswitch set", 5, 1
         mov     eax, cr0
         and     eax, 8
@@ -67,6 +71,8 @@ _start: cld
         TRY     "set_debugreg", 8, 0, _start
         TRY     "set_debugreg in Xen", 8, 0, 0xFF000000
         TRY     "set_debugreg none", 8, 9, 0
+        TRY     "set_debugreg port", 8, 7, 0x20001
+        TRY     "set_debugreg detect", 8, 7, 0x2000
         TRY     "get_debugreg none", 9, 8
         TRY     "set_debugreg off", 8, 0, 0
 
@@ -74,7 +80,10 @@ _start: cld
         call    frame_of_page
         shl     eax, 12
         or      eax, 0x61
-        mov     ecx, eax
+        mov     [entry], eax
+        mov     ecx, [entry]
+        TRY     "update_va_mapping mask", 14, window, ecx, 0, 2 + WILD
+        mov     ecx, [entry]
         TRY     "update_va_mapping read", 14, window, ecx, 0, 2
         mov     eax, [window]
         SHOW    "page read there"
@@ -89,21 +98,36 @@ _start: cld
         mov     ecx, eax
         TRY     "update_va_mapping table", 14, window, ecx, 0, 2
         TRY     "update_va_otherdomain nobody", 22, window, 0, 0, 0, NOBODY
+        TRY     "update_va_otherdomain itself", 22, window, 0, 0, 0, 0
         TRY     "mmu_update none", 1, zero, 0, 0, SELF
         TRY     "mmu_update foreign", 1, update, 1, done, SELF
         mov     eax, [done]
         SHOW    "mmu_update done"
         TRY     "mmu_update nobody", 1, update, 1, 0, NOBODY
         TRY     "mmu_update wild", 1, WILD, 1, 0, SELF
+        TRY     "mmu_update in Xen", 1, HOLE, 1, 0, SELF
+        TRY     "mmu_update itself", 1, update, 1, 0, 0
+        TRY     "mmu_update unknown", 1, command, 1, 0, SELF
         TRY     "mmuext_op flush", 26, flush, 1, done, SELF
         TRY     "mmuext_op pin foreign", 26, pin, 1, 0, SELF
         TRY     "mmuext_op set_ldt odd", 26, ldt, 1, 0, SELF
         TRY     "mmuext_op unknown", 26, strange, 1, 0, SELF
+        TRY     "mmuext_op pin no level", 26, pin_l4, 1, 0, SELF
+        TRY     "mmuext_op flush wild", 26, multi, 1, 0, SELF
+        TRY     "mmuext_op nobody", 26, flush, 1, 0, NOBODY
+        TRY     "mmuext_op wild", 26, WILD, 1, 0, SELF
 
         TRY     "memory_op current", 12, 3, self
         TRY     "memory_op current nobody", 12, 3, nobody
         TRY     "memory_op current wild", 12, 3, WILD
         TRY     "memory_op decrease foreign", 12, 1, reservation
+        TRY     "memory_op decrease wild", 12, 1, WILD
+        TRY     "memory_op memory_map", 12, 9, zero
+        TRY     "memory_op machine map short", 12, 10, one
+        TRY     "memory_op add_to_physmap", 12, 7, physmap
+        mov     word [physmap], NOBODY
+        TRY     "memory_op add_to_physmap nobody", 12, 7, physmap
+        TRY     "memory_op add_to_physmap wild", 12, 7, WILD
         TRY     "memory_op unknown", 12, 50, zero
 
         TRY     "multicall", 13, calls, 3
@@ -121,12 +145,19 @@ _start: cld
         SHOW    "hole"
         TRY     "xen_version wild", 17, 3, WILD
         TRY     "xen_version pagesize", 17, 7, 0
+        TRY     "xen_version pagesize where", 17, 7, one
+        TRY     "xen_version features", 17, 6, zero
+        TRY     "xen_version features 5", 17, 6, five
         TRY     "xen_version unknown", 17, 50, 0
         TRY     "console_io wild", 18, 0, 4, WILD
         TRY     "console_io unknown", 18, 9, 0, 0
+        TRY     "console_io read nothing", 18, 1, 4, buffer
         TRY     "physdev_op set_iopl", 33, 6, one
         TRY     "physdev_op set_iopl 4", 33, 6, four
         TRY     "physdev_op unknown", 33, 50, zero
+        TRY     "physdev_op wild", 33, 6, WILD
+        TRY     "physdev_op eoi not ours", 33, 12, one
+        TRY     "physdev_op bitmap too long", 33, 7, bitmap
         TRY     "vm_assist on", 21, 0, 2
         TRY     "vm_assist off", 21, 1, 2
         TRY     "vm_assist unknown", 21, 0, 9
@@ -143,6 +174,13 @@ _start: cld
         SHOW    "grant unmap status"
         TRY     "grant_table_op unknown", 20, 50, map, 1
         TRY     "grant_table_op wild", 20, 0, WILD, 1
+        TRY     "grant_table_op too many", 20, 0, map, 513
+        TRY     "grant_table_op setup two", 20, 2, setup, 2
+        TRY     "grant_table_op query", 20, 6, query, 1
+        mov     eax, [query + 4]
+        SHOW    "grant frames"
+        movsx   eax, word [query + 12]
+        SHOW    "grant query status"
 
         TRY     "bind_virq timer", 32, 1, virq
         mov     eax, [virq + 8]
@@ -174,8 +212,12 @@ _start: cld
         mov     eax, [status + 8]
         SHOW    "interdomain"
         TRY     "status nobody", 32, 5, status_nobody
+        TRY     "status beyond", 32, 5, status_beyond
         TRY     "bind_pirq not ours", 32, 2, pirq
         TRY     "unmask nothing", 32, 9, thousand
+        TRY     "unmask free", 32, 9, hundred
+        TRY     "send free", 32, 4, hundred
+        TRY     "send wild", 32, 4, WILD
         TRY     "bind_vcpu", 32, 8, pair_vcpu
         TRY     "event_channel_op unknown", 32, 50, zero
 
@@ -186,9 +228,21 @@ _start: cld
         TRY     "sched_op yield", 29, 0
         TRY     "sched_op compat yield", 6, 0
         TRY     "sched_op poll", 29, 3, poll
+        TRY     "sched_op poll too many", 29, 3, poll_many
+        TRY     "sched_op poll no port", 29, 3, poll_port
+        TRY     "sched_op poll wild", 29, 3, WILD
+        TRY     "sched_op shutdown wild", 29, 2, WILD
+        TRY     "sched_op remote nobody", 29, 4, nobody
+        TRY     "sched_op remote wild", 29, 4, WILD
+        TRY     "sched_op compat poll", 6, 3, poll
         TRY     "sched_op unknown", 29, 50, 0
         TRY     "vcpu_op is_up", 24, 3, 0
         TRY     "vcpu_op other", 24, 3, 1
+        TRY     "vcpu_op beyond", 24, 3, 32
+        TRY     "vcpu_op initialise", 24, 0, 0, page
+        TRY     "vcpu_op initialise wild", 24, 0, 0, WILD
+        TRY     "vcpu_op runstate", 24, 4, 0, buffer
+        TRY     "vcpu_op runstate in Xen", 24, 5, 0, area
         TRY     "vcpu_op short period", 24, 6, 0, one
         TRY     "vcpu_op stop", 24, 7, 0
         TRY     "vcpu_op past", 24, 8, 0, past
@@ -197,6 +251,10 @@ _start: cld
         mov     word [callback], 50
         TRY     "callback_op kind", 30, 0, callback
         TRY     "callback_op unknown", 30, 50, callback
+        TRY     "callback_op register wild", 30, 0, WILD
+        TRY     "callback_op unregister kind", 30, 1, callback
+        mov     word [callback], 0
+        TRY     "callback_op unregister event", 30, 1, callback
 
         TRY     "domctl info", 36, info
         mov     dword [info + 4], 4
@@ -204,12 +262,31 @@ _start: cld
         mov     dword [info + 4], 5
         mov     dword [info], 3
         TRY     "domctl pause self", 36, info
+        mov     dword [info], 16        ; the scheduler: credit, put, 300, 50
+        mov     dword [info + 16], 5
+        mov     dword [info + 20], 0
+        mov     dword [info + 24], 50 << 16 | 300
+        TRY     "domctl scheduler put", 36, info
+        mov     dword [info + 20], 1
+        mov     dword [info + 24], 0
+        TRY     "domctl scheduler get", 36, info
+        movzx   eax, word [info + 24]
+        SHOW    "weight"
+        movzx   eax, word [info + 26]
+        SHOW    "cap"
+        mov     dword [info + 20], 0
+        mov     dword [info + 24], 0
+        TRY     "domctl scheduler no cap", 36, info
+        mov     dword [info + 16], 4
+        TRY     "domctl scheduler other", 36, info
+        mov     dword [info], 3
         mov     dword [info + 8], NOBODY
         TRY     "domctl pause nobody", 36, info
         mov     dword [info], 99
         TRY     "domctl unknown", 36, info
         TRY     "domctl wild", 36, WILD
         TRY     "set_segment_base", 25, 0, 0
+        TRY     "hypercall 11", 11, 0, 0
         mov     eax, 1000
         int     0x82
         SHOW    "hypercall 1000"
@@ -324,16 +401,25 @@ traps:  db      3, 3
 zero:   dd      0, 0
 one:    dd      1, 0
 four:   dd      4
+five:   dd      5, 0
+hundred: dd     100
 thousand: dd    1000
+entry:  dd      0
 self:   dd      SELF
 nobody: dd      NOBODY
 poweroff: dd    0
 update: dd      0x1000, 0, 0, 0
 flush:  dd      6, 0, 0
+command: dd     0x1003, 0, 0, 0
 pin:    dd      1, 1, 0
+pin_l4: dd      3, 1, 0
+multi:  dd      8, 0, WILD
 ldt:    dd      13, 4, 1
 strange: dd     50, 0, 0
 reservation: dd one, 1, 0, 0, SELF
+physmap: dd     SELF, 0, 0, 0
+bitmap: dd      0, 65537
+query:  dd      SELF, 0, 0, 99
 calls:  dd      17, 9, 0, 0, 0, 0, 0, 0
         dd      99, 9, 0, 0, 0, 0, 0, 0
         dd      13, 9, 0, 0, 0, 0, 0, 0
@@ -350,9 +436,14 @@ pair:   dd      SELF, 0, 0
 pair_vcpu: dd   3, 0
 status: dd      SELF, 0, 0, 0, 0, 0
 status_nobody: dd NOBODY, 0, 0, 0, 0, 0
+status_beyond: dd SELF, 1000, 0, 0, 0, 0
 pirq:   dd      14, 0, 0
 poll:   dd      timer_port, 1, 1, 0
+poll_many: dd   timer_port, 129, 1, 0
+poll_port: dd   thousand_and_more, 1, 1, 0
+thousand_and_more: dd 1024
 past:   dd      1, 0, 1
+area:   dd      HOLE, 0
 callback: dw    0, 0
         dd      0xE019, upcall
 info:   dd      5, 5, 0, 0

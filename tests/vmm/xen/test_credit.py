@@ -127,3 +127,31 @@ def test_it_never_chooses_who_cannot_run_and_saves_all_that_it_is(weights, steps
         assert made.any_ready == bool(ready)
         for number in range(len(weights)):
             assert made.account_of(number).credit <= SLICE
+
+
+@pytest.mark.parametrize("cap", [10, 30, 50, 80])
+def test_a_cap_holds_while_nobody_else_wants_the_processor(cap):
+    made = scheduler(256)
+    made.set_cap(0, cap)
+    used, total = 0, 400 * SLICE
+    for now in range(0, total, 500):
+        if made.must_switch(now):
+            made.switch(now)
+        used += 500 * made.account_of(0).runs
+        assert made.deadline() is not None  # or nobody would look when the period is over
+    assert used == pytest.approx(total * cap / 100, rel=0.05)
+
+
+def test_what_a_cap_leaves_goes_to_the_others_by_weight():
+    made = scheduler(256, 256, 512)
+    made.set_cap(2, 25)
+    total = 400 * SLICE
+    used = dict.fromkeys(range(3), 0)
+    for now in range(0, total, 500):
+        if made.must_switch(now):
+            made.switch(now)
+        used[made.current] += 500
+    assert used[2] == pytest.approx(total * 0.25, rel=0.1)
+    assert used[0] == pytest.approx(used[1], rel=0.1)
+    made.set_cap(2, 0)
+    assert not made.account_of(2).parked

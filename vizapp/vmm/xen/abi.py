@@ -25,7 +25,7 @@ HYPERCALLS = {
 IRET = 23
 
 # Errors: negated errno of Linux, in EAX.
-EPERM, ENOENT, ESRCH, ENOMEM, EACCES, EFAULT, EEXIST, EINVAL = 1, 2, 3, 12, 13, 14, 17, 22
+EPERM, ENOENT, ESRCH, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST, EINVAL = 1, 2, 3, 12, 13, 14, 16, 17, 22
 ENOSPC, ENOSYS, ENODATA, ETIME = 28, 38, 61, 62
 
 # Selectors of the reserved part of the GDT, from page 14 (entry 7168) on.
@@ -103,7 +103,7 @@ GNTST_BAD_VIRT_ADDR, GNTST_BAD_DEV_ADDR, GNTST_NO_DEVICE_SPACE, GNTST_PERMISSION
 GNTST_BAD_PAGE, GNTST_BAD_COPY_ARG = -9, -10
 
 CALLBACKOP_REGISTER, CALLBACKOP_UNREGISTER = 0, 1
-CALLBACKTYPE_EVENT, CALLBACKTYPE_FAILSAFE = 0, 1
+CALLBACKTYPE_EVENT, CALLBACKTYPE_FAILSAFE, CALLBACKTYPE_NMI = 0, 1, 4
 CALLBACKF_MASK_EVENTS = 1
 
 VCPUOP_INITIALISE, VCPUOP_UP, VCPUOP_DOWN, VCPUOP_IS_UP, VCPUOP_GET_RUNSTATE_INFO = range(5)
@@ -130,6 +130,7 @@ MMUEXT_NAMES = {
 }  # fmt: skip
 UVMF_FLUSH_TYPE = 0b11
 UVMF_TLB_FLUSH, UVMF_INVLPG = 1, 2
+UVMF_LOCAL, UVMF_ALL = 0, 1 << 2  # else the flags hold the address of a bit mask of virtual CPUs
 MULTICALL_ENTRY_SIZE = 32
 
 VMASST_4GB_SEGMENTS, VMASST_4GB_NOTIFY, VMASST_WRITABLE_PAGETABLES, VMASST_PAE_EXTENDED_CR3 = range(4)
@@ -151,8 +152,8 @@ def hypercall_page() -> bytes:
                 CD 82      int 0x82                             B8 imm32   mov eax, 23
                 C3         ret                                  CD 82      int 0x82
     """
-    page = bytearray(b"\x0f\x0b" * 2048)  # UD2 where there is no stub
-    for number in HYPERCALLS:
+    page = bytearray(b"\x0f\x0b" * 2048)  # UD2 between the stubs
+    for number in range(4096 // 32):  # one that there is not answers -ENOSYS
         call = b"\xb8" + number.to_bytes(4, "little") + bytes((0xCD, HYPERCALL_VECTOR))
         stub = b"\x50" + call if number == IRET else call + b"\xc3"
         page[number * 32 : number * 32 + len(stub)] = stub

@@ -8,7 +8,11 @@ processor; who runs pays for each cycle. So a domain is UNDER what is due to it,
     OVER     has used more than its share; runs when nobody else wants to
 
 Of equals the one that has waited longest is next, for a slice. One that waits does not save up: nobody has
-more credits than a period. Caps, which would leave the processor idle, are not there.
+more credits than a period.
+
+A domain with a cap, in percent of the processor, gets no more credits than that, whatever its weight. Once it
+has used more than a period's it is *parked*: it does not run, even while the processor is idle, until an
+accounting has brought it back to none or more.
 
 Source: Xen 3.1, common/sched_credit.c.
 """
@@ -30,6 +34,8 @@ class Account(NamedTuple):
         credit: cycles that it may still run before it has had its share.
         queued: a number that grows with each time that a domain is put behind the others.
         active: it has wanted the processor since the last accounting.
+        cap: percent of the processor that it may have at most; 0 is no cap.
+        parked: it has used too much of that.
     """
 
     weight: int
@@ -38,6 +44,13 @@ class Account(NamedTuple):
     ready: bool = False
     queued: int = 0
     active: bool = False
+    cap: int = 0
+    parked: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it may have the processor now."""
+        return self.ready and not self.parked
 
 
 class CreditScheduler:
@@ -69,16 +82,21 @@ class CreditScheduler:
         """Change the share of a domain."""
         self._change(domain, weight=weight)
 
+    def set_cap(self, domain: int, percent: int) -> None:
+        """Change how much of the processor a domain may have at most; 0 for no limit."""
+        parked = self._accounts[domain].parked and percent > 0
+        self._change(domain, cap=percent, parked=parked)
+
     @property
     def any_ready(self) -> bool:
         """Whether any domain can run."""
-        return any(account.ready for account in self._accounts.values())
+        return any(account.runs for account in self._accounts.values())
 
     @property
     def contended(self) -> bool:
         """Whether a domain besides the current one can run."""
         current = self.current
-        return any(account.ready for domain, account in self._accounts.items() if domain != current)
+        return any(account.runs for domain, account in self._accounts.items() if domain != current)
 
     def block(self, domain: int, now: int) -> None:
         """The domain has nothing to run, for now or for good."""
@@ -111,10 +129,17 @@ class CreditScheduler:
         """The cycle at which another domain may have to take over; None while no other can run."""
         return self._slice_end if self.contended else None
 
+    def deadline(self) -> int | None:
+        """The cycle at which there is something to decide: a slice ends, or whoever has a cap is accounted."""
+        due = [self.slice_end(), self._next_accounting if self._capped else None]
+        return min((cycle for cycle in due if cycle is not None), default=None)
+
     def must_switch(self, now: int) -> bool:
         """Whether the processor is due to another domain than the current one."""
+        if self._capped:
+            self._settle(now)
         account = self._accounts[self.current]
-        if not account.ready:
+        if not account.runs:
             return self.any_ready
         if not self.contended:
             return False
@@ -149,6 +174,11 @@ class CreditScheduler:
         self._next_accounting, self._queue = rest
 
     @property
+    def _capped(self) -> bool:
+        """Whether a domain that wants the processor has a cap."""
+        return any(account.cap and account.ready for account in self._accounts.values())
+
+    @property
     def _tick(self) -> int:
         return max(1, self.slice_cycles // TICKS_PER_SLICE)
 
@@ -160,6 +190,9 @@ class CreditScheduler:
         """The current domain pays for what it has run."""
         account = self._accounts.get(self.current)
         if account is None or not account.ready or self._since is None:
+            return
+        if account.parked:
+            self._since = now  # it has waited
             return
         ran, self._since = now - self._since, now
         priority = account.priority
@@ -178,12 +211,14 @@ class CreditScheduler:
         wanting = {d: a for d, a in self._accounts.items() if a.active or a.ready or a.credit < 0}
         total = sum(account.weight for account in wanting.values())
         for domain, account in wanting.items():
-            credit = min(period, account.credit + periods * -(-period * account.weight // total))
+            due, most = -(-period * account.weight // total), -(-period * account.cap // 100)
+            credit = min(period, account.credit + periods * (min(due, most) if account.cap else due))
             priority = OVER if credit < 0 else min(account.priority, UNDER)
-            self._change(domain, credit=credit, priority=priority, active=account.ready)
+            parked = account.cap > 0 and credit < (0 if account.parked else -most)
+            self._change(domain, credit=credit, priority=priority, active=account.ready, parked=parked)
 
     def _best(self) -> int:
-        return min((a.priority, a.queued, d) for d, a in self._accounts.items() if a.ready)[2]
+        return min((a.priority, a.queued, d) for d, a in self._accounts.items() if a.runs)[2]
 
     def _next_place(self) -> int:
         self._queue += 1

@@ -17,6 +17,7 @@ from vizapp.isa.descriptors import ERROR_IDT, SELECTOR_RPL, unpack
 from vizapp.isa.instruction import Immediate, Memory
 from vizapp.machine import identity
 from vizapp.machine.cpu import Cpu
+from vizapp.machine.debug import DR7_GD
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.segments import SegmentState, state_of
 from vizapp.messages import N_, Message
@@ -40,6 +41,9 @@ EMULATED: Final = (
     | PORT_ACCESSES
     | {"clts", "rdmsr", "wrmsr", "mov_to_control", "mov_from_control", "mov_to_debug", "mov_from_debug"}
 )
+
+# Reserved bits of DR6 and DR7 are as the processor has them, whatever the guest writes.
+_DR6_KEPT, _DR6_SET, _DR7_KEPT, _DR7_SET = 0xFFFF_EFFF, 0xFFFF_0FF0, 0xFFFF_27FF, 0x400
 
 FORCED_CPUID: Final = b"\x0f\x0bxen\x0f\xa2"  # ud2; "xen"; cpuid
 # Of leaf 1, EDX: VME, DE, PSE, PGE and SEP, what a guest kernel would need CR4 or ring 0 for.
@@ -117,11 +121,22 @@ def set_debug_register(xen: Hypervisor, index: int, value: int) -> int:
     """DR0 to DR7 of the domain, which are the processor's; 0 or a negative error."""
     if index > 7 or index in (4, 5):
         return -abi.EINVAL
-    if index < 4 and value > xen.format.guest_limit:
+    if index == 6:
+        value = value & _DR6_KEPT | _DR6_SET
+    elif index == 7 and value:
+        value = value & _DR7_KEPT | _DR7_SET
+    if not _may_watch(xen, index, value):
         return -abi.EPERM
     xen.pc.cpu.debug[index] = value
     xen.pc.meter.charge("mon_instruction")
     return 0
+
+
+def _may_watch(xen: Hypervisor, index: int, value: int) -> bool:
+    """Whether a guest may have this in DRn: nothing in the hypervisor, no GD, no breakpoint on a port."""
+    if index < 4:
+        return value + 4 <= xen.format.hole
+    return index != 7 or not (value & DR7_GD or any(value >> at & 3 == 2 for at in range(16, 32, 2)))
 
 
 def virtual_cpu(xen: Hypervisor, space: DirectSpace | None = None) -> Cpu:
@@ -208,7 +223,7 @@ def run(xen: Hypervisor, cpu: Cpu, instruction: Instruction, ring: int) -> bool:
                 cpu.execute(instruction)
         except Fault:  # of this iteration: those before were done, and it will trap again
             break
-    breakpoints = all(value <= xen.format.guest_limit for value in cpu.debug[:4])
+    breakpoints = all(_may_watch(xen, index, value) for index, value in enumerate(cpu.debug))
     return not (cpu.cr0 ^ cr0) & ~r.CR0_TS and cpu.cr4 == cr4 and (breakpoints or cpu.debug == debug)
 
 

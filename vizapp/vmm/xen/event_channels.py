@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.domain import Domain
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
+_PER_BUCKET = 128
 _CONSOLE = Channel("virq", abi.VIRQ_CONSOLE)
 
 
@@ -29,6 +30,12 @@ def bind(domain: Domain, channel: Channel) -> int | None:
     if port is not None:
         channels[port] = channel
     return port
+
+
+def is_valid(domain: Domain, port: int) -> bool:
+    """Whether there is such a port at all, free or not: they come by the hundred and twenty-eight."""
+    highest = max(domain.channels, default=0)
+    return port <= highest | _PER_BUCKET - 1
 
 
 def connect(xen: Hypervisor, local: Domain, remote: Domain, remote_port: int) -> int | None:

@@ -155,7 +155,7 @@ def look_for_events(xen: Hypervisor) -> str | None:
             return None
     if xen.scheduler.must_switch(xen.pc.meter.cycles):
         return "schedule"
-    if not domain.runnable:
+    if not domain.runnable or xen.scheduler.account_of(domain.index).parked:
         return "idle"
     if shared.pending and not shared.masked:
         return _upcall(xen)
@@ -186,7 +186,8 @@ def resume(xen: Hypervisor) -> None:
 def idle(xen: Hypervisor) -> None:
     """Nothing to run: STI, HLT, until a physical interrupt."""
     xen.pay("idle")
-    if not any(_may_wake(xen, domain) for domain in xen.domains):
+    parked = any(xen.scheduler.account_of(domain.index).parked for domain in xen.domains if domain.runnable)
+    if not parked and not any(_may_wake(xen, domain) for domain in xen.domains):
         for domain in xen.domains:
             if domain.ready and domain.stopped is None and not domain.dying:
                 xen.stop(domain, "halted", NOTHING_COMES)

@@ -72,7 +72,7 @@ def program(xen: Hypervisor) -> None:
 def deadline(xen: Hypervisor) -> int | None:
     """The first cycle at which the hypervisor has something to do; None: nothing is due."""
     due = [next_deadline(xen, domain) for domain in xen.domains]
-    due.append(xen.scheduler.slice_end())
+    due.append(xen.scheduler.deadline())
     return min((cycle for cycle in due if cycle is not None), default=None)
 
 

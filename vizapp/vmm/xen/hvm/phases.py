@@ -52,7 +52,7 @@ def look_for_events(vm: HvmVm) -> str | None:
         return None
     if xen.scheduler.must_switch(xen.pc.meter.cycles):
         return "schedule"
-    if not domain.runnable:
+    if not domain.runnable or xen.scheduler.account_of(domain.index).parked:
         return "idle"
     return "look_around" if vm.request is None else "answer"
 

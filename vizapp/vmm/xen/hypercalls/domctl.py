@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 _MOST_VCPUS: Final = 1  # virtual SMP is not there
+_CAP_AS_IT_IS: Final = 0xFFFF
 _OP: Final = 16  # where what belongs to the command begins
 
 
@@ -234,14 +235,17 @@ def _scheduler(xen: Hypervisor, domain: Domain, request: Structure) -> int:
         return -abi.EINVAL
     if request[20, 4] == c.SCHEDOP_GET_INFO:
         request.put(24, 2, domain.weight)
-        request.put(26, 2, 0)
+        request.put(26, 2, xen.scheduler.account_of(domain.index).cap)
         return 0
     weight, cap = request[24, 2], request[26, 2]
-    if request[20, 4] != c.SCHEDOP_PUT_INFO or cap not in (0, 0xFFFF):
-        return -abi.EINVAL  # a cap would leave the processor idle while its domain could run
+    if request[20, 4] != c.SCHEDOP_PUT_INFO:
+        return -abi.EINVAL
     if weight:
         domain.weight = weight
         xen.scheduler.set_weight(domain.index, weight)
+    if cap != _CAP_AS_IT_IS:
+        xen.scheduler.set_cap(domain.index, cap)
+        timekeeping.program(xen)
     return 0
 
 

@@ -26,6 +26,10 @@ def grant_table_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
     if command not in _COMMANDS or (xen.domain.hvm is not None and command not in _OF_HVM):
         return -abi.ENOSYS
     size, offset, serve = _COMMANDS[command]
+    if count > _MOST_REQUESTS or (command in _SINGLE and count != 1):
+        return -abi.EINVAL
+    if requests + count * size > xen.format.hole:
+        return -abi.EFAULT
     done = 0
     while done < min(count, BATCH):
         request = Structure(xen, requests + done * size & M32, size)
@@ -93,11 +97,10 @@ def _setup(xen: Hypervisor, request: Structure) -> int:
 
 
 def _allowed(xen: Hypervisor, number: int) -> Domain:
-    """A domain that the current one may ask about: itself, or the initial one any."""
-    domain = _domain(xen, number)
-    if domain is not xen.domain and not xen.domain.privileged:
+    """A domain that the current one may ask about: itself as DOMID_SELF, or the initial one any."""
+    if number != abi.DOMID_SELF and not xen.domain.privileged:
         raise GrantError(abi.GNTST_PERMISSION_DENIED)
-    return domain
+    return _domain(xen, number)
 
 
 def _dump(xen: Hypervisor, request: Structure) -> int:
@@ -141,6 +144,8 @@ _COMMANDS: Final[dict[int, tuple[int, int, Callable[[Hypervisor, Structure], int
     abi.GNTTABOP_QUERY_SIZE: (16, 12, _query),
     abi.GNTTABOP_UNMAP_AND_REPLACE: (24, 20, _unmap_and_replace),
 }
+_MOST_REQUESTS: Final = 512
+_SINGLE: Final = (abi.GNTTABOP_SETUP_TABLE, abi.GNTTABOP_QUERY_SIZE)
 _UNMAPS: Final = (
     abi.GNTTABOP_UNMAP_GRANT_REF, abi.GNTTABOP_UNMAP_AND_REPLACE, abi.GNTTABOP_TRANSFER,
 )  # fmt: skip

@@ -31,6 +31,7 @@ _RESERVATIONS: Final = (
 )  # fmt: skip
 _E820_RAM: Final = 1
 _MOST_ORDER: Final = 9
+_RANGES: Final = 1
 
 
 def memory_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
@@ -58,9 +59,7 @@ def memory_op(xen: Hypervisor, a: tuple[int, ...]) -> int | Continuation:
 
 def _named(xen: Hypervisor, number: int) -> Domain | None:
     """The domain of a request; None where the caller may not name it."""
-    if number in (abi.DOMID_SELF, xen.domain.id):
-        return xen.domain
-    return xen.by_id(number) if xen.domain.privileged else None
+    return xen.by_id(number) if number == abi.DOMID_SELF or xen.domain.privileged else None
 
 
 def _reservation(xen: Hypervisor, command: int, done: int, argument: int) -> int | Continuation:
@@ -191,18 +190,18 @@ def _asked(xen: Hypervisor, command: int, number: int) -> int:
     if domain is None:
         return -abi.ESRCH
     if command == c.XENMEM_MAXIMUM_GPFN:
-        return xen.shared_of(domain).read(abi.SHARED_MAX_PFN, 4)
+        return xen.shared_of(domain).read(abi.SHARED_MAX_PFN, 4) - 1  # guests tell there how many they have
     return domain.pages if command == c.XENMEM_CURRENT_RESERVATION else domain.max_pages
 
 
 def _memory_map(xen: Hypervisor, command: int, argument: int) -> int:
     """Ranges as the BIOS tells them: what a domain has, or for the initial one the machine."""
-    domain, request = xen.domain, Structure(xen, argument, 8)
-    if command == c.XENMEM_MACHINE_MEMORY_MAP and not domain.privileged:
-        return -abi.EPERM
     if command == c.XENMEM_MEMORY_MAP:
         return -abi.ENOSYS  # nobody has set one: the domain has pseudo-physical memory from 0 on
-    if request[0, 4] < 1:
+    if not xen.domain.privileged:
+        return -abi.EINVAL
+    request = Structure(xen, argument, 8)
+    if request[0, 4] < _RANGES + 1:  # Xen wants room for one more
         return -abi.EINVAL
     entry = pack("<QQI", 0, xen.memory.frames << PAGE_SHIFT, _E820_RAM)
     xen.space.copy_to(request[4, 4], entry)

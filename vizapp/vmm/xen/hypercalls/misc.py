@@ -58,7 +58,7 @@ def xen_version(xen: Hypervisor, a: tuple[int, ...]) -> int:
             return -abi.EINVAL
         xen.space.copy_to(argument + 4, bytes(4))
     elif command == abi.XENVER_PAGESIZE:
-        return PAGE_SIZE
+        return -abi.EINVAL if argument else PAGE_SIZE
     elif command == abi.XENVER_COMPILE_INFO:
         xen.space.copy_to(argument, b"".join(text.ljust(size, b"\0") for text, size in _COMPILED))
     elif command == abi.XENVER_CHANGESET:

@@ -16,6 +16,8 @@ from vizapp.messages import N_
 from vizapp.vmm.xen import abi, address_spaces, segment_tables
 from vizapp.vmm.xen.continuation import BATCH, Continuation
 from vizapp.vmm.xen.frame_info import PageType, RefusedError, refuse
+from vizapp.vmm.xen.guest_access import GuestMemoryError
+from vizapp.vmm.xen.hypercalls.arguments import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,12 +55,17 @@ def _requests(
         count &= ~abi.MMU_UPDATE_PREEMPTED
         total = int.from_bytes(xen.space.copy_from(done, 4), "little") if done else 0
     domain = _foreign(xen, number)
-    if isinstance(domain, int):
-        return domain
     result = served = 0
-    while served < min(count, BATCH) and not result:
-        request = xen.space.copy_from(requests + served * size & M32, size)
-        result = serve(xen, request, domain)
+    if requests + count * size > xen.format.hole:
+        result = -abi.EFAULT
+    elif domain is None:
+        result = -abi.ESRCH
+    while domain is not None and not result and served < min(count, BATCH):
+        try:
+            request = xen.space.copy_from(requests + served * size & M32, size)
+            result = serve(xen, request, domain)
+        except GuestMemoryError:
+            result = -abi.EFAULT
         served += not result
     if done:
         xen.space.copy_to(done, (total + served & M32).to_bytes(4, "little"))
@@ -68,14 +75,14 @@ def _requests(
     return Continuation((requests + served * size & M32, rest, done, number))
 
 
-def _foreign(xen: Hypervisor, number: int) -> Domain | int:
-    """The domain whose frames a request is about, which only the initial domain may name; else an error."""
-    if number in (abi.DOMID_SELF, abi.DOMID_IO, xen.domain.id):
+def _foreign(xen: Hypervisor, number: int) -> Domain | None:
+    """The domain whose frames a request is about; None for one that there is not, or that may not be named.
+
+    Only the initial domain may name others, and nobody itself by its number (set_foreigndom).
+    """
+    if number in (abi.DOMID_SELF, abi.DOMID_IO):
         return xen.domain
-    domain = xen.by_id(number)
-    if domain is None:
-        return -abi.ESRCH
-    return domain if xen.domain.privileged else -abi.EPERM
+    return xen.by_id(number) if xen.domain.privileged and number != xen.domain.id else None
 
 
 def _update(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
@@ -118,16 +125,15 @@ def _extended(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
     command, argument = int.from_bytes(request[0:4], "little"), int.from_bytes(request[4:8], "little")
     second = int.from_bytes(request[8:12], "little")
     try:
-        if command in _PINS and not (command == abi.MMUEXT_PIN_L3 and xen.format.levels == 2):
-            xen.types.pin(argument, _PINS[command], foreign.id)
+        if command <= abi.MMUEXT_PIN_L4:
+            if command - abi.MMUEXT_PIN_L1 < xen.format.levels:  # one of a level that is not there is ignored
+                xen.types.pin(argument, _PINS[command], foreign.id)
         elif command == abi.MMUEXT_UNPIN:
             xen.types.unpin(argument, foreign.id)
         elif command == abi.MMUEXT_NEW_BASEPTR:
             address_spaces.switch(xen, argument)
-        elif command in _FLUSHES:
-            address_spaces.flush(xen)
-        elif command in _INVALIDATIONS:
-            address_spaces.invalidate(xen, argument)
+        elif command in _FLUSHES or command in _INVALIDATIONS:
+            return _flush(xen, command, argument, second)
         elif command == abi.MMUEXT_SET_LDT:
             return _set_ldt(xen, argument, second)
         elif command == abi.MMUEXT_CLEAR_PAGE:
@@ -138,11 +144,27 @@ def _extended(xen: Hypervisor, request: bytes, foreign: Domain) -> int:
                 _fill(xen, argument, xen.memory.dump(HostPhysical(second << PAGE_SHIFT), PAGE_SIZE))
             finally:
                 xen.types.release(second)
-        elif command != abi.MMUEXT_FLUSH_CACHE:
+        elif command == abi.MMUEXT_FLUSH_CACHE:
+            return 0 if xen.domain.devices else -abi.EINVAL  # for who drives devices (cache_flush_permitted)
+        else:
             return -abi.ENOSYS
     except RefusedError as refusal:
         xen.refused(abi.MMUEXT_NAMES[command], refusal)
         return -abi.EINVAL
+    return 0
+
+
+def _flush(xen: Hypervisor, command: int, linear: int, mask: int) -> int:
+    """Of the virtual CPUs in the bit mask at ``mask``, of all, or of this one: there is one."""
+    if command in (abi.MMUEXT_TLB_FLUSH_MULTI, abi.MMUEXT_INVLPG_MULTI):
+        try:
+            word(xen, mask)
+        except GuestMemoryError:
+            return -abi.EINVAL
+    if command in _FLUSHES:
+        address_spaces.flush(xen)
+    else:
+        address_spaces.invalidate(xen, linear)
     return 0
 
 
@@ -173,7 +195,7 @@ def update_va_mapping_otherdomain(xen: Hypervisor, a: tuple[int, ...]) -> int:
     if not xen.domain.privileged:
         return -abi.EPERM
     domain = _foreign(xen, a[4])
-    return domain if isinstance(domain, int) else _map(xen, a, domain)
+    return -abi.ESRCH if domain is None else _map(xen, a, domain)
 
 
 def _map(xen: Hypervisor, a: tuple[int, ...], foreign: Domain) -> int:
@@ -192,6 +214,8 @@ def _map(xen: Hypervisor, a: tuple[int, ...], foreign: Domain) -> int:
         address_spaces.flush(xen)
     elif kind == abi.UVMF_INVLPG:
         address_spaces.invalidate(xen, linear)
+    if kind and flags & ~abi.UVMF_FLUSH_TYPE not in (abi.UVMF_LOCAL, abi.UVMF_ALL):
+        word(xen, flags & ~abi.UVMF_FLUSH_TYPE)  # a bit mask of virtual CPUs, which must be there
     return 0
 
 

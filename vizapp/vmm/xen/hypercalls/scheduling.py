@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.vmm.xen import abi, runstate, timekeeping
+from vizapp.vmm.xen import control_abi as c
 from vizapp.vmm.xen.hypercalls.arguments import Structure
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def sched_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
     if command == abi.SCHEDOP_POLL:
         return _poll(xen, Structure(xen, argument, 16))
     if command == abi.SCHEDOP_REMOTE_SHUTDOWN:
-        request = Structure(xen, argument, 8)
         if not domain.privileged:
             return -abi.EPERM
+        request = Structure(xen, argument, 8)
         other = xen.by_id(request[0, 2])
         if other is None:
             return -abi.ESRCH
@@ -58,10 +59,11 @@ def _poll(xen: Hypervisor, request: Structure) -> int:
         return -abi.EINVAL
     raw = xen.space.copy_from(request[0, 4], count * 4)
     ports = tuple(int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4))
-    if any(port >= abi.EVENT_CHANNELS for port in ports):
-        return -abi.EINVAL
-    if any(xen.shared.bit(abi.SHARED_PENDING, port) for port in ports):
-        return 0
+    for port in ports:
+        if port >= abi.EVENT_CHANNELS:
+            return -abi.EINVAL
+        if xen.shared.bit(abi.SHARED_PENDING, port):
+            return 0
     if request[8, 8] and request[8, 8] <= timekeeping.now(xen):
         return 0
     _sleep(xen, ports or (0,))
@@ -99,6 +101,7 @@ def vcpu_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
     if vcpu != 0:
         return -abi.ENOENT if vcpu < _MOST_VCPUS else -abi.EINVAL
     if command == abi.VCPUOP_INITIALISE:
+        xen.space.copy_from(a[2], c.CONTEXT_BYTES)
         return -abi.EEXIST  # it has run since the domain was started
     if command in (abi.VCPUOP_UP, abi.VCPUOP_IS_UP):
         return int(command == abi.VCPUOP_IS_UP)
@@ -112,7 +115,7 @@ def vcpu_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
         return 0
     if command == abi.VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA:
         address = Structure(xen, a[2], 8)[0, 8]
-        if not address or address + runstate.BYTES > xen.format.hole:
+        if address + runstate.BYTES > xen.format.hole:
             return -abi.EFAULT
         xen.domain.runstate_area = address
         runstate.publish(xen)

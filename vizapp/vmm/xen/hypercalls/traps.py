@@ -55,7 +55,7 @@ def set_callbacks(xen: Hypervisor, a: tuple[int, ...]) -> int:
 def callback_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
     """Register one callback: u16 type, u16 flags, then CS and EIP."""
     if a[0] == abi.CALLBACKOP_UNREGISTER:
-        return -abi.EINVAL  # of all callbacks only that for NMI could be taken back
+        return _unregister(int.from_bytes(xen.space.copy_from(a[1], 4)[:2], "little"))
     if a[0] != abi.CALLBACKOP_REGISTER:
         return -abi.ENOSYS
     raw = xen.space.copy_from(a[1], 12)
@@ -65,9 +65,18 @@ def callback_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
         xen.domain.event_callback = callback
     elif kind == abi.CALLBACKTYPE_FAILSAFE:
         xen.domain.failsafe_callback = callback
+    elif kind == abi.CALLBACKTYPE_NMI:
+        return 0 if xen.domain.privileged else -abi.EINVAL  # for who has the machine, where none comes
     else:
         return -abi.ENOSYS
     return 0
+
+
+def _unregister(kind: int) -> int:
+    """Of all callbacks only that for NMI can be taken back."""
+    if kind == abi.CALLBACKTYPE_NMI:
+        return 0
+    return -abi.EINVAL if kind in (abi.CALLBACKTYPE_EVENT, abi.CALLBACKTYPE_FAILSAFE) else -abi.ENOSYS
 
 
 def _callback(selector: int, address: int, flags: int = 0) -> Entry | None:
