@@ -10,7 +10,8 @@
 ;   dom0_archive, dom0_builder  makes domains of what lies behind the kernel
 ;   dom0_image
 ;   dom0_hvm                    and those that were not written for Xen
-;   dom0_domains, dom0_life     what becomes of them; their consoles
+;   dom0_domains, dom0_life     what becomes of them; their consoles,
+;   dom0_console                and what is typed for them
 ;   dom0_orders                 what is done to them, and when
 ;   dom0_back, dom0_xenbus      back ends: of disks
 ;   dom0_grants
@@ -65,6 +66,7 @@ mark_devices:
         mov     ecx, eax
         mov     eax, domains_event
         call    event_handler
+        call    input_start
         call    archive_start
         call    orders_start
 mark_built:
@@ -146,6 +148,7 @@ END_TRAPS
 %include "dom0_hvm.inc"
 %include "dom0_domains.inc"
 %include "dom0_life.inc"
+%include "dom0_console.inc"
 %include "dom0_orders.inc"
 %include "dom0_back.inc"
 %include "dom0_xenbus.inc"
@@ -190,6 +193,7 @@ application_end:
         BUILDER_DATA
         DOMAINS_DATA
         LIFE_DATA
+        CONSOLE_DATA
         ORDERS_DATA
         BACK_DATA
         GRANTS_DATA

@@ -3,7 +3,6 @@
 import pytest
 
 from vizapp.errors import SessionError
-from vizapp.guest.library import build_guest
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.image import Image
 from vizapp.session import protocol as p
@@ -57,6 +56,3 @@ def test_what_cannot_be_fed_is_refused_with_a_sentence() -> None:
         session.feed("keyboard", "any", True)
     with pytest.raises(SessionError, match="no virtual machine 1"):
         session.feed("serial", b"x", vm=1)
-    xen = Session(Scenario(build_guest("hello", "xen"), "paravirtual"))
-    with pytest.raises(SessionError, match="no input"):
-        xen.feed("serial", b"x")

@@ -62,7 +62,7 @@ def screen_cells(devices: Devices) -> ScreenCells:
 def input_devices(devices: Devices) -> frozenset[str]:
     """What of the guest's hardware could be given something from outside."""
     if devices.board is None:
-        return frozenset()
+        return frozenset((SERIAL,))  # a console, whoever has the port that it ends at
     return frozenset((SERIAL,) if devices.board.peripherals is None else (SERIAL, KEYBOARD))
 
 

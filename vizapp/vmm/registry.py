@@ -95,7 +95,6 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         Abilities(
             real_mode=False,
             large_pages=False,
-            inputs=False,
             lends_devices=True,
             hides_cpuid=False,
         ),

@@ -130,7 +130,7 @@ class CreditScheduler:
         return self._slice_end if self.contended else None
 
     def deadline(self) -> int | None:
-        """The cycle at which there is something to decide: a slice ends, or whoever has a cap is accounted."""
+        """The cycle at which something is to be decided: a slice ends, or who has a cap is accounted."""
         due = [self.slice_end(), self._next_accounting if self._capped else None]
         return min((cycle for cycle in due if cycle is not None), default=None)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.hypervisor import Hypervisor
 
 OWNER: Final = "vmm"
+_CHOOSE: Final = b"\x01"
 _NOTHING: Final = Message(N_("nowhere: there is no such domain"))
 
 
@@ -167,6 +168,21 @@ class XenMonitor:
             tuple((line, OWNER) for line in LINES),
             dict(shares),
         )
+
+    def take_input(self, entry: Input) -> None:
+        """Something comes from outside, all of it to the machine: the serial port is its console.
+
+        What is typed for one of domain 0's domains says so, as domain 0 wants it (``dom0_console.inc``).
+        """
+        if entry.source == SERIAL and entry.vm:
+            (data,) = entry.data
+            domain = self._domain(entry.vm)
+            assert isinstance(data, bytes)
+            if domain is None:
+                return  # it is not there yet: nobody hears
+            data = b"%b%d:%b" % (_CHOOSE, domain.id, data.replace(_CHOOSE, 2 * _CHOOSE))
+            entry = entry._replace(data=(data,))
+        self.xen.pc.board.take_input(entry)
 
     def awaited_inputs(self) -> tuple[str, ...]:
         """The serial port, if the initial domain is told of what is typed there; and its own devices."""

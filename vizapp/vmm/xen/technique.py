@@ -77,6 +77,7 @@ class Paravirtual:
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         pc.awaited_inputs = monitor.awaited_inputs
+        pc.give_input = monitor.take_input
         ring0.open_doors(pc, xen.tables, guest="entered", nested="nested", idle="woken")
         _first_frame(xen, boot)
         if xen.hvm is None:
