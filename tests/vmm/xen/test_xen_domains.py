@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from domains_support import SPARE, build, domain_0
+from domains_support import SPARE, Tools, build, domain_0
 from xen_support import BASE, Run, kernel
 
+from vizapp.guest.library import build_guest
 from vizapp.machine import events
 from vizapp.session.state_hash import state_hash
+from vizapp.vmm.xen import abi
 
 COUNT = """
         mov ecx, {count}
@@ -93,3 +95,24 @@ def test_what_is_away_is_seen_where_it_was_put():
     host = run.monitor.guest_physical(5, away)
     assert host == run.monitor.processor_translate(BASE + 5, away)
     assert run.xen.frames.owner(host >> 12) == f"vm{away}"
+
+
+def test_a_domain_gives_up_a_xenstore_that_never_answers():
+    run = domain_0("sleep: XEN 29, 1\njmp sleep")
+    tools = Tools(run)
+    number = build(run, build_guest("network-send", "xen"), start=False)
+    frames, memory = tools.frames(number), run.pc.memory
+    store, console = frames[-1] << 12, frames[-2] << 12
+    (info,) = (frame << 12 for frame in frames if memory.dump(frame << 12, 8) == b"xen-3.0-")
+    for field, frame in (("store", store), ("console", console)):
+        run.put(tools.buffer, number.to_bytes(2, "little") + bytes(6))
+        assert run.call("event_channel_op", abi.EVTCHNOP_ALLOC_UNBOUND, tools.buffer) == 0
+        memory.write(info + abi.START_INFO[f"{field}_mfn"], 4, frame >> 12)
+        memory.write(info + abi.START_INFO[f"{field}_evtchn"], 4, tools.answer(4, 4))
+    assert tools.domctl("unpausedomain", number) == 0
+    domain = run.xen.domains[1]
+    while domain.stopped is None and run.pc.stopped is None:
+        run.pc.run(max_steps=20_000)
+    assert domain.stopped is not None
+    assert domain.stopped[0] == "crashed"
+    assert memory.dump(console + 1024, 24) == b"xenstore does not answer"
