@@ -15,6 +15,8 @@ from vizapp.isa.decode import DecodeError, decode
 from vizapp.isa.instruction import Memory
 from vizapp.isa.registers import CS, GS
 from vizapp.machine import events
+from vizapp.session.scenario import Scenario
+from vizapp.session.session import Session
 from vizapp.vmm.base import cache_owner, segment_owner
 from vizapp.vmm.binary_translation.layout import CACHE, DEFAULT_CACHE_BYTES, SEGMENT, SEGMENT_BYTES
 from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
@@ -149,6 +151,21 @@ def test_applications_reach_nothing(seed: int) -> None:
         assert run.ending() == Run(guest, Native()).run().ending()
         own = {"vm0", cache_owner(0), segment_owner(0)}
         assert {owner for owner, _ in watch.frames} <= own
+
+
+@pytest.mark.parametrize("prologue", ["", "PAGING;", "PAGING; USER;"])
+def test_the_auditor_finds_that_nothing_was_let_through(prologue: str) -> None:
+    """The session's, whose map of what is whose the monitor does not make."""
+    generator = random.Random(f"audited {prologue}")
+    if "USER" in prologue:
+        body = f"{prologue} mov esi, {_wild(generator):#x}; mov [esi], ebx; int 3"
+    else:
+        body = f"{prologue} mov ebp, 6; again: {_accesses(generator, 8)}; dec ebp; jnz near again"
+    session = Session(Scenario(small_image(body), "binary-translation"), lockstep=True)
+    session.advance()
+    card = session.scorecard()
+    assert card.holds is True, card.first_difference
+    assert card.let_through == 0
 
 
 def assert_copies_are_the_guests(run: Run) -> None:
