@@ -3,7 +3,7 @@
 import queue
 
 import pytest
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QCoreApplication, QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 
 from vizapp.errors import SessionError
@@ -212,6 +212,13 @@ class FakeLink:
 
     def close(self):
         self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """What was to be deleted is: a window that only waits for it is still styled with each that follows."""
+    yield
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture(scope="session")
