@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 
-from tests.lengths import AT_LENGTH
+from tests.lengths import AT_LENGTH, FULL
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.isa.addresses import HostPhysical, Linear
 from vizapp.machine import events as ev
@@ -113,6 +113,21 @@ def test_a_block_goes_to_the_drive_and_its_page_is_given_back(guest: str, route:
     asked = dict(stop_of(first, "asked").facts)
     assert (asked["block"], asked["count"]) == (dict(first.facts)["sector"], 8)
     assert dict(first.facts)["bytes"] == 4096
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(not FULL, reason="needs make oracle")
+def test_an_unmodified_kernel_with_front_ends_hears_of_answers_by_an_interrupt() -> None:
+    session = Session(
+        make_scenario("network-send", technique_name="paravirtual", iterations=2, guests="hvm", build="hvm")
+    )
+    session.run()
+    first = paths(session).shown[0]
+    assert stages(first)[0] == "put"
+    assert {"copied", "line", "notified", "heard"} <= set(stages(first))
+    heard = stop_of(first, "heard")
+    there = [session.store[index].kind for index in session.store.at(heard.position)]
+    assert ev.INTERRUPT_INJECTED in there
 
 
 def test_what_lies_behind_the_cursor_is_not_the_one_in_hand() -> None:

@@ -129,7 +129,7 @@ _NOTIFIED: Final = Stage(
 )  # fmt: skip
 _HEARD: Final = Stage(
     "heard", N_("upcall"), "xen", "front",
-    N_("Xen enters the event callback of the domain: its front end looks at the ring."),
+    N_("Xen enters the domain's event callback, or interrupts it if unmodified: it looks at the ring."),
 )  # fmt: skip
 
 SPLIT_SEND: Final = Route(

@@ -18,6 +18,7 @@ from vizapp.session.details.rings import TABLE, TABLE_END
 from vizapp.session.journeys import routes
 from vizapp.session.journeys.journey import Journey, Journeys, Stop, check_sequence
 from vizapp.session.journeys.ring_watch import RingWatch
+from vizapp.vmm.xen.hvm.lines import callback_line
 from vizapp.vmm.xen.monitor import XenMonitor
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SplitFollower:
             ev.MARK_PASSED, ev.EVENT_SENT, ev.VM_SCHEDULED, ev.UPCALL_DELIVERED, ev.INTERRUPT_DELIVERED,
             ev.GRANT_COPIED, ev.GRANT_MAPPED, ev.GRANT_UNMAPPED, ev.FRAME_SENT, ev.FRAME_RECEIVED,
             ev.BLOCKS_ASKED, ev.HYPERCALL_MADE, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.EXCEPTION_DELIVERED,
+            ev.INTERRUPT_INJECTED,
         }
     )  # fmt: skip
     ports: frozenset[int] = frozenset({_ADAPTER, _DATA})
@@ -83,6 +85,8 @@ class SplitFollower:
                 self._runs(int(event.payload["vm"]), scheduled=True)
             case ev.UPCALL_DELIVERED:
                 self._runs(event.target.vm, scheduled=False)
+            case ev.INTERRUPT_INJECTED:
+                self._injected(event)
             case ev.INTERRUPT_DELIVERED:
                 self._interrupt = Stop("interrupt", event.position, event.cycle)
             case ev.GRANT_COPIED:
@@ -220,6 +224,17 @@ class SplitFollower:
             for journey in self._of(vm, "notified", ("heard",), _ALL):
                 self._reach(journey, "heard")
                 self._journeys.close(journey)
+
+    def _injected(self, event: Event) -> None:
+        """An unmodified kernel hears of events by an interrupt, on the line that it has chosen for them."""
+        hvm, vm = self._monitor.xen.hvm, event.target.vm
+        machine = None if hvm is None else hvm.vms.get(vm)
+        line = 0 if machine is None else callback_line(machine.state_of_hvm)
+        if machine is not None and line:
+            pic = machine.devices.pic
+            vector = pic.master.vector + line if line < 8 else pic.slave.vector + line - 8
+            if int(event.payload["vector"]) == vector:
+                self._runs(vm, scheduled=False)
 
     def _of(self, vm: int, after: str, before: tuple[str, ...], among: tuple[str, ...]) -> list[Journey]:
         found = [journey for route in among for journey in self._journeys.under_way(route, after)]
