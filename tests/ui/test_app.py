@@ -36,6 +36,13 @@ PATIENCE = 60_000  # ms; a loaded machine starts processes slowly
 RINGS = Selection(guest="rings")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def styled_as_the_others(appearance):
+    """The application and its pictures have looks of their own, and the files of the icons go with those."""
+    yield
+    appearance._apply()
+
+
 @pytest.fixture
 def processes():
     return []
