@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vizapp.session.run_states import RunStates
 
 _DELIVERED = frozenset({ev.EXCEPTION_DELIVERED, ev.INTERRUPT_DELIVERED})
+_RING_MARK = "mark_ring_"  # where a driver looks after a ring: no progress of a guest's
 # Ways out of an instruction of the guest's, the first two of which leave it to be executed again; and back.
-_RING_MARK = "mark_ring_"
 _PASSAGES = frozenset({*_DELIVERED, ev.SOFTWARE_INTERRUPT_DELIVERED, ev.GATE_CALLED, ev.RETURNED})
 
 
