@@ -155,15 +155,15 @@ def test_a_monitor_takes_no_keys_and_says_so(screen):
     assert "bare machine" in screen.hint.words
 
 
-def test_a_line_is_sent_to_com1_with_its_enter(qtbot, look, translator):
+def test_a_line_is_sent_to_com1_of_the_machine_that_is_shown_with_its_enter(qtbot, look, translator):
     panel = SerialPanel(look, translator)
     qtbot.addWidget(panel)
     panel.show()
     panel.take_frame(make_frame())
     assert panel.line.isHidden()
-    panel.take_frame(make_frame(inputs=BOTH))
+    panel.take_frame(make_frame(inputs=BOTH, vm=2))
     QTest.keyClicks(panel.line, "dir")
     with qtbot.wait_signal(panel.feed_requested) as sent:
         QTest.keyClick(panel.line, Qt.Key.Key_Return)
-    assert sent.args == [Feed("serial", (b"dir\r",))]
+    assert sent.args == [Feed("serial", (b"dir\r",), 2)]
     assert panel.line.text() == ""

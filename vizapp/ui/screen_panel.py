@@ -33,7 +33,10 @@ class ScreenPanel(Panel):
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
         self.view = TextScreen(look)
-        self.view.key.connect(lambda name, down: self.feed_requested.emit(Feed(KEYBOARD, (name, down))))
+        self.view.key.connect(
+            lambda name, down: self.feed_requested.emit(Feed(KEYBOARD, (name, down), self._vm))
+        )
+        self._vm = 0  # whose screen it is
         self.view.capturing_changed.connect(self._tell)
         self.hint = ElidedLabel("muted")
         self._column = QVBoxLayout(self)
@@ -50,6 +53,7 @@ class ScreenPanel(Panel):
 
     def show_frame(self, frame: Frame) -> None:
         """The characters and their colours as they are in the guest's memory."""
+        self._vm = frame.vm
         self.view.set_takes_keys(KEYBOARD in frame.inputs)
         self.view.show_screen(frame.screen, frame.cells)
         self.view.setAccessibleDescription("\n".join(row.rstrip() for row in frame.screen).rstrip())

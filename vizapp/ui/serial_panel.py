@@ -43,6 +43,7 @@ class SerialPanel(Panel):
         self.line = QLineEdit()
         self.line.returnPressed.connect(self._send)
         self.line.hide()
+        self._vm = 0
         self._column = QVBoxLayout(self)
         self._column.addWidget(self.text)
         self._column.addWidget(self.line)
@@ -55,6 +56,7 @@ class SerialPanel(Panel):
 
     def show_frame(self, frame: Frame) -> None:
         """Append what is new; rewinding takes it away again."""
+        self._vm = frame.vm
         self.line.setVisible(SERIAL in frame.inputs)
         former = self.text.toPlainText()
         if frame.serial == former:
@@ -84,6 +86,7 @@ class SerialPanel(Panel):
         super().retranslate()
 
     def _send(self) -> None:
-        """What the guest's code page lacks is sent as a question mark."""
-        self.feed_requested.emit(Feed(SERIAL, (self.line.text().encode(ENCODING, "replace") + ENTER,)))
+        """To the virtual machine that is shown; what its code page lacks is sent as a question mark."""
+        line = self.line.text().encode(ENCODING, "replace") + ENTER
+        self.feed_requested.emit(Feed(SERIAL, (line,), self._vm))
         self.line.clear()
