@@ -110,6 +110,8 @@ def cost_of_a_frame(**choices: object) -> Cost:
     return Cost((after - before) / FRAMES, (exits_after - exits_before) / FRAMES)
 
 
+@pytest.mark.oracle
+@pytest.mark.skipif(not FULL, reason="half a minute: under make oracle")
 def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:
     native = cost_of_a_frame(technique_name="native")
     ported = cost_of_a_frame(preset="xen-pv")
