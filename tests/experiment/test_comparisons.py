@@ -20,7 +20,7 @@ from vizapp.experiment.until import parse_until
 from vizapp.guest.catalogue import GUESTS
 
 NATIVE = [name for name, guest in GUESTS.items() if "native" in guest.builds]
-# These share one kernel of processes with ``fork`` and ``mmap``, or a driver with ``disk-read``; ``host`` is long.
+# These share one kernel of processes with ``fork`` and ``mmap``, or a driver with ``disk-read``; or are long.
 ALIKE = ("null-call", "context-switch", "exec", "protection-fault", "disk-write", "host")
 PORTED = [name for name in NATIVE if "xen" in GUESTS[name].builds]
 
