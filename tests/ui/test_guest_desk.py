@@ -157,3 +157,15 @@ def test_a_guest_without_a_port_says_so(source):
     assert set(facts.obstacles) == {"paravirtual"}
     assert "ported" in facts.obstacles["paravirtual"].in_english()
     assert facts.opening == FIRST_TRAP
+
+
+def test_a_file_of_several_machines_chooses_paging_and_devices_itself(window, player, tmp_path):
+    file = tmp_path / "several.yaml"
+    file.write_text(
+        "format: 1\npcs:\n  - technique: vt-x\n    vms:\n"
+        "      - {name: one, guest: hello, memory: 4M}\n      - {name: two, guest: hello, memory: 4M}\n"
+    )
+    window.guests.open(str(file))
+    assert player.selection.technique == "vt-x"
+    assert not window.header.paging.isVisible()
+    assert not window.header.io.isVisible()

@@ -135,8 +135,8 @@ class Header(QWidget):
         """The menu behind the button."""
         self.menu_button.setMenu(menu)
 
-    def show_selection(self, selection: Selection) -> None:
-        """What is looked at now."""
+    def show_selection(self, selection: Selection, *, own: bool = False) -> None:
+        """What is looked at now; a file that says itself under what its guests run has its ``own`` choices."""
         if selection.technique in self.techniques:
             self.techniques[selection.technique].setChecked(True)
         index = self.guests.findData(selection.guest)
@@ -147,14 +147,14 @@ class Header(QWidget):
         self.guests.setCurrentIndex(index)
         self.virtualizable.setVisible(selection.technique == "trap-and-emulate")
         self.virtualizable.setChecked(selection.virtualizable)
-        self.paging.setVisible(in_hardware(selection))
+        self.paging.setVisible(in_hardware(selection) and not own)
         self.paging.setCurrentIndex(self.paging.findData(selection.paging))
         names = surroundings(selection.technique)
         if names != tuple(self.io.itemData(index) for index in range(self.io.count())):
             self.io.clear()
             for name in names:
                 self.io.addItem(self._translator.text(_SURROUNDINGS[name]), name)
-        self.io.setVisible(len(names) > 1)
+        self.io.setVisible(len(names) > 1 and not own)
         self.io.setCurrentIndex(self.io.findData(selection.io))
         self.processor.setCurrentIndex(self.processor.findData(selection.processor))
         self._arrange()

@@ -219,9 +219,10 @@ class Window(QMainWindow):
     def show_selection(self, selection: Selection) -> None:
         """Another guest, technique or processor; its session is about to begin."""
         self.banner.clear()
-        self.header.show_selection(selection)
+        facts = self._facts(selection.guest)
+        self.header.show_selection(selection, own=facts.own is not None)
         self._menu.show_processor(selection.processor)
-        self.header.show_obstacles(self._facts(selection.guest).obstacles)
+        self.header.show_obstacles(facts.obstacles)
         self.steps.clear()
         self.setWindowTitle(f"{guest_name(selection.guest)} – {self.header.processor.currentText()} – vizapp")
 
