@@ -136,7 +136,7 @@ class Header(QWidget):
         self.menu_button.setMenu(menu)
 
     def show_selection(self, selection: Selection, *, own: bool = False) -> None:
-        """What is looked at now; a file that says itself under what its guests run has its ``own`` choices."""
+        """What is looked at now; a file that says under what its guests run makes its ``own`` choices."""
         if selection.technique in self.techniques:
             self.techniques[selection.technique].setChecked(True)
         index = self.guests.findData(selection.guest)
