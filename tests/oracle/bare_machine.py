@@ -49,12 +49,13 @@ def run_library_guest(guest: Guest, binary: Path, directory: Path) -> str:
         image = directory / "disk.img"
         image.write_bytes(spare_disk())
         drive = ["-drive", f"file={image},format=raw,if=ide,index=0"]
+    # A disk and the station live in our time, so a guest that waits for them has to as well.
+    time_base = IN_REAL_TIME if drive or guest.needs_network else BY_INSTRUCTIONS
     if not guest.needs_network:
-        return run_guest(binary, directory, cpu=cpu, options=drive)
+        return run_guest(binary, directory, cpu=cpu, options=drive, time_base=time_base)
     with StationSocket() as station:
         network = [*drive, "-netdev", station.option("wire"), "-device", "pcnet,netdev=wire,addr=3"]
-        # The station lives in our time, so the guest has to as well.
-        return run_guest(binary, directory, cpu=cpu, options=network, rom=("PCNET",), time_base=IN_REAL_TIME)
+        return run_guest(binary, directory, cpu=cpu, options=network, rom=("PCNET",), time_base=time_base)
 
 
 class StationSocket:
