@@ -14,7 +14,7 @@ from vizapp.session.journeys.routes import RING
 from vizapp.ui.path_layout import DONE, NOW, TO_COME, UNSEEN, lay_out, ring_facts, ring_slots
 from vizapp.ui.path_words import STATES
 from vizapp.ui.rings_panel import KINDS, ROLES
-from vizapp.ui.widgets import Tipped
+from vizapp.ui.widgets import Tipped, along
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,20 +130,14 @@ class PathView(Tipped):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Left and right go along the stages, Home and End to the ends, Enter to the moment."""
-        match event.key():
-            case Qt.Key.Key_Right | Qt.Key.Key_Down:
-                self.select(self.selected + 1)
-            case Qt.Key.Key_Left | Qt.Key.Key_Up:
-                self.select(self.selected - 1)
-            case Qt.Key.Key_Home:
-                self.select(0)
-            case Qt.Key.Key_End:
-                self.select(len(self.rows) - 1)
-            case Qt.Key.Key_Return | Qt.Key.Key_Enter if self.selected >= 0:
-                self.followed.emit(self.selected)
-            case _:
-                super().keyPressEvent(event)
-                return
+        index = along(event.key(), self.selected, len(self.rows) - 1)
+        if index is not None:
+            self.select(index)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.selected >= 0:
+            self.followed.emit(self.selected)
+        else:
+            super().keyPressEvent(event)
+            return
         event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -32,11 +32,11 @@ class ScreenPanel(Panel):
 
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
+        self._vm = 0  # whose screen it is
         self.view = TextScreen(look)
         self.view.key.connect(
             lambda name, down: self.feed_requested.emit(Feed(KEYBOARD, (name, down), self._vm))
         )
-        self._vm = 0  # whose screen it is
         self.view.capturing_changed.connect(self._tell)
         self.hint = ElidedLabel("muted")
         self._column = QVBoxLayout(self)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from vizapp.machine.walks import NESTED
 from vizapp.messages import N_, Message
 from vizapp.ui.walk_layout import Box, place, rows_of
+from vizapp.ui.widgets import along
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,18 +90,11 @@ class WalkView(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Left and right follow the order of the references, Home and End go to its ends."""
-        match event.key():
-            case Qt.Key.Key_Right | Qt.Key.Key_Down:
-                self.select(self.selected + 1)
-            case Qt.Key.Key_Left | Qt.Key.Key_Up:
-                self.select(self.selected - 1)
-            case Qt.Key.Key_Home:
-                self.select(0)
-            case Qt.Key.Key_End:
-                self.select(len(self.boxes) - 1)
-            case _:
-                super().keyPressEvent(event)
-                return
+        index = along(event.key(), self.selected, len(self.boxes) - 1)
+        if index is None:
+            super().keyPressEvent(event)
+            return
+        self.select(index)
         event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -41,6 +41,20 @@ def tight_column() -> QVBoxLayout:
     return made
 
 
+def along(key: int, at: int, last: int) -> int | None:
+    """Where the arrow keys, Home and End lead in a row of things; None for any other key."""
+    match key:
+        case Qt.Key.Key_Right | Qt.Key.Key_Down:
+            return at + 1
+        case Qt.Key.Key_Left | Qt.Key.Key_Up:
+            return at - 1
+        case Qt.Key.Key_Home:
+            return 0
+        case Qt.Key.Key_End:
+            return last
+    return None
+
+
 def scrolling(view: QWidget) -> QScrollArea:
     """A frameless area that scrolls over a view as wide as it is."""
     made = QScrollArea()

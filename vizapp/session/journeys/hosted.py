@@ -15,7 +15,7 @@ from vizapp.machine.devices.lance import LANCE_BASE, LANCE_IRQ, RDP, TDMD
 from vizapp.machine.places import VM_APP, VM_DRIVER, VMM_WORLD
 from vizapp.session.journeys import routes
 from vizapp.session.journeys.given_frames import frames_given
-from vizapp.session.journeys.journey import Journey, Journeys, Stop, check_sequence
+from vizapp.session.journeys.journey import Journey, Journeys, Stop, Witness, check_sequence
 from vizapp.vmm.hosted import layout
 from vizapp.vmm.hosted.monitor import HostedMonitor
 
@@ -33,7 +33,7 @@ _BOTH: Final = (_SENDS, _ARRIVES)
 _IRQ_VECTOR: Final = layout.HOST_VECTORS.start + LANCE_IRQ
 
 
-class HostedFollower:
+class HostedFollower(Witness):
     """Frames of the one guest that there is."""
 
     kinds: frozenset[str] = frozenset(
@@ -46,7 +46,7 @@ class HostedFollower:
     ports: frozenset[int] = frozenset({_ADAPTER})
 
     def __init__(self, pc: Pc, monitor: HostedMonitor, journeys: Journeys) -> None:
-        self._pc = pc
+        super().__init__(pc)
         self._monitor = monitor
         self._journeys = journeys
         self._door: Stop | None = None  # by which the guest was left
@@ -84,11 +84,6 @@ class HostedFollower:
             for journey in self._journeys.under_way(_SENDS, "write", "driver"):
                 self._reach(journey, "driver", port=port, value=value)
                 return
-
-    def _reach(self, journey: Journey, stage: str, **facts: int) -> None:
-        if not journey.at(stage):
-            at = self._pc.position, self._pc.meter.cycles
-            journey.stops.append(Stop(stage, *at, tuple(facts.items())))
 
     def _entered(self, event: Event) -> None:
         """A door: out of the guest, out of VMApp, or the one by which VMDriver raises an interrupt again."""

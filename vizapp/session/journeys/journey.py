@@ -11,6 +11,8 @@ from vizapp.machine.devices.network import SHORTEST_FRAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vizapp.machine.pc import Pc
+
 Fact = tuple[str, int]
 MOST_ACTIVE: Final = 512
 """Journeys that are waited for at most: what a guest never finishes is not looked for for ever."""
@@ -41,6 +43,19 @@ class Journey:
     def at(self, stage: str) -> bool:
         """Whether it has reached a stage."""
         return any(stop.stage == stage for stop in self.stops)
+
+
+class Witness:
+    """Whoever notes that a journey has reached a stage: in the step that the PC is at."""
+
+    def __init__(self, pc: Pc) -> None:
+        self._pc = pc
+
+    def _reach(self, journey: Journey, stage: str, **facts: int) -> None:
+        """The first time counts."""
+        if not journey.at(stage):
+            at = self._pc.position, self._pc.meter.cycles
+            journey.stops.append(Stop(stage, *at, tuple(facts.items())))
 
 
 def check_sequence(frame: bytes) -> int:

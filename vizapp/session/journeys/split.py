@@ -16,7 +16,7 @@ from vizapp.machine.devices.ide import IDE_IRQ, IDE_PORTS
 from vizapp.machine.devices.lance import LANCE_BASE, LANCE_IRQ, RDP, TDMD
 from vizapp.session.details.rings import TABLE, TABLE_END
 from vizapp.session.journeys import routes
-from vizapp.session.journeys.journey import Journey, Journeys, Stop, check_sequence
+from vizapp.session.journeys.journey import Journey, Journeys, Stop, Witness, check_sequence
 from vizapp.session.journeys.ring_watch import RingWatch
 from vizapp.vmm.xen.hvm.lines import callback_line
 from vizapp.vmm.xen.monitor import XenMonitor
@@ -37,7 +37,7 @@ _BLOCKS: Final = (_READS, _WRITES)
 _ALL: Final = (_SENDS, _ARRIVES, *_BLOCKS)
 
 
-class SplitFollower:
+class SplitFollower(Witness):
     """Follows what the front ends of all domains U ask for, and what comes for them."""
 
     kinds: frozenset[str] = frozenset(
@@ -53,7 +53,7 @@ class SplitFollower:
     def __init__(
         self, pc: Pc, monitor: XenMonitor, symbols: Mapping[str, Linear], journeys: Journeys
     ) -> None:
-        self._pc = pc
+        super().__init__(pc)
         self._monitor = monitor
         self._journeys = journeys
         self._rings = RingWatch(
@@ -115,11 +115,6 @@ class SplitFollower:
             for journey in self._journeys.under_way(_SENDS, "bridged", "driver"):
                 self._reach(journey, "driver", port=port, value=value)
                 return
-
-    def _reach(self, journey: Journey, stage: str, **facts: int) -> None:
-        if not journey.at(stage):
-            at = self._pc.position, self._pc.meter.cycles
-            journey.stops.append(Stop(stage, *at, tuple(facts.items())))
 
     def _mark(self, event: Event) -> None:
         label = event.payload["label"]

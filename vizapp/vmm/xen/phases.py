@@ -148,18 +148,10 @@ def take_interrupt(xen: Hypervisor, vector: int) -> None:
 
 def look_for_events(xen: Hypervisor) -> str | None:
     """On the way out: another domain's turn, sleep, the event callback, or back to where the guest was."""
-    domain, shared = xen.domain, xen.shared
-    if domain.shutdown is not None and domain.stopped is None:
-        xen.shut_down(domain, domain.shutdown)
-        if xen.pc.stopped is not None:
-            return None
-    if xen.scheduler.must_switch(xen.pc.meter.cycles):
-        return "schedule"
-    if not domain.runnable or xen.scheduler.account_of(domain.index).parked:
-        return "idle"
-    if shared.pending and not shared.masked:
-        return _upcall(xen)
-    return "resume"
+    due = switching.before_going_on(xen, xen.domain)
+    if due != "":
+        return due
+    return _upcall(xen) if xen.shared.pending and not xen.shared.masked else "resume"
 
 
 def _upcall(xen: Hypervisor) -> str | None:

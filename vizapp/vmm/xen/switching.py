@@ -28,6 +28,18 @@ _FPU_WORDS = 27  # that FNSAVE writes
 _DEBUG_REGISTERS = 8
 
 
+def before_going_on(xen: Hypervisor, domain: Domain) -> str | None:
+    """The phase due before a domain goes on: another's turn, or sleep; "" if none is, None if all is over."""
+    if domain.shutdown is not None and domain.stopped is None:
+        xen.shut_down(domain, domain.shutdown)
+    if xen.pc.stopped is not None:
+        return None
+    if xen.scheduler.must_switch(xen.pc.meter.cycles):
+        return "schedule"
+    parked = xen.scheduler.account_of(domain.index).parked
+    return "idle" if parked or not domain.runnable else ""
+
+
 def schedule(xen: Hypervisor) -> str:
     """Give the processor to the domain whose turn it is; the phase that goes on with it."""
     xen.pay("schedule")

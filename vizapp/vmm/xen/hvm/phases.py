@@ -45,15 +45,9 @@ def run(xen: Hypervisor, vm: HvmVm, name: str) -> str | None:
 
 def look_for_events(vm: HvmVm) -> str | None:
     """On the way back into the guest: another domain's turn, sleep, an answer of the device model."""
-    xen, domain = vm.xen, vm.domain
-    if domain.shutdown is not None and domain.stopped is None:
-        xen.shut_down(domain, domain.shutdown)
-    if xen.pc.stopped is not None:
-        return None
-    if xen.scheduler.must_switch(xen.pc.meter.cycles):
-        return "schedule"
-    if not domain.runnable or xen.scheduler.account_of(domain.index).parked:
-        return "idle"
+    due = switching.before_going_on(vm.xen, vm.domain)
+    if due != "":
+        return due
     return "look_around" if vm.request is None else "answer"
 
 
