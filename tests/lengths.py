@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -11,3 +12,10 @@ FULL = os.environ.get("VIZAPP_ORACLE") == "full"
 
 AT_LENGTH = (pytest.mark.oracle, pytest.mark.skipif(not FULL, reason="needs make oracle"))
 """The marks of a test of which there is no sample: it takes minutes."""
+
+
+def at_length(test: Callable[..., None]) -> Callable[..., None]:
+    """A test with these marks."""
+    for mark in AT_LENGTH:
+        test = mark(test)
+    return test

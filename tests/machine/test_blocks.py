@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.controllers import START_CONTROLLER
 from tests.machine.bench import CODE, DATA, HANDLERS, Bench, code_selector, data_selector
 from vizapp.isa import descriptors as d
 from vizapp.isa.addresses import HostPhysical, Linear
@@ -261,15 +262,9 @@ PROGRAMS = {
         jnz .1
         hlt
     """,
-    "the timer": """
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
+    "the timer": (
+        START_CONTROLLER
+        + """
         mov al, 0
         out 0x21, al
         mov al, 0x34
@@ -286,7 +281,8 @@ PROGRAMS = {
         jnz .1
         cli
         hlt
-    """,
+    """
+    ),
 }
 
 

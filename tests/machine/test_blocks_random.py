@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from tests.controllers import START_CONTROLLER
 from tests.lengths import FULL
 from tests.machine.bench import CODE, DATA, HANDLERS, Bench
 from tests.machine.test_blocks import MAKE_PRESENT, in_blocks, state
@@ -22,15 +23,9 @@ ALONE = ("cbw", "cwde", "cdq", "clc", "stc", "cmc", "cld", "lahf", "sahf", "daa"
 SHIFTS = ("shl", "shr", "sar", "rol", "ror", "rcl", "rcr")
 BITS = ("bt", "bts", "btr", "btc")
 STRINGS = ("lodsb", "stosd", "movsw", "scasb", "cmpsd", "push ecx\n mov ecx, 70\n rep movsd\n pop ecx")
-TIMER = """
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
+TIMER = (
+    START_CONTROLLER
+    + """
         mov al, 0
         out 0x21, al
         mov al, 0x34
@@ -41,6 +36,7 @@ TIMER = """
         out 0x40, al
         sti
 """
+)
 
 
 class Programmer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.goldens.make import result_of, results
-from tests.lengths import FULL
+from tests.lengths import at_length
 from vizapp.errors import DataError, ScenarioError
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
@@ -160,8 +160,7 @@ actions:
 """
 
 
-@pytest.mark.oracle
-@pytest.mark.skipif(not FULL, reason="a minute: under make oracle")
+@at_length
 def test_domains_share_the_wire_and_one_that_is_destroyed_at_work_does_not_disturb(tmp_path: Path) -> None:
     file = tmp_path / "shared.yaml"
     file.write_text(SHARED)

@@ -7,11 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pytest
-
 from tests.goldens.boot import BOOT_TESTS, binary_of
 from tests.goldens.make import GOLDENS, result_of
-from tests.lengths import FULL
+from tests.lengths import at_length
 from vizapp.experiment.execution import Run, execute
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.split import with_domain_0
@@ -110,8 +108,7 @@ def cost_of_a_frame(**choices: object) -> Cost:
     return Cost((after - before) / FRAMES, (exits_after - exits_before) / FRAMES)
 
 
-@pytest.mark.oracle
-@pytest.mark.skipif(not FULL, reason="half a minute: under make oracle")
+@at_length
 def test_a_frame_costs_more_with_each_step_away_from_the_adapter() -> None:
     native = cost_of_a_frame(technique_name="native")
     ported = cost_of_a_frame(preset="xen-pv")
@@ -134,8 +131,7 @@ def test_a_rom_starts_at_the_reset_vector(tmp_path: Path) -> None:
     assert run.report["vms"][1]["serial"] == (GOLDENS / "boot" / "rom.txt").read_text()
 
 
-@pytest.mark.oracle
-@pytest.mark.skipif(not FULL, reason="a minute: under make oracle")
+@at_length
 def test_a_disk_boots_through_the_bios_and_goes_through_all_modes(tmp_path: Path) -> None:
     (test,) = [test for test in BOOT_TESTS if test.name == "modes"]
     (tmp_path / "modes.img").write_bytes(binary_of(test).read_bytes().ljust(test.sectors * 512, b"\0"))

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.controllers import START_CONTROLLER
 from vizapp.guest.assembler import assemble
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.image import Image
@@ -16,7 +17,8 @@ from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 
 BASE = 0x10_0000
-SOURCE = """
+SOURCE = (
+    """
         bits 32
         org 0x100000
         lgdt [gdt_pointer]
@@ -32,14 +34,9 @@ flat:   mov ax, 0x10
         mov word [0x104000 + 8 * IRQ_VECTOR + 4], 0x8E00
         mov [0x104000 + 8 * IRQ_VECTOR + 6], ax
         lidt [idt_pointer]
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
+"""
+    + START_CONTROLLER
+    + """
         mov al, IRQ_MASK
         out 0x21, al
         mov dx, 0x3F9
@@ -75,6 +72,7 @@ idt_pointer:
         dw 0x7FF
         dd 0x104000
 """
+)
 KEY, CHARACTER = ("keyboard", "a", True), ("serial", b"!")
 TECHNIQUES = [
     ("native", "pentium-4-672"),

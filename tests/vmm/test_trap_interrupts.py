@@ -2,6 +2,7 @@
 
 from vmm_support import HERTZ, Run, small_image
 
+from tests.controllers import START_CONTROLLER
 from vizapp.isa.registers import EFLAGS_IF
 from vizapp.machine import events
 from vizapp.machine.devices.pit import PIT_HERTZ
@@ -10,16 +11,12 @@ from vizapp.vmm.physical_timer import TIMER_VECTOR
 
 # IRQ 0 at vector 20h every COUNT pulses, to a handler that counts ticks.
 COUNT = 40
-TIMER = f"""
+TIMER = (
+    """
         mov word [idt + 0x20 * 8], tick - $$
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
+"""
+    + START_CONTROLLER
+    + f"""
         mov al, 0xFE
         out 0x21, al
         mov al, 0x34
@@ -37,6 +34,7 @@ tick:   push eax
         iret
 ready:
 """
+)
 
 
 def ticking(body: str, *, virtualizable: bool = True) -> Run:

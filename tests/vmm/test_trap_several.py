@@ -5,21 +5,18 @@ import copy
 import pytest
 from vmm_support import Run, library_image, small_image
 
+from tests.controllers import START_CONTROLLER
 from vizapp.machine import events
 from vizapp.machine.image import Image
 from vizapp.vmm.frame_allocator import FrameAllocator
 from vizapp.vmm.native import Native
 
-TICKING = """
+TICKING = (
+    """
         mov word [idt + 0x20 * 8], tick - $$
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
+"""
+    + START_CONTROLLER
+    + """
         mov al, 0xFE
         out 0x21, al
         mov al, 0x34
@@ -43,6 +40,7 @@ more:   hlt
         cli
         mov dword [0x120000], 0
 """
+)
 BODIES = {
     "loop": "mov ecx, 30000; spin: add eax, ecx; loop spin; mov [0x120000], eax",
     "paging": "PAGING; mov ecx, 9000; spin: inc dword [0x120000]; mov edx, [0x200000]; loop spin; USER; "

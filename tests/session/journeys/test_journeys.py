@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 
-from tests.lengths import AT_LENGTH, FULL
+from tests.lengths import AT_LENGTH, at_length
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.isa.addresses import HostPhysical, Linear
 from vizapp.machine import events as ev
@@ -115,8 +115,7 @@ def test_a_block_goes_to_the_drive_and_its_page_is_given_back(guest: str, route:
     assert dict(first.facts)["bytes"] == 4096
 
 
-@pytest.mark.oracle
-@pytest.mark.skipif(not FULL, reason="needs make oracle")
+@at_length
 def test_an_unmodified_kernel_with_front_ends_hears_of_answers_by_an_interrupt() -> None:
     session = Session(
         make_scenario("network-send", technique_name="paravirtual", iterations=2, guests="hvm", build="hvm")

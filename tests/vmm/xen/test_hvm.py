@@ -10,6 +10,7 @@ from domains_support import Tools
 from hvm_support import IOREQ_GFN, MODEL, HvmRun, flat
 from xen_support import Run, kernel
 
+from tests.controllers import START_CONTROLLER
 from vizapp.machine import events
 from vizapp.machine.features import Features
 from vizapp.session.state_hash import state_hash
@@ -141,19 +142,14 @@ idtr:   dw 0x1FF
 idt:    times 64 dq 0
         align 16
 """
-CONTROLLERS = """
+CONTROLLERS = (
+    """
         lgdt [gdtr]
         lidt [idtr]
         mov esp, 0x9000
-        mov al, 0x11
-        out 0x20, al
-        mov al, 0x20
-        out 0x21, al
-        mov al, 4
-        out 0x21, al
-        mov al, 1
-        out 0x21, al
 """
+    + START_CONTROLLER
+)
 
 
 @pytest.mark.parametrize(("vendor", "nested"), VENDORS)
