@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QStyle
 
 from vizapp.errors import ScenarioError
 from vizapp.experiment.scenario_file import is_scenario_file, load_scenario_file
+from vizapp.experiment.scenarios import HVM
 from vizapp.experiment.scenarios import make_scenario as scenario_of_names
 from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.loader import load_guest
@@ -29,7 +30,7 @@ from vizapp.session.scenario import Scenario
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.guest_facts import guest_facts, other_monitor
 from vizapp.ui.player import Player
-from vizapp.ui.selection import HVM, OPENING, PORTED, Selection
+from vizapp.ui.selection import OPENING, PORTED, Selection
 from vizapp.ui.subject import Subject, resolve
 
 if TYPE_CHECKING:

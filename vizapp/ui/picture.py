@@ -24,6 +24,8 @@ from PySide6.QtCore import (
 from PySide6.QtWidgets import QApplication
 
 from vizapp.errors import VizappError
+from vizapp.experiment.scenarios import HVM
+from vizapp.experiment.split import SPLIT
 from vizapp.messages import N_, Message, Translator
 from vizapp.resources import assets
 from vizapp.session.protocol import Opened
@@ -34,7 +36,7 @@ from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.panels import PANELS
 from vizapp.ui.picture_files import check_suffix, save_film, save_widget
 from vizapp.ui.player import Player
-from vizapp.ui.selection import HVM, OPENING, PORTED, Selection
+from vizapp.ui.selection import OPENING, PORTED, Selection
 from vizapp.ui.window import Window
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ def _selection_of(scenario: Scenario) -> Selection:
     guest, io = scenario.image.name, scenario.io
     if len(scenario.others) == 1 and scenario.technique in PORTED:
         guest = scenario.others[0].image.name
-        io = HVM if scenario.has_unmodified_domains else "split"
+        io = HVM if scenario.has_unmodified_domains else SPLIT
     return Selection(
         guest, scenario.technique, scenario.processor, scenario.virtualizable, paging=scenario.paging, io=io
     )

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.isa.addresses import M32
 from vizapp.messages import N_, Message
 from vizapp.session.details import RINGS
 from vizapp.session.details.rings import ANSWER, REQUEST, TAKEN
+from vizapp.ui.drawn_panel import DrawnPanel
 from vizapp.ui.numbers import grouped
-from vizapp.ui.panel import Panel
 from vizapp.ui.rings_layout import FREE, cells_of, marks_of
-from vizapp.ui.widgets import Tipped, label, scrolling
+from vizapp.ui.widgets import Tipped, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,33 +166,25 @@ class RingsView(Tipped):
             painter.drawText(words, _CENTERED, mark.name)
 
 
-class RingsPanel(Panel):
+class RingsPanel(DrawnPanel):
     """Every ring that a back end of domain 0 is connected to."""
 
     name = "rings"
     title = N_("Split devices")
     details = frozenset((RINGS,))
 
+    nothing = N_("No ring is shared: domains with front ends share theirs with domain 0's back ends.")
+
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
-        super().__init__(look, translator, parent)
         self.view = RingsView(look, translator.render)
         self.scroller = scrolling(self.view)
-        self.legend = label("muted", wrap=True)
-        self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.scroller, 1)
-        column.addWidget(self.empty, 1)
-        column.addWidget(self.legend)
-        self.restyle()
-        self.retranslate()
-        self.clear()
+        super().__init__(look, translator, self.scroller, parent)
 
     def clear(self) -> None:
         """No rings."""
         self.view.set_rings(())
         self.set_note("")
-        self._show_empty()
+        self.show_drawing(bool(self.view.rings))
 
     def show_frame(self, frame: Frame) -> None:
         """The rings at the cursor."""
@@ -200,7 +192,7 @@ class RingsPanel(Panel):
         self.view.set_rings(found)
         waiting = sum(ring.req_prod - ring.rsp_prod & M32 for ring in found if ring.name != "receive")
         self.set_note(self.say(N_("{count} requests under way"), count=grouped(waiting)) if found else "")
-        self._show_empty()
+        self.show_drawing(bool(self.view.rings))
 
     def restyle(self) -> None:
         """Drawing."""
@@ -211,13 +203,4 @@ class RingsPanel(Panel):
         self.view.set_look(self.look, self.translator.render)
         self.view.setAccessibleName(self.say(self.title))
         self.legend.setText(" · ".join(f"{sign} {self.say(words)}" for sign, words in KINDS.values() if sign))
-        self.empty.setText(
-            self.say(N_("No ring is shared: domains with front ends share theirs with domain 0's back ends."))
-        )
         super().retranslate()
-
-    def _show_empty(self) -> None:
-        nothing = not self.view.rings
-        self.scroller.setVisible(not nothing)
-        self.legend.setVisible(not nothing)
-        self.empty.setVisible(nothing)

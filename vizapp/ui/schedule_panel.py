@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from vizapp.messages import N_
 from vizapp.session.details import SCHEDULE
-from vizapp.ui.panel import Panel
+from vizapp.ui.drawn_panel import DrawnPanel
 from vizapp.ui.schedule_view import STATES, ScheduleView
-from vizapp.ui.widgets import label
 
 if TYPE_CHECKING:
     from vizapp.messages import Translator
@@ -20,40 +18,32 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
 
 
-class SchedulePanel(Panel):
+class SchedulePanel(DrawnPanel):
     """The lanes, and what their marks mean."""
 
     name = "schedule"
     title = N_("Scheduler")
     details = frozenset((SCHEDULE,))
 
+    nothing = N_("One machine has the processor to itself: nobody has to share it out.")
+
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
-        super().__init__(look, translator, parent)
         self.view = ScheduleView(look, translator.render)
         self.view.followed.connect(lambda position: self.seek_requested.emit(position + 1))
-        self.legend = label("muted", wrap=True)
-        self.empty = label("muted", wrap=True, align=Qt.AlignmentFlag.AlignCenter)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.empty, 1)
-        column.addWidget(self.legend)
-        self.restyle()
-        self.retranslate()
-        self.clear()
+        super().__init__(look, translator, self.view, parent)
 
     def clear(self) -> None:
         """No lanes."""
         self.view.set_schedule(None)
         self.set_note("")
-        self._show_empty()
+        self.show_drawing(self.view.schedule is not None)
 
     def show_frame(self, frame: Frame) -> None:
         """The lanes around the cursor."""
         found: Schedule | None = frame.details.get(SCHEDULE)
         self.view.set_schedule(found)
         self.set_note("" if found is None else self.say(N_("one processor · click goes to that change")))
-        self._show_empty()
+        self.show_drawing(self.view.schedule is not None)
 
     def restyle(self) -> None:
         """Drawing."""
@@ -65,13 +55,4 @@ class SchedulePanel(Panel):
         self.view.set_look(self.look, self.translator.render)
         self.view.setAccessibleName(self.say(self.title))
         self.legend.setText(" · ".join(f"{sign} {self.say(words)}" for sign, words in STATES.values()))
-        self.empty.setText(
-            self.say(N_("One machine has the processor to itself: nobody has to share it out."))
-        )
         super().retranslate()
-
-    def _show_empty(self) -> None:
-        nothing = self.view.schedule is None
-        self.view.setVisible(not nothing)
-        self.legend.setVisible(not nothing)
-        self.empty.setVisible(nothing)

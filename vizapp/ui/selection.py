@@ -13,6 +13,8 @@ from vizapp.cost.choice import (
     uses_virtualization,
 )
 from vizapp.cost.processors import load_processor
+from vizapp.experiment.scenarios import HVM
+from vizapp.experiment.split import SPLIT
 from vizapp.machine.events import (
     EXCEPTION_DELIVERED,
     HYPERCALL_MADE,
@@ -39,8 +41,6 @@ TRAP_KINDS = frozenset(
 )
 # A ported guest has other instructions, so its progress is counted in marks, which both builds have.
 PORTED = frozenset({"paravirtual"})
-# Unmodified guests under the monitor of ported ones.
-HVM = "hvm"
 # Where another guest opens: at its first trap, for it may make no system call.
 FIRST_TRAP = (NextEvent(TRAP_KINDS | {MACHINE_STOPPED}),)
 # Where the window opens: past the first system call, so that every ring has been seen, and then at a trap.
@@ -80,7 +80,7 @@ def surroundings(technique: str) -> tuple[str, ...]:
     """
     if technique in HOSTED:
         return "bare-metal", "hosted"
-    return ("bare-metal", "split", HVM) if technique in PORTED else ("bare-metal",)
+    return ("bare-metal", SPLIT, HVM) if technique in PORTED else ("bare-metal",)
 
 
 def in_hardware(selection: Selection) -> bool:
