@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
-from vizapp.isa.registers import SS
+from vizapp.isa.registers import CS, SS
 from vizapp.machine.faults import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vizapp.machine.cpu import Cpu
 
 
@@ -232,6 +234,16 @@ def paragraph_segment(cpu: Cpu, index: int, selector: int) -> SegmentState:
     if old.usable:
         return _paragraph(selector, old.limit, old.access)
     return _paragraph(selector, 0xFFFF, _VIRTUAL_ACCESS & ~(3 << d.AR_DPL_SHIFT))
+
+
+def load_paragraphs(cpu: Cpu, selectors: Iterable[int], cpl: int) -> None:
+    """Replace every segment register, in the order of their numbers, as real or virtual-8086 mode does."""
+    for index, selector in enumerate(selectors):
+        state = paragraph_segment(cpu, index, selector)
+        if index == CS:
+            cpu.set_code_segment(state, cpl)
+        else:
+            cpu.set_segment(index, state)
 
 
 def virtual_segment(selector: int) -> SegmentState:

@@ -21,7 +21,7 @@ from vizapp.isa.registers import (
     GS,
     SS,
 )
-from vizapp.machine.segments import TableRegister, paragraph_segment
+from vizapp.machine.segments import TableRegister, load_paragraphs
 from vizapp.vmm import deprivilege, stubs
 from vizapp.vmm.binary_translation.cache import Key
 from vizapp.vmm.binary_translation.engine import Choice, choose
@@ -136,12 +136,7 @@ class TranslatedCpu(VirtualCpu):
         set_general(cpu, saved.general)
         cpu.eip = saved.eip
         cpu.eflags = saved.eflags & ~(VIRTUAL_FLAGS | EFLAGS_RF) | cpu.eflags & VIRTUAL_FLAGS
-        for index, selector in enumerate(saved.selectors):
-            state = paragraph_segment(cpu, index, selector)
-            if index == CS:
-                cpu.set_code_segment(state, 3)
-            else:
-                cpu.set_segment(index, state)
+        load_paragraphs(cpu, saved.selectors, 3)
         cpu.shadow = cpu.eip == self._shadowed_at
         cpu.halted = cpu.single_step = False
 

@@ -133,9 +133,7 @@ def raise_global(xen: Hypervisor, virq: int) -> None:
 def unblock(xen: Hypervisor, domain: Domain) -> None:
     """A domain waits no longer."""
     domain.blocked, domain.poll, domain.poll_deadline = False, (), None
-    runstate.update(xen, domain)
-    if domain.runnable:
-        xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
+    runstate.resume(xen, domain)
 
 
 def can_be_woken(xen: Hypervisor, domain: Domain) -> bool:

@@ -120,17 +120,14 @@ def freed(xen: Hypervisor, frame: int) -> None:
 def pause(xen: Hypervisor, domain: Domain) -> None:
     """Take the processor from a domain until it is unpaused."""
     domain.paused = True
-    runstate.update(xen, domain)
-    xen.scheduler.block(domain.index, xen.pc.meter.cycles)
+    runstate.suspend(xen, domain)
     timekeeping.program(xen)
 
 
 def unpause(xen: Hypervisor, domain: Domain) -> None:
     """Let it go on."""
     domain.paused = False
-    runstate.update(xen, domain)
-    if domain.runnable:
-        xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
+    runstate.resume(xen, domain)
     timekeeping.program(xen)
 
 

@@ -37,6 +37,19 @@ def update(xen: Hypervisor, domain: Domain) -> None:
         domain.runstate = RunState(state, now, _times(old, now))
 
 
+def suspend(xen: Hypervisor, domain: Domain) -> None:
+    """Something keeps a domain from running that has not kept it before."""
+    update(xen, domain)
+    xen.scheduler.block(domain.index, xen.pc.meter.cycles)
+
+
+def resume(xen: Hypervisor, domain: Domain) -> None:
+    """Something does not keep it any more; maybe something else does."""
+    update(xen, domain)
+    if domain.runnable:
+        xen.scheduler.wake(domain.index, xen.pc.meter.cycles)
+
+
 def record(xen: Hypervisor, domain: Domain) -> bytes:
     """The structure as it is now."""
     update(xen, domain)

@@ -20,7 +20,7 @@ from vizapp.vmm.account import emulated
 from vizapp.vmm.hardware_assisted import emulation as shared
 from vizapp.vmm.hardware_assisted.virtual_cpu import EVERYTHING
 from vizapp.vmm.instruction_fetch import decoded
-from vizapp.vmm.xen import event_channels, runstate
+from vizapp.vmm.xen import event_channels
 from vizapp.vmm.xen.hvm import abi, calls
 from vizapp.vmm.xen.hvm.board import is_own
 from vizapp.vmm.xen.hvm.requests import Access, UnansweredError
@@ -111,14 +111,8 @@ def ask(vm: HvmVm) -> str | None:
     xen.memory.write(at + abi.IO_COUNT, 8, count)
     xen.memory.load(at, access.packed(abi.STATE_READY))
     xen.pay_references(12)
-    payload: dict[str, int | str] = {
-        "vm": vm.index, "address": access.address, "size": access.size, "read": int(access.read),
-        "data": access.data, "count": access.elements, "pointer": int(access.pointer),
-    }  # fmt: skip
-    vm.emit(events.IO_REQUESTED, abi.TYPE_NAMES[access.type], payload)
-    vm.domain.blocked = True
-    runstate.update(xen, vm.domain)
-    xen.scheduler.block(vm.index, xen.pc.meter.cycles)
+    _tell(vm, events.IO_REQUESTED, access, access.data)
+    vm.block()
     event_channels.send(xen, vm.domain, state.port)
     return "events"
 
@@ -136,9 +130,7 @@ def answer(vm: HvmVm) -> str | None:
     xen.pay_references(1)
     found = flags & abi.STATE_MASK
     if found in (abi.STATE_READY, abi.STATE_INPROCESS):
-        vm.domain.blocked = True
-        runstate.update(xen, vm.domain)
-        xen.scheduler.block(vm.index, xen.pc.meter.cycles)
+        vm.block()
         return "events"
     if found != abi.STATE_RESPONSE:
         text = N_("the device model has left its request in state {state}, which is none")
@@ -147,15 +139,19 @@ def answer(vm: HvmVm) -> str | None:
     value = xen.memory.read(at + abi.IO_DATA, 8) & (1 << 8 * access.size) - 1
     xen.pay_references(3)
     vm.request = None
-    payload: dict[str, int | str] = {
-        "vm": vm.index, "address": access.address, "size": access.size, "read": int(access.read),
-        "data": value, "count": access.elements, "pointer": int(access.pointer),
-    }  # fmt: skip
-    vm.emit(events.IO_ANSWERED, abi.TYPE_NAMES[access.type], payload)
+    _tell(vm, events.IO_ANSWERED, access, value)
     if access.pointer:
         return _advance(vm, access)
     vm.answers.add(value if access.read else 0)
     return "emulate"
+
+
+def _tell(vm: HvmVm, kind: str, access: Access, data: int) -> None:
+    payload: dict[str, int | str] = {
+        "vm": vm.index, "address": access.address, "size": access.size, "read": int(access.read),
+        "data": data, "count": access.elements, "pointer": int(access.pointer),
+    }  # fmt: skip
+    vm.emit(kind, abi.TYPE_NAMES[access.type], payload)
 
 
 def _advance(vm: HvmVm, access: Access) -> str:

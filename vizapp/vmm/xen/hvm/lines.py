@@ -77,9 +77,7 @@ def wake_if_interrupted(xen: Hypervisor, vm: HvmVm) -> None:
     if vm.halted and vm.devices.interrupt_pending:
         vm.halted = False
         vm.domain.blocked = False
-        runstate.update(xen, vm.domain)
-        if vm.domain.runnable:
-            xen.scheduler.wake(vm.index, xen.pc.meter.cycles)
+        runstate.resume(xen, vm.domain)
 
 
 def pass_time(xen: Hypervisor, vm: HvmVm) -> None:

@@ -22,7 +22,7 @@ from vizapp.vmm.hardware_assisted.virtual_cpu import GENERAL
 from vizapp.vmm.physical_timer import VECTORS
 from vizapp.vmm.trap_frame import TrapFrame
 from vizapp.vmm.xen import phases as xen_phases
-from vizapp.vmm.xen import runstate, switching
+from vizapp.vmm.xen import switching
 from vizapp.vmm.xen.hvm import calls, emulation
 
 if TYPE_CHECKING:
@@ -61,15 +61,8 @@ def halt(vm: HvmVm) -> str | None:
     vm.emit(events.VIRTUAL_CPU_HALTED, "hlt", {"address": cpu.eip, "vm": vm.index})
     if not vm.devices.interrupt_pending:
         vm.halted, vm.waits = True, 0
-        block(vm)
+        vm.block()
     return "events"
-
-
-def block(vm: HvmVm) -> None:
-    """The virtual CPU waits."""
-    vm.domain.blocked = True
-    runstate.update(vm.xen, vm.domain)
-    vm.xen.scheduler.block(vm.index, vm.xen.pc.meter.cycles)
 
 
 def shut_down(vm: HvmVm) -> str | None:

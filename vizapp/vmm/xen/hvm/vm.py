@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vizapp.isa.registers import CR0_PE, CS, EFLAGS_FIXED
+from vizapp.isa.registers import CR0_PE, EFLAGS_FIXED
 from vizapp.machine import real_mode
 from vizapp.machine.mp_tables import MP_BASE, mp_tables
-from vizapp.machine.segments import paragraph_segment
+from vizapp.machine.segments import load_paragraphs
 from vizapp.vmm.hardware_assisted.virtual_cpu import EVERYTHING
 from vizapp.vmm.hardware_assisted.vm import Vm
+from vizapp.vmm.processor_view import set_general
+from vizapp.vmm.xen import runstate
 from vizapp.vmm.xen.hvm.board import HvmBoard
 from vizapp.vmm.xen.hvm.memory import DomainMemory
 from vizapp.vmm.xen.hvm.requests import Answers
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from vizapp.vmm.xen.hvm.requests import Access
     from vizapp.vmm.xen.hvm.state import HvmState
     from vizapp.vmm.xen.hypervisor import Hypervisor
-
-_GENERAL = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 
 
 class HvmVm(Vm):
@@ -88,6 +88,11 @@ class HvmVm(Vm):
         self.answers.clear()
         return super().reflect(fault)
 
+    def block(self) -> None:
+        """The virtual CPU waits."""
+        self.domain.blocked = True
+        runstate.suspend(self.xen, self.domain)
+
     def executed(self) -> None:
         """The instruction is through, or one iteration of it."""
         self.answers.clear()
@@ -98,16 +103,10 @@ class HvmVm(Vm):
         self.virtual.held = EVERYTHING
         if cr0 and not cr0 & CR0_PE:
             real_mode.power_on(cpu)
-            for index, selector in enumerate(saved.selectors):
-                state = paragraph_segment(cpu, index, selector)
-                if index == CS:
-                    cpu.set_code_segment(state, 0)
-                else:
-                    cpu.set_segment(index, state)
+            load_paragraphs(cpu, saved.selectors, 0)
         else:
             cpu.reset()
-        for name, value in zip(_GENERAL, saved.general, strict=True):
-            setattr(cpu, name, value)
+        set_general(cpu, saved.general)
         cpu.eip = saved.eip
         cpu.eflags = saved.eflags | EFLAGS_FIXED
         self.event = None

@@ -73,8 +73,7 @@ def _poll(xen: Hypervisor, request: Structure) -> int:
 
 def _sleep(xen: Hypervisor, ports: tuple[int, ...]) -> None:
     xen.domain.blocked, xen.domain.poll = True, ports
-    runstate.update(xen, xen.domain)
-    xen.scheduler.block(xen.domain.index, xen.pc.meter.cycles)
+    runstate.suspend(xen, xen.domain)
 
 
 def sched_op_compat(xen: Hypervisor, a: tuple[int, ...]) -> int:
@@ -107,8 +106,7 @@ def vcpu_op(xen: Hypervisor, a: tuple[int, ...]) -> int:
         return int(command == abi.VCPUOP_IS_UP)
     if command == abi.VCPUOP_DOWN:
         xen.domain.down = True
-        runstate.update(xen, xen.domain)
-        xen.scheduler.block(xen.domain.index, xen.pc.meter.cycles)
+        runstate.suspend(xen, xen.domain)
         return 0
     if command == abi.VCPUOP_GET_RUNSTATE_INFO:
         xen.space.copy_to(a[2], runstate.record(xen, xen.domain))
