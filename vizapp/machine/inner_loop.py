@@ -17,6 +17,7 @@ from vizapp.machine.doors import Door
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
 from vizapp.machine.identity import Identity
+from vizapp.machine.meter import UNFINISHED
 from vizapp.machine.repetition import repeat
 
 _WORTH_A_VIEW = 8  # steps
@@ -157,7 +158,9 @@ class InnerLoop(Hardware):
                         meter.pending.clear()
                     if kind & PASSAGE and view is not None and not kind & (MARKED | SILENT) and eip in hot:
                         self._crossings.learn(view, eip, encoded.instruction)
-                if guest and not kind & SILENT and not (kind & REPEATED and cpu.eip == eip):
+                if kind & REPEATED and cpu.eip == eip:
+                    counts[UNFINISHED] += 1
+                elif guest and not kind & SILENT:
                     self.instructions += 1
                     if kind & MARKED:
                         last = self.position
@@ -193,6 +196,7 @@ class InnerLoop(Hardware):
             most = min(most, (due - meter.cycles - 1) // each)
         done = repeat(self.cpu, instruction, most)
         meter.counts[price] += done
+        meter.counts[UNFINISHED] += done
         meter.cycles += done * each
         self.position += done
 

@@ -62,6 +62,10 @@ class Charges:
         self.counts = tuple((name, count) for name, count in counts.items() if count)
 
 
+UNFINISHED = len(NAMES)
+"""Behind the inputs: iterations after which a repeated instruction has not retired yet. They cost what they
+cost as inputs; this tells them from instructions."""
+
 # Cycles, the row that counts them, and (name, index, count) of each.
 _Together: TypeAlias = tuple[int, list[int], tuple[tuple[str, int, int], ...]]
 
@@ -179,9 +183,15 @@ class Meter:
         return [
             Row(place, _DEVICE.get(index, purpose), NAMES[index], count)
             for (place, purpose), counts in self._counts.items()
-            for index, count in enumerate(counts)
+            for index, count in enumerate(counts[:UNFINISHED])
             if count
         ]
+
+    def unfinished(self) -> dict[Place, int]:
+        """By place, iterations that were charged there without an instruction retiring."""
+        return {
+            place: counts[UNFINISHED] for (place, _), counts in self._counts.items() if counts[UNFINISHED]
+        }
 
     def by_purpose(self) -> dict[Purpose, int]:
         """Cycles by purpose, every purpose named; they sum to ``cycles``."""
@@ -250,5 +260,5 @@ class Meter:
         key = (place, purpose)
         row = self._counts.get(key)
         if row is None:
-            row = self._counts[key] = [0] * len(NAMES)
+            row = self._counts[key] = [0] * (UNFINISHED + 1)
         return row

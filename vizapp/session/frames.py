@@ -151,7 +151,8 @@ class Frame:
     ``protocol.Watch`` has asked for. ``vm`` is the number in ``vms`` of the virtual machine that registers,
     truths, code, serial output and screen are of. ``waiting`` says for which input the guest waits where the
     run goes on with one only. ``translated`` are instructions in the
-    translation caches, by what became of them.
+    translation caches, by what became of them; ``unfinished`` by place the charges of iterations after which
+    an instruction has not retired yet.
     """
 
     technique: str
@@ -191,6 +192,7 @@ class Frame:
     vms: tuple[VmState, ...] = ()
     waiting: Message | None = None
     translated: Mapping[str, int] = field(default_factory=dict)
+    unfinished: Mapping[Place, int] = field(default_factory=dict)
 
 
 class Progress(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vizapp.machine import events as ev
-from vizapp.machine.meter import Purpose
+from vizapp.machine.inputs import INSTRUCTION_CLASSES
 from vizapp.machine.places import APPLICATION
 from vizapp.session.frames import Stopped
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Guest
 
 _TRANSLATED = ("ident", "in-cache", "callout", "chained", "lookup")
+# What an instruction that retires is charged: its class, or the passage between rings that it makes.
+_OF_INSTRUCTIONS = INSTRUCTION_CLASSES | {
+    "software_interrupt", "iret_same", "iret_outer", "gate_call", "sysenter",
+}  # fmt: skip
 # Kinds of which the JSON tells the counts by cause.
 _BY_CAUSE = frozenset({ev.HYPERCALL_MADE, ev.VM_EXITED, ev.WORLD_SWITCHED})
 
@@ -30,20 +34,36 @@ def event_counts(store: EventStore, position: int) -> dict[str, Any]:
     return counts
 
 
-def instruction_counts(frame: Frame) -> dict[str, int]:
-    """Guest instructions by ring, from the ledger, and those that a monitor had written."""
+def instruction_counts(frame: Frame, store: EventStore, vm: int | None = None) -> dict[str, int]:
+    """Guest instructions by ring, and those that a monitor had written; ``vm``: of one virtual machine.
+
+    Those of ring 3 that the processor did are in the ledger, those that a monitor did are events.
+    """
     user = sum(
         count
-        for place, purpose, _, count, _ in frame.charges
-        if place.component == APPLICATION and purpose == Purpose.GUEST
+        for place, _, charged, count, _ in frame.charges
+        if place.component == APPLICATION and charged in _OF_INSTRUCTIONS
     )
-    user = min(user, frame.instruction)
+    user -= sum(count for place, count in frame.unfinished.items() if place.component == APPLICATION)
+    user += _emulated_in_ring_3(store, frame.position, vm)
     return {
         "guest": frame.instruction,
         "user": user,
         "kernel": frame.instruction - user,
         "monitor_written": frame.scorecard.efficiency.cache,
     }
+
+
+def _emulated_in_ring_3(store: EventStore, position: int, vm: int | None) -> int:
+    count = current = 0
+    kinds = (ev.VM_SCHEDULED, ev.INSTRUCTION_EMULATED, ev.SYSTEM_CALL_REFLECTED)
+    for event in store.of_kinds(kinds, position):
+        if event.kind == ev.VM_SCHEDULED:
+            current = int(event.payload["vm"])
+        elif vm is None or event.payload.get("vm", current) == vm:
+            told = 0 if event.kind == ev.SYSTEM_CALL_REFLECTED else event.source.ring
+            count += event.payload.get("ring", told) == 3 and "again" not in event.payload
+    return count
 
 
 def _scorecard(card: Scorecard, *, scored: bool) -> dict[str, Any]:
@@ -118,6 +138,7 @@ def vm_report(
         frame,
         instruction=guest.instructions,
         charges=tuple(charge for charge in frame.charges if charge[0].vm == guest.index),
+        unfinished={place: n for place, n in frame.unfinished.items() if place.vm == guest.index},
         scorecard=card,
         translated=guest.translated,
         stopped=None if guest.stopped is None else Stopped(*guest.stopped),
@@ -126,15 +147,20 @@ def vm_report(
     return {
         "name": guest.name,
         "weight": guest.weight,
-        **report(scenario.alone(guest.index), mine, store, scored=scored),
+        **report(scenario.alone(guest.index), mine, store, scored=scored, vm=guest.index),
         "cycles": {"total": sum(cycles.values()), "by_purpose": cycles},
         "events": vm_event_counts(store, frame.position, guest.index),
         "memory": memory_counts(store, frame.position, guest.index),
     }
 
 
-def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool) -> dict[str, Any]:
-    """The JSON of one run whose cursor stands at its end; equivalence is null unless ``scored``."""
+def report(
+    scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool, vm: int | None = None
+) -> dict[str, Any]:
+    """The JSON of one run whose cursor stands at its end; equivalence is null unless ``scored``.
+
+    ``vm``: the frame is of that virtual machine alone.
+    """
     card = frame.scorecard
     stopped = frame.stopped
     return {
@@ -148,7 +174,7 @@ def report(scenario: Scenario, frame: Frame, store: EventStore, *, scored: bool)
             "reason": "limit" if stopped is None else stopped.reason,
             "detail": "" if stopped is None else stopped.detail.in_english(),
         },
-        "instructions": instruction_counts(frame),
+        "instructions": instruction_counts(frame, store, vm),
         "translated": {kind: frame.translated.get(kind, 0) for kind in _TRANSLATED},
         "cycles": {"total": frame.cycle, "by_purpose": dict(frame.purposes)},
         "events": event_counts(store, frame.position),

@@ -185,4 +185,5 @@ class FrameBuilder:
             translated=sum((Counter(guest.translated) for guest in self._guests), Counter()),
             vms=tuple(vm_state(guest, name) for guest, name in zip(self._guests, self._names, strict=True)),
             waiting=waiting,
+            unfinished=pc.meter.unfinished(),
         )

@@ -53,7 +53,7 @@ def emulated(vm: Machine, instruction: Instruction, raw: bytes, linear: Linear, 
     """Report and count an instruction that ran on the virtual CPU; where it was, and at which virtual CPL.
 
     ``raw`` are its bytes in guest memory. INT n of an application is a system call, handed to the guest
-    kernel by what ran. A repeated instruction counts once it is through.
+    kernel by what ran. A repeated instruction counts once it is through; ``again`` says that it is not.
     """
     cpu = vm.virtual.cpu
     payload: dict[str, int | str] = {
@@ -71,7 +71,9 @@ def emulated(vm: Machine, instruction: Instruction, raw: bytes, linear: Linear, 
         payload["register"] = f"cr{register.index}"
         payload["value"] = {0: cpu.cr0, 2: cpu.cr2, 3: cpu.cr3, 4: cpu.cr4}[register.index]
     payload["if"] = int(bool(cpu.eflags & EFLAGS_IF))
-    if not instruction.repeat or cpu.eip != eip:
+    if instruction.repeat and cpu.eip == eip:
+        payload["again"] = 1
+    else:
         vm.pc.count_emulated(linear, vm.index)
     if instruction.mnemonic == "int" and cpl == 3:
         vector = instruction.operands[0]

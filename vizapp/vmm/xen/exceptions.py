@@ -125,6 +125,8 @@ def _emulated(
     elif through:
         xen.pc.count_emulated(Linear(address), place.vm)  # the code segments of guests begin at 0
     payload: dict[str, int | str] = {"mnemonic": mnemonic, "address": address, "bytes": code.hex(" ")}
+    if not through:
+        payload["again"] = 1
     xen.pc.emit(events.INSTRUCTION_EMULATED, mnemonic, payload, place, HYPERVISOR)
 
 
