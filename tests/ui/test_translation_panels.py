@@ -10,7 +10,8 @@ from PySide6.QtCore import QPoint, Qt
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.machine.events import INSTRUCTION_RETRANSLATED
 from vizapp.session.details import TRANSLATION, TRANSLATION_CACHE
-from vizapp.session.details.translation import CacheLine, GuestLine, TranslatedUnit
+from vizapp.session.details.cache_lines import CacheLine
+from vizapp.session.details.translation import GuestLine, TranslatedUnit
 from vizapp.session.session import Session
 from vizapp.ui.cache_layout import Grid, blocks_of, grid_of
 from vizapp.ui.cache_panel import CachePanel

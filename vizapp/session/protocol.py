@@ -11,10 +11,13 @@ Commands are dataclasses and not tuples, because two tuples without fields are e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from vizapp.messages import Message
 from vizapp.session.frames import EventBatch, Frame, Progress, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FRAMES_PER_SECOND = 30
 
@@ -109,12 +112,12 @@ class SetCatchpoints:
 class Watch:
     """Put these details into every frame; replaces the former set. See ``session.details``.
 
-    ``address`` is the linear address that those which are about one are asked about; None: the next
+    ``addresses`` are, by detail, the linear addresses that they are asked about; without one it is the next
     instruction's.
     """
 
     details: frozenset[str] = field(default_factory=frozenset)
-    address: int | None = None
+    addresses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

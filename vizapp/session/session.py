@@ -230,7 +230,7 @@ class Session:
 
     def watch_details(self, names: Collection[str], address: int | None = None) -> None:
         """Put these details into every frame from now on; see ``session.details``."""
-        self._watch = p.Watch(frozenset(names), address)
+        self._watch = p.Watch(frozenset(names), {} if address is None else dict.fromkeys(names, address))
 
     def set_catchpoints(self, kinds: Collection[str]) -> None:
         """Stop behind events of these kinds while running."""
@@ -328,10 +328,10 @@ class Session:
         vm = self._observer.shown
         heat = self._recorder.heats[vm]
         subject = Subject(
-            pc, monitor, self.store, self.timeline.cursor, vm, self._watch.address, heat, self._porting,
+            pc, monitor, self.store, self.timeline.cursor, vm, None, heat, self._porting,
             self.scenario.image.symbols, self._recorder.book.journeys, self._recorder.run_states.all,
         )  # fmt: skip
-        return details_of(self._watch.details, subject)
+        return details_of(self._watch, subject)
 
     def _scoring(self) -> Scoring | DomainScoring | None:
         """What ``score`` has to do; None if it is known already, or cannot be."""

@@ -57,6 +57,21 @@ def extent(found: CacheMap) -> int:
     return max(ends, default=0)
 
 
+def block_with(found: CacheMap, offset: int) -> Block | None:
+    """What has the byte at an offset, a stub behind the free bytes too; None of a free one."""
+    return next((block for block in all_blocks(found) if 0 <= offset - block.offset < block.size), None)
+
+
+def all_blocks(found: CacheMap) -> tuple[Block, ...]:
+    """All but the free bytes, by offset."""
+    behind = [
+        Block(-1, region.kind, region.offset, region.size)
+        for region in found.regions
+        if region.kind == "continuation"
+    ]
+    return (*blocks_of(found), *behind)
+
+
 def blocks_of(found: CacheMap) -> tuple[Block, ...]:
     """Everything before the free bytes, by offset; the continuations lie behind them."""
     units = [Block(unit.number, "unit", unit.offset, unit.size) for unit in found.units]

@@ -10,9 +10,9 @@ from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.messages import N_, Message
-from vizapp.ui.cache_layout import Block, Grid, blocks_of, grid_of
+from vizapp.ui.cache_layout import Block, Grid, all_blocks, block_with, blocks_of, grid_of
 from vizapp.ui.numbers import grouped
-from vizapp.ui.widgets import Tipped
+from vizapp.ui.widgets import Tipped, along
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,10 @@ _PATTERNS = {
     "door": Qt.BrushStyle.SolidPattern,
 }
 REGIONS = {
-    "dropped": N_("given up: the guest changed what was translated here"),
+    "dropped": N_("given up: the guest changed what was translated here, or it was translated anew"),
     "landing": N_("where lookups land: checks the target, then jumps to its unit"),
     "door": N_("the call of the monitor"),
+    "continuation": N_("stubs that call the monitor: what jumps lead to until their target is translated"),
 }
 _FAINTEST, _DARKEST = 0.10, 0.72
 
@@ -42,15 +43,17 @@ class CacheView(Tipped):
     """The map of one cache.
 
     Attributes:
-        selected: the number of the chosen unit, -1 without one.
+        place: the offset of the chosen unit, or of what lies between units; -1: nothing is chosen.
         fresh: the numbers of units that were not there in the frame before.
         patched: pairs (from, to) of units that were not chained in the frame before.
 
     Signals:
-        chosen: the number of a unit.
+        chosen: the offset of what was chosen; -1: nothing any more.
+        opened: it is to be seen byte by byte.
     """
 
     chosen = Signal(int)
+    opened = Signal()
 
     def __init__(self, look: Look, render: Callable[[Message], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +61,7 @@ class CacheView(Tipped):
         self._render = render
         self._map: CacheMap | None = None
         self._units: dict[int, CachedUnit] = {}
-        self.selected = -1
+        self.place = -1
         self.fresh: frozenset[int] = frozenset()
         self.patched: frozenset[tuple[int, int]] = frozenset()
         self.setMouseTracking(True)
@@ -78,16 +81,33 @@ class CacheView(Tipped):
         self._units = {} if found is None else {unit.number: unit for unit in found.units}
         self.fresh = frozenset(set(self._units) - set(before)) if known else frozenset()
         self.patched = _links(found) - links if known else frozenset()
-        if self.selected not in self._units:
-            self.selected = -1
+        if self.block is None:
+            self.place = -1
         self.update()
+
+    @property
+    def block(self) -> Block | None:
+        """What is chosen."""
+        return None if self._map is None or self.place < 0 else block_with(self._map, self.place)
+
+    @property
+    def selected(self) -> int:
+        """The number of the chosen unit, -1 without one."""
+        return -1 if self.block is None else self.block.number
 
     def select(self, number: int) -> None:
         """Choose a unit."""
-        if number in self._units and number != self.selected:
-            self.selected = number
+        if number in self._units:
+            self.choose(self._units[number].offset)
+
+    def choose(self, offset: int) -> None:
+        """Choose what lies at an offset; -1: nothing."""
+        block = None if self._map is None or offset < 0 else block_with(self._map, offset)
+        place = -1 if block is None else block.offset
+        if place != self.place:
+            self.place = place
             self.update()
-            self.chosen.emit(number)
+            self.chosen.emit(place)
 
     def sizeHint(self) -> QSize:
         """A few rows."""
@@ -114,32 +134,44 @@ class CacheView(Tipped):
         ]
 
     def block_at(self, position: QPointF) -> Block | None:
-        """What is under the mouse."""
-        blocks = () if self._map is None else blocks_of(self._map)
+        """What is under the mouse; the bar above has the place of every byte."""
+        if self._map is None:
+            return None
+        if position.y() < self._look.px(_OVERVIEW):
+            offset = int((position.x() - 0.5) / max(1, self.width() - 1) * self._map.size)
+            return block_with(self._map, offset)
         return next(
             (
                 block
-                for block in blocks
+                for block in blocks_of(self._map)
                 if any(rect.contains(position) for rect in self.rects(block.offset, block.size))
             ),
             None,
         )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose the unit under the mouse."""
+        """Choose what is under the mouse; free bytes: choose nothing."""
         block = self.block_at(event.position())
-        if block is not None:
-            self.select(block.number)
+        self.choose(-1 if block is None else block.offset)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """See what is under the mouse byte by byte."""
+        if self.block_at(event.position()) is not None:
+            self.opened.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right go from unit to unit."""
-        steps = {Qt.Key.Key_Right: 1, Qt.Key.Key_Left: -1}
-        numbers = [unit.number for unit in self._map.units] if self._map is not None else []
-        if event.key() not in steps or not numbers:
+        """Left and right go from one to the next, Home and End to the first and last; Enter opens."""
+        places = [] if self._map is None else [block.offset for block in all_blocks(self._map)]
+        at = places.index(self.place) if self.place in places else -1
+        to = along(event.key(), at, len(places) - 1)
+        if to is not None and places:
+            self.choose(places[max(0, min(to, len(places) - 1))])
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.place >= 0:
+            self.opened.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.place >= 0:
+            self.choose(-1)
+        else:
             super().keyPressEvent(event)
-            return
-        at = numbers.index(self.selected) + steps[Qt.Key(event.key())] if self.selected in numbers else 0
-        self.select(numbers[max(0, min(at, len(numbers) - 1))])
 
     def tip_at(self, position: QPointF) -> str:
         """What is under the mouse."""
@@ -170,10 +202,13 @@ class CacheView(Tipped):
             return
         self._paint_overview(painter, self._map)
         hottest = max((unit.hits for unit in self._map.units), default=0)
-        for block in blocks_of(self._map):
-            self._paint_block(painter, block, self._map, hottest)
-        for number in (self._map.current, self.selected):
-            self._paint_outline(painter, number, chosen=number == self.selected)
+        for drawn in blocks_of(self._map):
+            self._paint_block(painter, drawn, hottest)
+        running = self._units.get(self._map.current)
+        if running is not None:
+            self._paint_outline(painter, running.offset, running.size, chosen=False)
+        if (block := self.block) is not None and block.kind != "continuation":
+            self._paint_outline(painter, block.offset, block.size, chosen=True)
         for source, target in sorted(self.patched):
             self._paint_link(painter, source, target, "flash", 3.0)
         chosen = self._units.get(self.selected)
@@ -204,6 +239,11 @@ class CacheView(Tipped):
             painter.drawRect(
                 QRectF(left, whole.top(), max(1.5, size / found.size * whole.width()), whole.height())
             )
+        if (block := self.block) is not None:
+            left = whole.left() + block.offset / found.size * whole.width()
+            width = max(3.0, block.size / found.size * whole.width())
+            painter.setBrush(look.color("focus"))
+            painter.drawRect(QRectF(min(left, whole.right() - width), whole.top(), width, whole.height()))
         painter.setPen(look.color("text"))
         painter.setFont(look.font("small"))
         text = Message(
@@ -213,11 +253,9 @@ class CacheView(Tipped):
 
     @staticmethod
     def _used(found: CacheMap) -> list[tuple[int, int]]:
-        blocks = [(block.offset, block.size) for block in blocks_of(found)]
-        behind = [(r.offset, r.size) for r in found.regions if r.kind == "continuation"]
-        return blocks + behind
+        return [(block.offset, block.size) for block in all_blocks(found)]
 
-    def _paint_block(self, painter: QPainter, block: Block, found: CacheMap, hottest: int) -> None:
+    def _paint_block(self, painter: QPainter, block: Block, hottest: int) -> None:
         look = self._look
         unit = self._units.get(block.number)
         if unit is None:
@@ -241,14 +279,11 @@ class CacheView(Tipped):
             painter.setPen(look.color("text"))
             painter.drawText(widest, Qt.AlignmentFlag.AlignCenter, words)
 
-    def _paint_outline(self, painter: QPainter, number: int, *, chosen: bool) -> None:
-        unit = self._units.get(number)
-        if unit is None:
-            return
+    def _paint_outline(self, painter: QPainter, offset: int, size: int, *, chosen: bool) -> None:
         style = Qt.PenStyle.SolidLine if chosen else Qt.PenStyle.DotLine
         painter.setPen(QPen(self._look.color("focus" if chosen else "cursor"), 2.4 * self._look.scale, style))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for rect in self.rects(unit.offset, unit.size):
+        for rect in self.rects(offset, size):
             painter.drawRect(rect.adjusted(1, 2, -1, -2))
 
     def _paint_link(

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.messages import N_, Message
 from vizapp.ui.translation_layout import groups_of, row_of
-from vizapp.ui.translation_words import COPY, DOORS, words_of
+from vizapp.ui.translation_words import COPY, DOORS, PARTS, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
 
     from vizapp.messages import Parameter
-    from vizapp.session.details.translation import CacheLine, TranslatedUnit
+    from vizapp.session.details.cache_lines import CacheLine
+    from vizapp.session.details.translation import TranslatedUnit
     from vizapp.ui.look import Look
     from vizapp.ui.translation_layout import Group
 
@@ -277,6 +278,8 @@ class TranslationView(QWidget):
         """Where a jump leads, or why the monitor is called."""
         if line.door:
             return self._render(Message(DOORS.get(line.door, line.door)))
+        if line.part in PARTS:
+            return self._render(Message(PARTS[line.part]))
         if line.leads_to < 0:
             return ""
         where = f"{line.leads_to:08X}"

@@ -56,6 +56,12 @@ DOORS: Final = {
     "lookup": N_("calls the monitor: the target is not in the lookup table"),
 }
 
+PARTS: Final = {
+    "padding": N_("padding: a unit is as long as the jump that takes its place when it is given up"),
+    "remnant": N_("what is left of an instruction over which a jump was written"),
+}
+"""Bytes of the cache that nothing executes, by ``CacheLine.part``."""
+
 MODES: Final = {
     "translated": N_("the kernel runs from the translation cache, in ring 1"),
     "direct": N_("the application runs directly, in ring 3: nothing is translated"),

@@ -50,8 +50,13 @@ class Watching(QObject):
     def _look(self) -> None:
         seen = [panel for panel in self._panels if panel.isVisible()]
         details = frozenset(name for panel in seen for name in panel.details)
-        addresses = [panel.watched_address for panel in seen if panel.watched_address is not None]
-        watch = Watch(details, addresses[0] if addresses else None)
+        addresses = {
+            name: panel.watched_address
+            for panel in seen
+            if panel.watched_address is not None
+            for name in panel.details
+        }
+        watch = Watch(details, addresses)
         if watch != self.watch:
             self.watch = watch
             self.changed.emit(watch)

@@ -130,7 +130,7 @@ def test_native_tables_are_shared(native: Session) -> None:
 
 def test_a_frame_has_what_is_watched_and_no_more(native: Session) -> None:
     assert native.frame().details == {}
-    native.begin(Watch(frozenset((WALK, MAPPINGS)), 0x0010_0000))
+    native.begin(Watch(frozenset((WALK, MAPPINGS)), {WALK: 0x0010_0000}))
     details = native.frame().details
     assert set(details) == {WALK, MAPPINGS}
     assert details[WALK].linear == 0x0010_0000

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vizapp.session.details import (
+    CACHE_BYTES,
     CONTROL_STRUCTURE,
     DOMAINS,
     EXITS,
@@ -25,6 +26,7 @@ from vizapp.session.details import (
     TRANSLATION_CACHE,
     WALK,
 )
+from vizapp.session.details.cache_bytes import cache_bytes
 from vizapp.session.details.control_structure import control_structure
 from vizapp.session.details.domains import domains
 from vizapp.session.details.exits import exits
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from vizapp.guest.port import DiffLine
     from vizapp.machine.pc import Pc
+    from vizapp.session.protocol import Watch
     from vizapp.session.recorder import EventStore
     from vizapp.session.run_states import Change
     from vizapp.vmm.base import Monitor
@@ -87,6 +90,7 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
     CONTROL_STRUCTURE: control_structure,
     TRANSLATION: translation,
     TRANSLATION_CACHE: translation_cache,
+    CACHE_BYTES: cache_bytes,
     PORTING: porting,
     DOMAINS: domains,
     PAGE_TYPES: page_types,
@@ -98,6 +102,10 @@ DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {
 }
 
 
-def details_of(names: frozenset[str], subject: Subject) -> dict[str, Any]:
-    """The details of those names, in the order of the registry; None where there is nothing to say."""
-    return {name: look(subject) for name, look in DETAILS.items() if name in names}
+def details_of(watch: Watch, subject: Subject) -> dict[str, Any]:
+    """The details that are watched, in the order of the registry; None where there is nothing to say."""
+    return {
+        name: look(subject._replace(address=watch.addresses.get(name)))
+        for name, look in DETAILS.items()
+        if name in watch.details
+    }

@@ -10,25 +10,21 @@ guest                         cache
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa.addresses import M32
 from vizapp.isa.decode import MAX_LENGTH
+from vizapp.session.details.cache_lines import NOWHERE, CacheReader
 from vizapp.session.listing import Disassembler
 from vizapp.vmm.binary_translation.adaptation import COPY
 from vizapp.vmm.binary_translation.engine import TRANSLATED
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
-from vizapp.vmm.binary_translation.spots import CALLOUT, CONTINUATION, LOOKUP
 
 if TYPE_CHECKING:
+    from vizapp.session.details.cache_lines import CacheLine
     from vizapp.session.details.registry import Subject
     from vizapp.vmm.binary_translation.cache import TranslationCache, Unit
     from vizapp.vmm.binary_translation.vm import TranslatedVm
-
-NOWHERE: Final = -1
-DOORS: Final = {CALLOUT: "callout", CONTINUATION: "continuation", LOOKUP: "lookup"}
-"""What a call of the monitor from the cache is for."""
-_NEAR_JUMPS: Final = {0xE9: 1, **{0x0F00 | opcode: 2 for opcode in range(0x80, 0x90)}}
 
 
 class GuestLine(NamedTuple):
@@ -52,31 +48,6 @@ class GuestLine(NamedTuple):
     hits: int = 0
     form: str = COPY
     faults: int = 0
-
-
-class CacheLine(NamedTuple):
-    """An instruction in the translation cache.
-
-    Attributes:
-        address: linear; ``offset`` is from the start of the cache.
-        guest: the index of the guest instruction that it is for; -1: it brings the unit to its successor.
-        door: of a call of the monitor, for what: a value of ``DOORS``; otherwise empty.
-        leads_to: of a jump between units the guest's linear address that it stands for; -1: no such jump.
-        unit: the number of the unit that it leads to; -1: to a continuation, which calls the monitor.
-        ends: with it the guest instruction is done.
-        part: ``unit``; ``detour`` of an instruction that was retranslated and lies elsewhere.
-    """
-
-    address: int
-    offset: int
-    raw: bytes
-    text: str
-    guest: int
-    door: str = ""
-    leads_to: int = NOWHERE
-    unit: int = NOWHERE
-    ends: bool = False
-    part: str = "unit"
 
 
 class TranslatedUnit(NamedTuple):
@@ -129,15 +100,6 @@ def translation(subject: Subject) -> Translation | None:
     return Translation(linear, mode, None if unit is None else _show(subject, vm, unit, here, at_cache))
 
 
-def jump_target(data: bytes, offset: int) -> int | None:
-    """Where in the cache the jump at ``offset`` of its bytes leads, as an offset; None if there is none."""
-    length = _NEAR_JUMPS.get(data[offset]) or _NEAR_JUMPS.get(data[offset] << 8 | data[offset + 1])
-    if length is None:
-        return None
-    distance = data[offset + length : offset + length + 4]
-    return offset + length + 4 + int.from_bytes(distance, "little", signed=True)
-
-
 def _offset(vm: TranslatedVm) -> int:
     """Where in the cache the processor is for this guest; -1 if it is elsewhere."""
     offset = vm.pc.cpu.eip - vm.cache.base
@@ -163,11 +125,13 @@ def _addresses(unit: Unit) -> tuple[int, ...]:
 
 def _show(subject: Subject, vm: TranslatedVm, unit: Unit, here: int, at_cache: int) -> TranslatedUnit:
     disassemble = Disassembler()
-    lines, ties = _cache_lines(vm.cache, unit, disassemble)
+    lines = CacheReader(vm.cache, disassemble).of_unit(unit)
+    offsets = [line.offset for line in lines]
+    ties = [(bisect_left(offsets, begin), bisect_left(offsets, end)) for _, _, begin, end in unit.lines]
     code = b"".join(vm.memory.dump(at, count) for at, count in unit.code)
     guest: list[GuestLine] = []
     for index, (address, (eip, kind, _, _)) in enumerate(zip(_addresses(unit), unit.lines, strict=True)):
-        text, instruction = disassemble(address, code[:MAX_LENGTH])
+        text, instruction = disassemble(address, code[:MAX_LENGTH], unit.key.bits)
         length = 1 if instruction is None else instruction.length
         hits = subject.heat.get(eip, 0)
         record = vm.adaptation.record(address)
@@ -187,39 +151,3 @@ def _show(subject: Subject, vm: TranslatedVm, unit: Unit, here: int, at_cache: i
         at_guest=addresses.index(here) if here in addresses else NOWHERE,
         at_cache=next((index for index, line in enumerate(lines) if line.offset == at_cache), NOWHERE),
     )
-
-
-def _cache_lines(
-    cache: TranslationCache, unit: Unit, disassemble: Disassembler
-) -> tuple[tuple[CacheLine, ...], list[tuple[int, int]]]:
-    """The instructions of a unit, and for each guest instruction which of them are its."""
-    offsets = sorted(offset for offset in range(unit.start, unit.end) if offset in cache.spots)
-    bounds = [*offsets, unit.end]
-    starts = {other.start: number for number, other in cache.units.items()}
-    whole = cache.bytes_at(0, cache.size)
-    lines: list[CacheLine] = []
-    for offset, end in zip(offsets, bounds[1:], strict=True):
-        spot = cache.spots[offset]
-        text, instruction = disassemble(cache.base + offset, whole[offset:end])
-        length = end - offset if instruction is None else instruction.length
-        target = jump_target(whole, offset)
-        leads_to = led = NOWHERE
-        if target is not None:
-            led = starts.get(target, NOWHERE)
-            to = cache.units[led].key.eip if led != NOWHERE else cache.spots[target].eip
-            leads_to = unit.key.base + to & M32
-        lines.append(
-            CacheLine(
-                address=cache.base + offset,
-                offset=offset,
-                raw=whole[offset : offset + length],
-                text=text,
-                guest=next((i for i, row in enumerate(unit.lines) if row[2] <= offset < row[3]), NOWHERE),
-                door=DOORS.get(spot.kind, ""),
-                leads_to=leads_to,
-                unit=led,
-                ends=spot.ends,
-            )
-        )
-    ties = [(bisect_left(offsets, begin), bisect_left(offsets, end)) for _, _, begin, end in unit.lines]
-    return tuple(lines), ties

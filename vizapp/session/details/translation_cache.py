@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa.addresses import M32
-from vizapp.session.details.translation import NOWHERE, jump_target
+from vizapp.session.details.cache_bytes import Region, regions
+from vizapp.session.details.cache_lines import NOWHERE, jump_target
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
-from vizapp.vmm.binary_translation.sequences import DOOR
 from vizapp.vmm.binary_translation.spots import CONTINUATION
 from vizapp.vmm.binary_translation.translator import KINDS
 
@@ -44,14 +44,6 @@ class CachedUnit(NamedTuple):
     open: int
     landing: bool
     frames: tuple[int, ...]
-
-
-class Region(NamedTuple):
-    """Bytes of the cache that are no unit's: ``door``, ``landing``, ``dropped`` or ``continuation``."""
-
-    kind: str
-    offset: int
-    size: int
 
 
 class CacheMap(NamedTuple):
@@ -117,7 +109,7 @@ def translation_cache(subject: Subject) -> CacheMap | None:
         used=cache.used,
         free=cache.size - cache.used,
         units=tuple(units),
-        regions=_regions(cache),
+        regions=regions(cache),
         current=current if current in cache.units else NOWHERE,
         traced=tuple(sorted(vm.memory.traced)),
         made=made,
@@ -148,21 +140,3 @@ def _links(cache: TranslationCache) -> tuple[dict[int, list[int]], Counter[int]]
         if unit.elided and unit.start in ends:  # it simply comes next
             leads[ends[unit.start]].append(unit.number)
     return leads, unmade
-
-
-def _regions(cache: TranslationCache) -> tuple[Region, ...]:
-    """What lies between the units, up to the free bytes and behind them."""
-    landings = set(cache.landings.values())
-    edges = sorted((unit.start, unit.end) for unit in cache.units.values())
-    found: list[Region] = []
-    at = 0
-    for start, end in (*edges, (cache.top, cache.top)):
-        while at < start:
-            stop = min((offset for offset in (len(DOOR), *landings) if at < offset < start), default=start)
-            kind = "landing" if at in landings else "dropped" if at else "door"
-            found.append(Region(kind, at, stop - at))
-            at = stop
-        at = max(at, end)
-    if cache.bottom < cache.size:
-        found.append(Region("continuation", cache.bottom, cache.size - cache.bottom))
-    return tuple(found)
