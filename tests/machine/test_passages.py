@@ -18,9 +18,12 @@ from tests.machine.bench import (
 from tests.machine.test_blocks import state
 from tests.machine.test_blocks_random import TIMER
 from vizapp.isa import descriptors as d
+from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.registers import DS, ES, FS, GS
 from vizapp.isa.vectors import GP, NP, PF, TS
 from vizapp.machine import hot_blocks
+from vizapp.machine.dma import BusMaster
+from vizapp.machine.places import Place
 
 STEPS = 600
 ACCESS = 5  # offset of the access byte in a descriptor
@@ -173,6 +176,84 @@ def test_crossings_keep_to_bounds(heated: bool) -> None:
         assert state(fast) == state(slow)
     fast.pc.heat = slow.pc.heat = None
     assert heats[0] == heats[1]
+
+
+ALIAS = 0xF0000
+TABLES = {
+    "the gate": (IDT + 8 * 0x80, 0x40),  # the other handler, by its offset
+    "the inner stack": (TSS + d.TSS_ESP0 + 1, 0x10),
+    "the inner stack's segment": (TSS + d.TSS_SS0, 0x03),
+    "the inner code": (GDT + (code_selector(0) & 0xFFF8) + ACCESS, 0x80),
+    "the outer stack": (GDT + (data_selector(3) & 0xFFF8) + ACCESS, 0x80),
+    "the outer code": (GDT + (code_selector(3) & 0xFFF8) + ACCESS, 0x80),
+}
+
+
+@pytest.mark.parametrize("paging", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_a_device_changes_a_table(table: str, paging: bool) -> None:
+    """Between two stretches, as a transfer of a device that masters the bus does; then it is put back."""
+    fast, slow = (make("", "nop", paging=paging, timer=False) for _ in range(2))
+    slow.cpu.passages = None
+    address, change = TABLES[table]
+    for _ in range(4):
+        for bench in (fast, slow):
+            bench.pc.run(max_steps=STEPS // 4 + 1)
+            master = BusMaster(bench.memory)
+            master.write(address, bytes((master.read(address, 1)[0] ^ change,)))
+        assert state(fast) == state(slow)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_changes_at_another_address(table: str) -> None:
+    address, change = TABLES[table]
+    alias = ALIAS | address & PAGE_MASK
+    fast, slow = (make(f"xor byte [{alias:#x}], {change}", "nop", paging=True, timer=False) for _ in range(2))
+    slow.cpu.passages = None
+    for bench in (fast, slow):
+        bench.page(ALIAS, 7, address >> PAGE_SHIFT)
+    for _ in range(STEPS // 60):
+        for bench in (fast, slow):
+            bench.pc.run(max_steps=60)
+        assert state(fast) == state(slow)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_restored(table: str) -> None:
+    address, change = TABLES[table]
+    bench = make("", "nop", paging=True, timer=False)
+    bench.pc.run(max_steps=STEPS // 2)
+    saved = bench.pc.save()
+    bench.pc.run(max_steps=100)
+    expected = state(bench)["memory"], bench.cpu.eip, bench.pc.meter.rows()
+    bench.pc.load(saved)
+    bench.memory.write(address, 1, bench.memory.read(address, 1) ^ change)
+    bench.pc.run(max_steps=100)
+    changed = bench.pc.save()
+    bench.pc.load(saved)
+    bench.pc.run(max_steps=100)
+    assert (state(bench)["memory"], bench.cpu.eip, bench.pc.meter.rows()) == expected
+    slow = make("", "nop", paging=True, timer=False)
+    slow.cpu.passages = None
+    slow.pc.load(changed)
+    bench.pc.load(changed)
+    for each in (bench, slow):
+        each.events.clear()
+        each.pc.run(max_steps=100)
+    assert state(bench) == state(slow)
+
+
+def test_the_place_is_the_monitors_to_say() -> None:
+    """Where the inner ring's code runs may differ from one interrupt to the next."""
+    fast, slow = (make("", "nop", paging=True, timer=False) for _ in range(2))
+    slow.cpu.passages = None
+    for bench in (fast, slow):
+        places = [Place(ring=ring, vm=ring % 2) for ring in range(4)]
+        bench.pc.place_of = lambda cpu, places=places: places[cpu.cpl]  # type: ignore[misc]
+        for number in range(1, 8):
+            bench.pc.run(max_steps=90)
+            places[0] = Place(ring=0, vm=number % 3)
+    assert state(fast) == state(slow)
 
 
 def test_a_data_segment_of_the_inner_ring_is_dropped() -> None:

@@ -14,15 +14,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from vizapp.isa import registers as r
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.instruction import Immediate
+from vizapp.isa.registers import (
+    CR0_AM,
+    CR0_PE,
+    CR4_VIRTUALIZABLE,
+    CS,
+    DS,
+    EFLAGS_AC,
+    EFLAGS_DF,
+    EFLAGS_ID,
+    EFLAGS_IF,
+    EFLAGS_IOPL,
+    EFLAGS_NT,
+    EFLAGS_TF,
+    EFLAGS_VIF,
+    EFLAGS_VIP,
+    EFLAGS_VM,
+    ES,
+    FS,
+    GS,
+    IOPL_SHIFT,
+    SS,
+)
 from vizapp.machine import events
 from vizapp.machine.events import make_event
 from vizapp.machine.fast_maps import NO_RING
 from vizapp.machine.flags import EFLAGS_SYSTEM
 from vizapp.machine.interrupts import SOFTWARE_CAUSES
-from vizapp.machine.passages import FRAME_BYTES, MISS, entry_key, load32, load_frame, store_frame
+from vizapp.machine.passages import FRAME_BYTES, MISS, entry_key, load_frame, load_stack, store_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +58,16 @@ if TYPE_CHECKING:
     # Does the instruction and is at the other end; None, and nothing done, where the long way has to look.
     Crossing: TypeAlias = "Callable[[], View | None]"
     # By the selectors of CS and SS on the stack, as in ``Passages.returns``.
-    Ways: TypeAlias = "dict[int, tuple[Return, Arrival]]"
+    # The last are the details of the events that have told of it, by EIP.
+    Ways: TypeAlias = "dict[int, tuple[Return, Arrival, dict[int, Payload]]]"
 
 _MOST_WAYS: Final = 64  # back from one IRETD
-_TRAPPING: Final = r.EFLAGS_TF | r.EFLAGS_VM
-_RETURNED: Final = r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT | r.EFLAGS_AC | r.EFLAGS_ID
-_OF_RING_0: Final = r.EFLAGS_IF | r.EFLAGS_IOPL | r.EFLAGS_VIF | r.EFLAGS_VIP
-_DATA: Final = (r.ES, r.DS, r.FS, r.GS)
+_MOST_PAYLOADS: Final = 64  # of one way
+_NOT_PLAIN: Final = EFLAGS_NT | EFLAGS_VM
+_TRAPPING: Final = EFLAGS_TF | EFLAGS_VM
+_RETURNED: Final = EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID
+_OF_RING_0: Final = EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP
+_DATA: Final = (ES, DS, FS, GS)
 
 
 class Crossings:
@@ -56,7 +80,7 @@ class Crossings:
         """The processor has executed INT n or IRETD at ``eip`` under ``view``, and is where that led to."""
         cpu = self._pc.cpu
         passages = cpu.passages
-        stack, code = cpu.segments[r.SS], cpu.segments[r.CS]
+        stack, code = cpu.segments[SS], cpu.segments[CS]
         if passages is None or cpu.guest_mode is not None or cpu.cpl == view.ring:
             return
         if instruction.opcode.operation == "iret":
@@ -75,24 +99,25 @@ class Crossings:
 
     def _learn_return(self, view: View, eip: int, key: int, way: Return) -> None:
         cpl, registers = self._pc.cpu.cpl, view.registers
-        if registers[r.SS].stack_mask != M32 or any(registers[index].outermost < cpl for index in _DATA):
+        if registers[SS].stack_mask != M32 or any(registers[index].outermost < cpl for index in _DATA):
             return
         ways = view.returns.setdefault(eip, {})
         if key not in ways or ways[key][0] is not way:
             if len(ways) >= _MOST_WAYS:
                 ways.clear()
-            ways[key] = way, self._arriving(view, "iret_outer", events.RETURNED, "iret")
+            ways[key] = way, self._arriving(view, "iret_outer", events.RETURNED, "iret"), {}
             view.crossings[eip] = self._returning(view, ways)
 
     def _entering(self, view: View, eip: int, vector: int, length: int, entry: Entry) -> Crossing:
-        """INT ``vector`` at ``eip``, of ``length`` bytes."""
+        """INT ``vector`` at ``eip``, of ``length`` bytes. What leads inwards is not in real mode."""
         cpu, mmu = self._pc.cpu, self._pc.mmu
         readable, writable = mmu.readable[NO_RING], mmu.writable[NO_RING]
-        idtr, gdtr, ldtr, tr, pieces, stack_page, stack_offset, stack, code, cpl, offset, kept = entry
-        base, top = stack.base, stack.writable_to
-        selector, old_ss, ring = view.code.selector, view.registers[r.SS].selector, view.ring
+        idtr, gdtr, ldtr, tr, pieces, stack_page, stack_offset, stack, _, _, offset, kept = entry
+        # The gate, and most often a code segment that the stack's is beside.
+        (page, start, end, raw), *rest = pieces
+        base, top, stack_selector = stack.base, stack.writable_to, stack.selector
+        selector, old_ss = view.code.selector, view.registers[SS].selector
         after, payload = eip + length & M32, {"vector": vector, "address": eip}
-        ring_readable, ring_writable = mmu.readable[cpl], mmu.writable[cpl]
         arrive = self._arriving(
             view, "software_interrupt", events.SOFTWARE_INTERRUPT_DELIVERED, SOFTWARE_CAUSES[vector]
         )
@@ -104,28 +129,28 @@ class Crossings:
                 or gdtr is not cpu.gdtr
                 or ldtr is not cpu.ldtr
                 or tr is not cpu.tr
-                or flags & r.EFLAGS_VM
-                or not cpu.cr0 & r.CR0_PE
-                or (ring and cpu.cr4 & r.CR4_VIRTUALIZABLE)
+                or flags & EFLAGS_VM
+                or cpu.cr4 & CR4_VIRTUALIZABLE
                 or cpu.guest_mode is not None
             ):
                 return None
             try:
-                for page, start, end, raw in pieces:
-                    if readable[page][start:end] != raw:
+                if readable[page][start:end] != raw:
+                    return None
+                for other, first, last, those in rest:
+                    if readable[other][first:last] != those:
                         return None
-                esp: int = load32(readable[stack_page], stack_offset)[0]
-                if esp < FRAME_BYTES or esp - 1 > top:
+                esp, ss = load_stack(readable[stack_page], stack_offset)
+                if ss != stack_selector or esp < FRAME_BYTES or esp - 1 > top:
                     return None
                 esp -= FRAME_BYTES
                 linear = base + esp & M32
-                arithmetic = cpu.flag_kind.bits(cpu.flag_result, cpu.flag_x, cpu.flag_y)
                 store_frame(
                     writable[linear >> PAGE_SHIFT],
                     linear & PAGE_MASK,
                     after,
                     selector,
-                    flags | arithmetic,
+                    flags | cpu.flag_kind.bits(cpu.flag_result, cpu.flag_x, cpu.flag_y),
                     cpu.esp,
                     old_ss,
                 )
@@ -134,45 +159,43 @@ class Crossings:
             cpu.system_flags = flags & kept
             cpu.eip = offset
             cpu.esp = esp
-            segments = cpu.segments
-            segments[r.SS], segments[r.CS] = stack, code
-            cpu.stack_mask = M32
-            cpu.cpl = mmu.ring = cpl
-            cpu.readable, cpu.writable = ring_readable, ring_writable
             return arrive(payload)
 
         return enter
 
     def _returning(self, view: View, ways: Ways) -> Crossing:
-        """An IRETD that goes one of ``ways``."""
+        """An IRETD that goes one of ``ways``. In real mode CS would be another than that of ``view``."""
         cpu, mmu, board = self._pc.cpu, self._pc.mmu, self._pc.board
-        readable, ring = mmu.readable[NO_RING], view.ring
-        base, top = view.registers[r.SS].base, view.registers[r.SS].readable_to
-        changed_here = _RETURNED if ring else _RETURNED | _OF_RING_0
+        readable, ring, interrupts = mmu.readable[NO_RING], view.ring, board.interrupts
+        base, top = view.registers[SS].base, view.registers[SS].readable_to - FRAME_BYTES + 1
+        changes = (_RETURNED if ring else _RETURNED | _OF_RING_0) & EFLAGS_SYSTEM
+        open_changes = changes | EFLAGS_IF
 
         def leave() -> View | None:
             system_flags, esp = cpu.system_flags, cpu.esp
             if (
-                system_flags & (r.EFLAGS_NT | r.EFLAGS_VM)
-                or not cpu.cr0 & r.CR0_PE
-                or (ring and cpu.cr4 & r.CR4_VIRTUALIZABLE)
+                system_flags & _NOT_PLAIN
+                or not cpu.cr0 & CR0_PE
+                or (ring and cpu.cr4 & CR4_VIRTUALIZABLE)
                 or cpu.guest_mode is not None
                 or cpu.nmi_pending
-                or board.interrupts.intr
-                or esp + FRAME_BYTES - 1 > top
+                or interrupts.intr
+                or esp > top
             ):
                 return None
             linear = base + esp & M32
             try:
-                eip, selector, flags, esp, ss = load_frame(
+                eip, selector, flags, outer, ss = load_frame(
                     cpu.readable[linear >> PAGE_SHIFT], linear & PAGE_MASK
                 )
-                (gdtr, ldtr, _, pieces, stack, code), arrive = ways[selector & 0xFFFF | (ss & 0xFFFF) << 16]
+                (gdtr, ldtr, _, pieces, _, code), arrive, payloads = ways[
+                    selector & 0xFFFF | (ss & 0xFFFF) << 16
+                ]
                 if (
                     gdtr is not cpu.gdtr
                     or ldtr is not cpu.ldtr
                     or flags & _TRAPPING
-                    or (flags & r.EFLAGS_AC and cpu.cr0 & r.CR0_AM)
+                    or (flags & EFLAGS_AC and cpu.cr0 & CR0_AM)
                     or eip > code.limit
                 ):
                     return None
@@ -182,48 +205,53 @@ class Crossings:
             except MISS:
                 return None
             cpu.nmi_blocked = False
-            changed = changed_here
-            if ring and ring <= system_flags >> r.IOPL_SHIFT & 3:
-                changed |= r.EFLAGS_IF
-            cpu.system_flags = (system_flags & ~changed | flags & changed) & EFLAGS_SYSTEM | r.EFLAGS_FIXED
+            if ring <= system_flags >> IOPL_SHIFT & 3:
+                cpu.system_flags = system_flags & ~open_changes | flags & open_changes
+            else:
+                cpu.system_flags = system_flags & ~changes | flags & changes
             cpu.set_arithmetic(flags)
             cpu.eip = eip
-            cpu.esp = esp
-            segments = cpu.segments
-            segments[r.SS], segments[r.CS] = stack, code
-            cpu.stack_mask = M32
-            cpu.cpl = mmu.ring = cpl = code.selector & 3
-            cpu.readable, cpu.writable = mmu.readable[cpl], mmu.writable[cpl]
-            return arrive({"selector": code.selector, "address": eip})
+            cpu.esp = outer
+            payload = payloads.get(eip)
+            if payload is None:
+                if len(payloads) >= _MOST_PAYLOADS:
+                    payloads.clear()
+                payload = payloads[eip] = {"selector": code.selector, "address": eip}
+            return arrive(payload)
 
         return leave
 
     def _arriving(self, view: View, name: str, kind: str, cause: str) -> Arrival:
-        """What is left to do with the processor's registers changed: the memory's view, charges and event.
+        """What is left to do: the other ring's segments and view of memory, charges and event.
 
         It leads to where the processor is now, if the monitor does not say otherwise then.
         """
         pc = self._pc
         cpu, mmu, meter, code, blocks = pc.cpu, pc.mmu, pc.meter, pc.code, pc.blocks
         target, hot, place_of = blocks.view(cpu), code.hot, pc.place_of
-        target_place, ceiling, cpl, ceilings = target.place, target.ceiling, target.ring, mmu.ceilings
+        place_then, ceiling, cpl, ceilings = place_of(cpu), target.ceiling, target.ring, mmu.ceilings
+        stack, code_segment = cpu.segments[SS], cpu.segments[CS]
+        readable, writable = mmu.readable[cpl], mmu.writable[cpl]
         index, row = meter.account(view.place, name)
         price, alone = meter.prices[index], ((name, 1),)
 
         def arrive(payload: Payload) -> View:
+            segments = cpu.segments
+            segments[SS], segments[CS] = stack, code_segment
+            cpu.stack_mask = M32
+            cpu.cpl = mmu.ring = cpl
+            cpu.readable, cpu.writable = readable, writable
             row[index] += 1
             meter.cycles += price
             code.hot = hot
             here, place = meter.place, place_of(cpu)
-            if place is target_place:
-                if place is not here:
-                    meter.enter(place)
+            if place is not here and place != here:
+                meter.enter(place)
+            if place is place_then:
                 if ceilings[cpl] != ceiling:
                     mmu.set_ceiling(cpl, ceiling)
                 found = target
             else:
-                if place != here:
-                    meter.enter(place)
                 found = blocks.view(cpu)
             pending, listener = meter.pending, pc.listener
             if listener is not None:

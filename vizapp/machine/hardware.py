@@ -106,6 +106,7 @@ class Hardware:
         # By ring: the code segment last used there, and its part of the decoded code.
         self._code_of: list[tuple[SegmentState | None, dict[int, Decoded]]] = [(None, {})] * RINGS
         self._mode_changed()
+        self.meter.enter(bare_place(self.cpu))
 
     @property
     def place_of(self) -> Callable[[Cpu], Place]:
@@ -117,6 +118,7 @@ class Hardware:
         self._place_of = place_of
         self.code.unlink()
         self._mode_changed()
+        self.meter.enter(place_of(self.cpu))
         self._left = None
 
     @property

@@ -93,7 +93,7 @@ class InnerLoop(Hardware):
         retired = self.on_retired if guest else None
         heat = self._heat if guest else None
         hot = self.code.hot
-        counts, prices = meter.counts, meter.prices
+        counts, prices, blocks = meter.counts, meter.prices, self.blocks
         found: Decoded | None = None
         if self._arrival is not None:
             found = self._arrive()
@@ -106,34 +106,40 @@ class InnerLoop(Hardware):
             eip = cpu.eip
             if at_branch and view is not None:
                 at_branch = False
-                linked = view.linked
-                link = linked[eip] if eip in linked else self.blocks.arrive(view, eip)
-                if link is not None:
-                    position = self.blocks.run(view, link, cpu, self.position, last, due)
-                    if position != self.position:
-                        if guest:
-                            self.instructions += position - self.position
-                        self.position = position
-                        if position >= last or meter.cycles >= due:
-                            return
+                crossed = True
+                while crossed:
+                    linked = view.linked
+                    link = linked[eip] if eip in linked else blocks.arrive(view, eip)
+                    position = self.position
+                    if link is not None:
+                        position = blocks.run(view, link, cpu, position, last, due)
+                        if position != self.position:
+                            if guest:
+                                self.instructions += position - self.position
+                            self.position = position
+                            if position >= last or meter.cycles >= due:
+                                return
+                            eip = cpu.eip
+                    crossed = eip in view.crossings
+                    if crossed:
+                        after = view.crossings[eip]()
+                        if after is None:
+                            break
+                        self.position = position = position + 1
                         eip = cpu.eip
-                if eip in view.crossings:
-                    after = view.crossings[eip]()
-                    if after is not None:
-                        self.position += 1
                         if guest:
                             self.instructions += 1
                             if heat is not None:
-                                heat[cpu.eip] = heat.get(cpu.eip, 0) + 1
+                                heat[eip] = heat.get(eip, 0) + 1
                         if (
-                            self.position >= last
+                            position >= last
                             or meter.cycles >= due
                             or meter.in_guest is not guest
                             or self.pause_requested
                         ):
                             return
-                        view, hot, counts, at_branch = after, self.code.hot, meter.counts, True
-                        continue
+                        view = after
+                hot, counts = self.code.hot, meter.counts
             try:
                 run, price, kind, encoded = found or hot[eip]
             except KeyError:

@@ -115,6 +115,7 @@ class Meter:
         site = self._left  # most often it goes back
         if site.place is not place:
             site = self._sites.get(place) or self._open(place)
+            site.place = place  # the one of several that are equal by which it is entered
         self._left, self._site = self._site, site
         self.place, self.in_guest, self.counts = site.place, site.in_guest, site.counts
 

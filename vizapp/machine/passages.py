@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MISS: Final = (KeyError, StructError)
 _RETURNS: Final = 256
-load32: Final = Struct("<I").unpack_from
+load_stack: Final = Struct("<IH").unpack_from
 load_frame: Final = Struct("<5I").unpack_from
 store_frame: Final = Struct("<5I").pack_into
 _store_frame_and_error: Final = Struct("<6I").pack_into
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 class Entry(NamedTuple):
     """The way through a 32-bit gate to an inner ring with a 32-bit stack.
 
-    ``stack_page`` and ``stack_offset`` say where the TSS has that ring's ESP; it is read each time.
+    ``stack_page`` and ``stack_offset`` say where the TSS has that ring's ESP and SS; they are read each time.
     """
 
     idtr: TableRegister
@@ -130,14 +130,8 @@ class Passages:
     ) -> None:
         """An interrupt with this ``entry_key`` has found a 32-bit gate to ring ``cpl``, and a stack."""
         esp_page, esp_offset = inner.address >> PAGE_SHIFT, inner.address & PAGE_MASK
-        selector = inner.stack.selector.to_bytes(2, "little")
         pieces = _pieces(
-            {
-                gate.address: gate.raw,
-                code.address: code.raw,
-                inner.found.address: inner.found.raw,
-                inner.address + inner.size: selector,
-            }
+            {gate.address: gate.raw, code.address: code.raw, inner.found.address: inner.found.raw}
         )
         # A clear bit has to be set anew each time.
         marked = code.accessed and inner.found.accessed
@@ -183,9 +177,9 @@ class Passages:
             for page, start, end, raw in entry.pieces:
                 if readable[page][start:end] != raw:
                     return None
-            esp: int = load32(readable[entry.stack_page], entry.stack_offset)[0]
-            top = esp - FRAME_BYTES if error is None else esp - FRAME_BYTES - 4
-            if top < 0 or esp - 1 > stack.writable_to:
+            esp, stack_selector = load_stack(readable[entry.stack_page], entry.stack_offset)
+            top: int = esp - FRAME_BYTES if error is None else esp - FRAME_BYTES - 4
+            if stack_selector != stack.selector or top < 0 or esp - 1 > stack.writable_to:
                 return None
             linear = stack.base + top & M32
             top_page, offset = self._writable[linear >> PAGE_SHIFT], linear & PAGE_MASK
