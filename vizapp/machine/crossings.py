@@ -52,14 +52,18 @@ if TYPE_CHECKING:
     from vizapp.machine.events import Payload
     from vizapp.machine.hardware import Hardware
     from vizapp.machine.linked_blocks import View
-    from vizapp.machine.passages import Entry, Return
+    from vizapp.machine.passages import Entry, Piece, Return
+    from vizapp.machine.segments import SegmentState, TableRegister
 
-    Arrival: TypeAlias = "Callable[[Payload], View]"
+    Arrival: TypeAlias = Callable[[Payload], View]
     # Does the instruction and is at the other end; None, and nothing done, where the long way has to look.
-    Crossing: TypeAlias = "Callable[[], View | None]"
+    Crossing: TypeAlias = Callable[[], View | None]
+    # The passage, its parts that are looked at, and by EIP the details of the events that have told of it.
+    Way: TypeAlias = tuple[
+        Return, TableRegister, SegmentState, int, tuple[Piece, ...], Arrival, dict[int, Payload]
+    ]
     # By the selectors of CS and SS on the stack, as in ``Passages.returns``.
-    # The last are the details of the events that have told of it, by EIP.
-    Ways: TypeAlias = "dict[int, tuple[Return, Arrival, dict[int, Payload]]]"
+    Ways: TypeAlias = dict[int, Way]
 
 _MOST_WAYS: Final = 64  # back from one IRETD
 _MOST_PAYLOADS: Final = 64  # of one way
@@ -105,7 +109,8 @@ class Crossings:
         if key not in ways or ways[key][0] is not way:
             if len(ways) >= _MOST_WAYS:
                 ways.clear()
-            ways[key] = way, self._arriving(view, "iret_outer", events.RETURNED, "iret"), {}
+            arrive = self._arriving(view, "iret_outer", events.RETURNED, "iret")
+            ways[key] = way, way.gdtr, way.ldtr, way.code.limit, way.pieces, arrive, {}
             view.crossings[eip] = self._returning(view, ways)
 
     def _entering(self, view: View, eip: int, vector: int, length: int, entry: Entry) -> Crossing:
@@ -188,15 +193,13 @@ class Crossings:
                 eip, selector, flags, outer, ss = load_frame(
                     cpu.readable[linear >> PAGE_SHIFT], linear & PAGE_MASK
                 )
-                (gdtr, ldtr, _, pieces, _, code), arrive, payloads = ways[
-                    selector & 0xFFFF | (ss & 0xFFFF) << 16
-                ]
+                _, gdtr, ldtr, limit, pieces, arrive, payloads = ways[selector & 0xFFFF | (ss & 0xFFFF) << 16]
                 if (
                     gdtr is not cpu.gdtr
                     or ldtr is not cpu.ldtr
                     or flags & _TRAPPING
                     or (flags & EFLAGS_AC and cpu.cr0 & CR0_AM)
-                    or eip > code.limit
+                    or eip > limit
                 ):
                     return None
                 for page, start, end, raw in pieces:
@@ -216,7 +219,7 @@ class Crossings:
             if payload is None:
                 if len(payloads) >= _MOST_PAYLOADS:
                     payloads.clear()
-                payload = payloads[eip] = {"selector": code.selector, "address": eip}
+                payload = payloads[eip] = {"selector": selector & 0xFFFF, "address": eip}
             return arrive(payload)
 
         return leave

@@ -22,7 +22,7 @@ from vizapp.machine.engine.blocks import compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
 from vizapp.machine.fast_maps import ALL_LINES, RINGS
 from vizapp.machine.guarded import GuardedMemory
-from vizapp.machine.linked_blocks import Compiled, Link, View, holds
+from vizapp.machine.linked_blocks import Compiled, View, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vizapp.machine.code_cache import CodeCache
     from vizapp.machine.cpu import Cpu
     from vizapp.machine.doors import Door
+    from vizapp.machine.linked_blocks import Link
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.meter import Meter
     from vizapp.machine.mmu import Mmu
@@ -235,7 +236,7 @@ class HotBlocks:
         if runs is None:
             runs = compiled.runs[view.place] = [0] * (size + 1)
         passes = max(1, LOOP // size) if compiled.block.loops else 1
-        link = view.linked[eip] = Link(
+        link = view.linked[eip] = (
             compiled.block.run,
             passes * size,
             passes * compiled.costs[size],

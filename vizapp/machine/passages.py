@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from vizapp.isa.registers import CR0_PE, EFLAGS_NT, EFLAGS_VM, SS
@@ -37,13 +37,8 @@ _store_frame_and_error: Final = Struct("<6I").pack_into
 FRAME_BYTES: Final = 20
 
 
-class Piece(NamedTuple):
-    """Bytes of one page of a table: those from ``start`` to ``end`` of linear page ``page`` were ``raw``."""
-
-    page: int
-    start: int
-    end: int
-    raw: bytes
+Piece: TypeAlias = tuple[int, int, int, bytes]
+"""Page, start, end, raw: the bytes of a table from ``start`` to ``end`` of a linear page were ``raw``."""
 
 
 class Entry(NamedTuple):
@@ -91,7 +86,7 @@ def _pieces(parts: Mapping[int, bytes]) -> tuple[Piece, ...] | None:
         start = address & PAGE_MASK
         if start + len(raw) > PAGE_SIZE:
             return None
-        pieces.append(Piece(address >> PAGE_SHIFT, start, start + len(raw), raw))
+        pieces.append((address >> PAGE_SHIFT, start, start + len(raw), raw))
     return tuple(pieces)
 
 
