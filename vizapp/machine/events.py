@@ -43,7 +43,8 @@ SHADOW_SWITCHED = (
 VIRTUAL_CPU_HALTED = "VirtualCpuHalted"  # the guest has nothing to do until an interrupt
 VM_STOPPED = "VmStopped"  # the guest ended or died; payload: reason, detail
 # Binary translation.
-UNIT_TRANSLATED = "UnitTranslated"  # guest code put into the cache; payload: address, instructions, by kind
+UNIT_TRANSLATED = "UnitTranslated"  # guest code put into the cache; payload: address, instructions, by kind,
+# and "lines": of each the distance from the first in hexadecimal, and its kind
 CHAIN_PATCHED = "ChainPatched"  # a jump of the cache leads to a unit now, not to the monitor
 INSTRUCTION_RETRANSLATED = "InstructionRetranslated"  # payload: address, from, to (a form), faults
 UNITS_DROPPED = "UnitsDropped"  # the guest wrote to code, or mapped another page there; payload: units

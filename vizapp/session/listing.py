@@ -32,6 +32,10 @@ NOP = b"\x90"
 _LABEL = re.compile(r"^\s*([\w.$@]+):")
 
 
+def _unknown(_address: int) -> str:
+    return ""
+
+
 class _Row(NamedTuple):
     """An instruction of the image: where, its bytes, and the source line if it is the line's first."""
 
@@ -117,16 +121,18 @@ class Listing:
         ported: Collection[tuple[str, int]] = (),
         *,
         application: bool = False,
+        way: Callable[[int], str] = _unknown,
     ) -> tuple[CodeLine, ...]:
         """The window around ``eip``, a linear address in a code segment of ``bits``.
 
         ``read`` gives guest bytes at a linear address, None where none are.
-        ``application``: it is code of ring 3.
+        ``application``: it is code of ring 3, as far as ``way`` does not know how a line has run.
         ``ported`` are the source lines, (file, number), that the port changed.
         """
         made = []
         for row in self._window(eip, bits, read):
-            line = self._line(row, read(row.address, len(row.raw)) or row.raw, bits, application=application)
+            raw = read(row.address, len(row.raw)) or row.raw
+            line = self._line(row, raw, bits, application=application, way=way(row.address))
             made.append(
                 line._replace(
                     heat=heat.get(row.address, 0),
@@ -160,7 +166,9 @@ class Listing:
             address, data = address + length, data[length:]
         return rows
 
-    def _line(self, row: _Row, raw: bytes, bits: int, *, application: bool = False) -> CodeLine:
+    def _line(
+        self, row: _Row, raw: bytes, bits: int, *, application: bool = False, way: str = ""
+    ) -> CodeLine:
         text, instruction = self.disassemble(row.address, raw, bits)
         source, comment, label = _split(row.source)
         return CodeLine(
@@ -170,7 +178,7 @@ class Listing:
             mark="innocuous" if instruction is None else instruction.opcode.privilege,
             note=None
             if instruction is None
-            else note(instruction, self._technique, self._virtualizable, application=application),
+            else note(instruction, self._technique, self._virtualizable, application=application, way=way),
             label=self._labels.get(row.address, label),
             source=source,
             comment=comment,

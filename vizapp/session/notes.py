@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizapp.isa.instruction import Immediate
 from vizapp.messages import N_, Message
+from vizapp.session.ways import INTERPRETED
 from vizapp.vmm.binary_translation.translator import CALLOUT, CHAINED, IDENT, IN_CACHE, LOOKUP, kind_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _TRANSLATED = {
     CHAINED: Message(N_("chained")),
     LOOKUP: Message(N_("lookup")),
 }
+_INTERPRETED = Message(N_("interpreted"))
 _EXITS = Message(N_("exits"))
 _MAY_EXIT = Message(N_("may exit"))
 # What the monitors of both vendors have intercepted always, and what depends on paging and generation.
@@ -48,9 +50,11 @@ _OFTEN_EXIT = frozenset({"mov_to_control", "mov_from_control", "lmsw", "clts", "
 
 
 def note(
-    instruction: Instruction, technique: str, virtualizable: bool, *, application: bool = False
+    instruction: Instruction, technique: str, virtualizable: bool, *, application: bool = False, way: str = ""
 ) -> Message | None:
     """The note for a line of guest code, an ``application``'s or the kernel's.
+
+    ``way`` is how it has run already, see ``session.ways``; empty where it has not.
 
     None where the technique changes nothing.
     """
@@ -63,8 +67,10 @@ def note(
         if isinstance(operand, Immediate) and operand.value == HYPERCALL_VECTOR:
             return _HYPERCALL
     if technique == "binary-translation":
-        if not application:
-            return _TRANSLATED[kind_of(instruction)]
+        if way == INTERPRETED:
+            return _INTERPRETED
+        if way in _TRANSLATED or not (way or application):
+            return _TRANSLATED[way or kind_of(instruction)]
         if privilege == "sensitive" and operation not in _INTERRUPTS:
             return _LEAKS if operation in _LEAKING else _DIRECT
     if technique in _ASSISTED:

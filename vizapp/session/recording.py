@@ -16,6 +16,7 @@ from vizapp.session.auditor import AUDITED
 from vizapp.session.frames import DIVERGED, Progress, Stopped
 from vizapp.session.journeys.book import watch_devices
 from vizapp.session.run_states import LOOKED_AT
+from vizapp.session.ways import TELLING, Ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Recorder:
 
     Attributes:
         heats: how often execution arrived at each guest instruction, by virtual machine and address.
+        ways: how each has run.
         end: position, guest instruction and cycle of the end of the recording.
         progress: the last point of the overhead graph.
         book: packets and blocks followed.
@@ -64,6 +66,7 @@ class Recorder:
         first_guest: int = 0,
     ) -> None:
         self.heats: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        self.ways = Ways(self.heats)
         self._vm = 0  # which virtual machine has the processor
         self._last_arrivals: dict[int, int] = {}  # where a fault comes back to is not counted again
         self._arrivals: list[tuple[int, int]] = []  # in this stretch, if it may be cut
@@ -169,6 +172,10 @@ class Recorder:
             self._measure(stopped)
         return stopped
 
+    def adopt(self, other: Recorder) -> None:
+        """Take over what another run of the same scenario has seen of the guest's instructions."""
+        self.heats, self.ways = other.heats, other.ways
+
     def cut(self, stopped: Stopped) -> None:
         """The run ends at the cursor because it diverged: what was recorded behind it did not happen."""
         pc = self._pc
@@ -233,6 +240,8 @@ class Recorder:
             self._auditor.event(event)
         if kind in self.book.kinds:
             self.book.take(event)
+        if kind in TELLING:
+            self.ways.take(self._vm, event)
         if kind in LOOKED_AT:
             self.run_states.take(event)
         if self._lockstep is not None:

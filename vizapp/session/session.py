@@ -262,6 +262,7 @@ class Session:
             awaited=self.machine.pc.awaits if timeline.waits else (),
             scorecard=self.scorecard(),
             heat=self._recorder.heats[now.vm],
+            way=self._recorder.ways.of(now.vm),
             breakpoints=self._controls.breakpoints,
             moving=moving,
             details=self._details(),
@@ -325,11 +326,10 @@ class Session:
 
     def _details(self) -> dict[str, Any]:
         pc, monitor, _, _ = self.machine
-        vm = self._observer.shown
-        heat = self._recorder.heats[vm]
+        vm, seen = self._observer.shown, self._recorder
         subject = Subject(
-            pc, monitor, self.store, self.timeline.cursor, vm, None, heat, self._porting,
-            self.scenario.image.symbols, self._recorder.book.journeys, self._recorder.run_states.all,
+            pc, monitor, self.store, self.timeline.cursor, vm, None, seen.heats[vm], self._porting,
+            self.scenario.image.symbols, seen.book.journeys, seen.run_states.all, seen.ways.of(vm),
         )  # fmt: skip
         return details_of(self._watch, subject)
 
@@ -360,7 +360,7 @@ class Session:
         stopped = other.timeline.stopped
         if stopped is not None and stopped.reason == DIVERGED:
             self.timeline.seek(other.timeline.end)
-            self._recorder.heats = other._recorder.heats
+            self._recorder.adopt(other._recorder)
             self._recorder.cut(stopped)
             self.timeline.cut(stopped)
         self._cards.adopt(outcome, other._cards)

@@ -19,7 +19,7 @@ from vizapp.session.truths import truths
 from vizapp.vmm import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from vizapp.machine.events import Event
     from vizapp.machine.meter import Meter
@@ -113,6 +113,7 @@ class FrameBuilder:
         stopped: Stopped | None,
         scorecard: Scorecard,
         heat: Mapping[int, int],
+        way: Callable[[int], str],
         breakpoints: Collection[int],
         moving: bool,
         details: Mapping[str, Any],
@@ -160,6 +161,7 @@ class FrameBuilder:
                 breakpoints,
                 self._ported,
                 application=shown.guest["cpl"] == 3,
+                way=way,
             ),
             truths=rows,
             scorecard=scorecard,

@@ -129,9 +129,11 @@ class CodeList(QListView):
 
     Signals:
         breakpoint_wanted: an address.
+        line_chosen: the address of the row that was clicked, or that the keys have gone to.
     """
 
     breakpoint_wanted = Signal(int)
+    line_chosen = Signal(int)
 
     def __init__(self, look: Look, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -145,8 +147,11 @@ class CodeList(QListView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """The gutter is as wide as the breakpoint's column and the mark's."""
         super().mousePressEvent(event)
+        index = self.indexAt(event.position().toPoint())
         if event.position().x() < self.look.px(42):
-            self._want(self.indexAt(event.position().toPoint()))
+            self._want(index)
+        else:
+            self._choose(index)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """F9 at the selected row."""
@@ -154,7 +159,15 @@ class CodeList(QListView):
             self._want(self.currentIndex())
             event.accept()
         else:
+            before = self.currentIndex()
             super().keyPressEvent(event)
+            if self.currentIndex() != before:
+                self._choose(self.currentIndex())
+
+    def _choose(self, index: QModelIndex) -> None:
+        row: CodeRow | None = index.data(ROW_ROLE)
+        if row is not None and row.kind == "code":
+            self.line_chosen.emit(row.line.address)
 
     def _want(self, index: QModelIndex) -> None:
         row: CodeRow | None = index.data(ROW_ROLE)
@@ -207,6 +220,7 @@ class CodePanel(Panel):
         self.delegate = CodeDelegate(look, self.list)
         self.list.setItemDelegate(self.delegate)
         self.list.breakpoint_wanted.connect(self.breakpoint_toggled)
+        self.list.line_chosen.connect(self.line_chosen)
         self.legend = MarkLegend(look)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -47,6 +47,7 @@ class Panel(QWidget):
         note_changed: the muted words at the right of the heading.
         seek_requested: move the cursor to a position.
         breakpoint_toggled: an address.
+        line_chosen: the linear address of a line of guest code.
         lesson_requested: a lesson's name.
         open_requested: another guest or technique (Selection).
         command_requested: any move of the cursor (a command of the session's protocol).
@@ -63,6 +64,7 @@ class Panel(QWidget):
     note_changed = Signal(str)
     seek_requested = Signal(int)
     breakpoint_toggled = Signal(int)
+    line_chosen = Signal(int)
     lesson_requested = Signal(str)
     open_requested = Signal(object)
     command_requested = Signal(object)

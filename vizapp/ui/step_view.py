@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
+from vizapp.ui.code_panel import CodePanel
 from vizapp.ui.lesson_panel import LessonPanel
 from vizapp.ui.panel import Panel, PanelDock, RunState
 from vizapp.ui.panels import PANELS
 from vizapp.ui.stage_panel import StagePanel
+from vizapp.ui.translation_panel import TranslationPanel
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QAction, QShowEvent
@@ -51,6 +53,7 @@ class StepView(QMainWindow):
         for entry in PANELS:
             panel = entry.panel(look, translator)
             self.docks[panel.name] = PanelDock(panel, bare=panel.name == "transport")
+        self.panel(CodePanel).line_chosen.connect(self.panel(TranslationPanel).watch)
         self._presented: QByteArray | None = None
         self._first_layout = True
         self._lesson = self._narrow = False

@@ -12,7 +12,7 @@ from vizapp.session.details import TRANSLATION
 from vizapp.ui.numbers import grouped
 from vizapp.ui.panel import Panel
 from vizapp.ui.translation_view import TranslationView
-from vizapp.ui.translation_words import FORMS, KINDS, MODES, words_of
+from vizapp.ui.translation_words import FORMS, KINDS, MODES, WAYS, words_of
 from vizapp.ui.widgets import label, named, scrolling
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class TranslationPanel(Panel):
         if unit is None:
             self.set_note("")
             missing = N_("{address} has no translation now: {mode}.")
+            if found.asked:
+                mode = self.say(WAYS.get(found.way, WAYS[""]))
             self.empty.setText(self.say(missing, address=f"{found.address:08X}", mode=mode))
         else:
             text = N_("unit {number}: {address} → cache +{offset}, {size} bytes")
@@ -87,9 +89,17 @@ class TranslationPanel(Panel):
                     size=grouped(unit.size),
                 )
             )
+            if found.asked:
+                addresses = [line.address for line in unit.guest]
+                self.view.select(addresses.index(found.address))
             self._describe()
             self._reveal()
         self._show_empty()
+
+    def watch(self, address: int) -> None:
+        """Show the translation of a guest instruction, if the panel can be seen."""
+        if self.isVisible():
+            self._go_to(address)
 
     def restyle(self) -> None:
         """Fonts and drawing."""

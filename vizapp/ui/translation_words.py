@@ -68,6 +68,15 @@ MODES: Final = {
     "interpreted": N_("the monitor does one instruction after the other by hand"),
 }
 
+_GIVEN_UP = N_("its unit was given up, and it has not been reached since")
+WAYS: Final = {
+    "": N_("it has not been reached"),
+    "application": N_("it is an application's and runs directly, in ring 3"),
+    "interpreted": N_("the monitor has done it by hand"),
+    **dict.fromkeys(KINDS, _GIVEN_UP),
+}
+"""How an instruction without a translation has run, by ``Translation.way``."""
+
 COPY: Final = "copy"
 FORMS: Final = {
     COPY: "",

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Monitor
 
 
+def _unknown(_address: int) -> str:
+    return ""
+
+
 class Subject(NamedTuple):
     """What a detail looks at.
 
@@ -67,6 +71,7 @@ class Subject(NamedTuple):
         symbols: the labels of the first guest's image.
         journeys: packets and blocks that were followed in the whole recording.
         run_states: what each virtual machine did, in the whole recording.
+        way: how the instruction at a linear address has run; see ``session.ways``.
     """
 
     pc: Pc
@@ -80,6 +85,7 @@ class Subject(NamedTuple):
     symbols: Mapping[str, int] = MappingProxyType({})
     journeys: Journeys = Journeys()
     run_states: Sequence[Change] = ()
+    way: Callable[[int], str] = _unknown
 
 
 DETAILS: Final[Mapping[str, Callable[[Subject], Any]]] = {

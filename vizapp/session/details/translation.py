@@ -72,12 +72,15 @@ class Translation(NamedTuple):
     """The translation of the guest instruction at ``address`` (linear).
 
     ``mode`` is how the guest goes on from where it is: ``translated``, ``direct`` (an application) or
-    ``interpreted``. ``unit`` is None where the instruction has no translation.
+    ``interpreted``. ``unit`` is None where the instruction has no translation. ``way`` is how it has run, see
+    ``session.ways``; ``asked`` says that it is another than the guest's next.
     """
 
     address: int
     mode: str
     unit: TranslatedUnit | None
+    way: str = ""
+    asked: bool = False
 
 
 def translation(subject: Subject) -> Translation | None:
@@ -97,7 +100,8 @@ def translation(subject: Subject) -> Translation | None:
     unit = _running(vm, at_cache)
     if unit is None or linear not in _addresses(unit):
         unit = _unit_with(vm.cache, linear)
-    return Translation(linear, mode, None if unit is None else _show(subject, vm, unit, here, at_cache))
+    shown = None if unit is None else _show(subject, vm, unit, here, at_cache)
+    return Translation(linear, mode, shown, subject.way(linear), linear != here)
 
 
 def _offset(vm: TranslatedVm) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT, Linear
+from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, Linear
 from vizapp.isa.registers import CR0_PE
 from vizapp.machine import events
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, Place
@@ -160,6 +160,8 @@ class TranslatedVm(Vm):
             "offset": unit.start,
             "bytes": unit.end - unit.start,
             "elided": int(unit.elided),
+            "base": unit.key.base,
+            "lines": " ".join(f"{eip - unit.key.eip & M32:x}={kind}" for eip, kind, _, _ in unit.lines),
         }
         payload.update({kind.replace("-", "_"): counts[kind] for kind in KINDS})
         self.emit(events.UNIT_TRANSLATED, f"{unit.key.eip:#010x}", payload)
