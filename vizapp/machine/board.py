@@ -137,13 +137,12 @@ class Board:
         elif self.peripherals is None:
             return
         elif entry.source == NETWORK:
-            numbers = [number for number in entry.data if isinstance(number, int)]
             network = self.peripherals.network
             assert network is not None
             if isinstance(network, RelayedLance):
-                network.relay(*numbers)
+                network.take(*entry.data)
             else:
-                network.act(*numbers)
+                network.act(*(number for number in entry.data if isinstance(number, int)))
         else:
             key, down = entry.data
             assert isinstance(key, str)

@@ -18,6 +18,8 @@ class Features(NamedTuple):
         mac: six bytes, the address of a network adapter; None: there is none.
         station: the adapter is on a switch of its own, with a ``devices.station`` at the other end.
         relayed: the adapter does nothing by itself, see ``devices.relayed_lance``.
+        carried: adapter and disks are a virtual machine's, and somebody else has what is behind them: see
+            ``devices.carried_lance`` and ``devices.carried_drive``. Of the disks only the sizes count then.
         large_pages: the processor has 4 MB pages and PAE, which not every monitor can give to its guest.
     """
 
@@ -29,4 +31,5 @@ class Features(NamedTuple):
     mac: bytes | None = None
     station: bool = False
     relayed: bool = False
+    carried: bool = False
     large_pages: bool = True

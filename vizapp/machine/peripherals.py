@@ -9,6 +9,9 @@ from vizapp.machine.devices import cmos
 from vizapp.machine.devices.a20 import SYSTEM_PORTS, A20Gate
 from vizapp.machine.devices.apic import APIC_BASE, APIC_BYTES, LocalApic
 from vizapp.machine.devices.apic_timer import ApicTimer
+from vizapp.machine.devices.ata_drive import Drive
+from vizapp.machine.devices.carried_drive import CarriedDrive, Extent
+from vizapp.machine.devices.carried_lance import CarriedLance
 from vizapp.machine.devices.debug_ports import CONSOLE_PORT, POST_PORT, LoggedPort
 from vizapp.machine.devices.disk import Disk
 from vizapp.machine.devices.ide import IDE_CONTROL_PORTS, IDE_IRQ, IDE_PORTS, IdeChannel
@@ -81,10 +84,12 @@ class Peripherals:
         ports.register(range(CONSOLE_PORT, CONSOLE_PORT + 1), self.console)
         ports.register(range(POST_PORT, POST_PORT + 1), self.post)
         if features.disks:
-            self._add_disks(board, [Disk(contents) for contents in features.disks], read_time)
+            kind = Extent.like if features.carried else Disk
+            drives = CarriedDrive if features.carried else Drive
+            self._add_disks(board, [kind(contents) for contents in features.disks], read_time, drives)
         if features.mac is not None:
-            self._add_network(board, features.mac, read_time, RelayedLance if features.relayed else Lance)
-            if features.station:
+            self._add_network(board, features.mac, read_time, _adapter(features))
+            if features.station and not features.carried:
                 self._add_switch(board)
         if features.apic:
             self._add_apics(board, mmio, read_time)
@@ -99,8 +104,8 @@ class Peripherals:
         for name, device in self._devices.items():
             device.load(saved[name])
 
-    def _add_disks(self, board: Board, disks: list[Disk], read_time: ReadTime) -> None:
-        self.ide = IdeChannel(board.clock, board.line(IDE_IRQ), disks, read_time)
+    def _add_disks(self, board: Board, disks: list[Disk], read_time: ReadTime, kind: type[Drive]) -> None:
+        self.ide = IdeChannel(board.clock, board.line(IDE_IRQ), disks, read_time, kind=kind)
         board.ports.register(IDE_PORTS, self.ide)
         board.ports.register(IDE_CONTROL_PORTS, self.ide)
         board.ports.register_wide(IDE_PORTS[:1], self.ide)
@@ -138,6 +143,12 @@ class Peripherals:
 
     def _reset(self) -> None:
         self.signal = RESET
+
+
+def _adapter(features: Features) -> type[Lance]:
+    if features.carried:
+        return CarriedLance
+    return RelayedLance if features.relayed else Lance
 
 
 class _InTime:

@@ -271,7 +271,7 @@ class Drive:
             self._show_address(self.disk.sectors)
             self._not_found()
             return
-        self._offer(bytearray(b"".join(self.disk.read(block) for block in range(self._block, end))))
+        self._offer(bytearray(b"".join(self._fetch(block) for block in range(self._block, end))))
         self._head = end
         self.interrupt = True
 
@@ -303,12 +303,18 @@ class Drive:
         count = len(self._buffer) // SECTOR_BYTES
         for index in range(count):
             start = index * SECTOR_BYTES
-            self.disk.write(self._block + index, bytes(self._buffer[start : start + SECTOR_BYTES]))
+            self._keep(self._block + index, bytes(self._buffer[start : start + SECTOR_BYTES]))
         self._head = self._block + count
         self._pass(count)
         if self._left:
             self._take_block()
         self.interrupt = True
+
+    def _fetch(self, block: int) -> bytes:
+        return self.disk.read(block)
+
+    def _keep(self, block: int, data: bytes) -> None:
+        self.disk.write(block, data)
 
     def _verify(self) -> None:
         good = min(self._left, self.disk.sectors - self._block)

@@ -40,12 +40,13 @@ class IdeChannel:
         disks: Sequence[Disk],
         read_time: ReadTime | None = None,
         timing: Timing | None = None,
+        kind: type[Drive] = Drive,
     ) -> None:
         if not 1 <= len(disks) <= 2:
             raise ValueError(f"a channel has one or two disks, not {len(disks)}")
         timing = timing or Timing()
         self.drives = tuple(
-            Drive(disk, clock, f"VIZAPP{number:04}", timing) for number, disk in enumerate(disks, 1)
+            kind(disk, clock, f"VIZAPP{number:04}", timing) for number, disk in enumerate(disks, 1)
         )
         self._clock = clock
         self._irq = irq

@@ -83,7 +83,7 @@ class Lance:
             sequence) when a frame has been taken out of memory, or put into it.
     """
 
-    _STATE = (
+    _STATE: tuple[str, ...] = (
         "_csr0", "_csr1", "_csr2", "_csr3", "_csr4", "_rap", "_configuration", "_block", "_receive_at",
         "_transmit_at", "_sending", "_done_at", "_poll_at", "_line", "_now",
     )  # fmt: skip
@@ -311,12 +311,21 @@ class Lance:
         self._done_at = now + self._clock.cycle_of(line_time(frame), LINE_RATE)
         if self._block.mode & MODE_LOOP:
             self._receive(frame)
-        elif self.cable is not None:
-            self._done_at = self.cable.send(now, frame)
+        else:
+            self._put_on_line(frame)
+
+    def _put_on_line(self, frame: bytes) -> None:
+        if self.cable is not None:
+            self._done_at = self.cable.send(self._now, frame)
+
+    @property
+    def _carrier(self) -> bool:
+        """Whether there is anything at the other end."""
+        return self.cable is not None
 
     def _end_transmission(self) -> None:
         count, self._sending = self._sending, 0
-        if self.cable is None and not self._block.mode & MODE_LOOP:
+        if not self._carrier and not self._block.mode & MODE_LOOP:
             self._give_back(count, ERR, TRANSMIT_NO_CARRIER)
         else:
             self._give_back(count, 0, 0)
