@@ -11,6 +11,7 @@ from vizapp.vmm.binary_translation.phases import PHASES as TRANSLATING
 from vizapp.vmm.hardware_assisted.phases import PHASES as EXIT_PHASES
 from vizapp.vmm.hosted.phases import PHASES as BESIDE_A_HOST
 from vizapp.vmm.trap_and_emulate.phases import PHASES
+from vizapp.vmm.vmkernel.phases import PHASES as KERNEL
 from vizapp.vmm.xen.hypervisor import PATHS
 
 STEP = "name: x\ndescription: x\nsteps:\n  go:\n    what: x\n    operations: {%s}\n    basis: %s\n"
@@ -48,6 +49,7 @@ def test_every_phase_of_the_exit_loop_has_its_step(name):
 def test_every_phase_of_binary_translation_has_its_step():
     assert set(load_paths("binary-translation").steps) == {*TRANSLATING, "device", "page_out", "page_in"}
     assert set(load_paths("hosted").steps) == set(BESIDE_A_HOST) - set(TRANSLATING)
+    assert set(load_paths("vmkernel").steps) == set(KERNEL)
 
 
 def test_every_path_of_the_hypervisor_has_its_step():

@@ -70,6 +70,8 @@ VM_ENTRY_FAILED = "VmEntryFailed"  # VMfail, or an entry that ended in its exit;
 NESTED_PAGE_MAPPED = "NestedPageMapped"  # the monitor filled an entry of EPT or NPT
 # Several virtual machines.
 VM_SCHEDULED = "VmScheduled"  # the scheduler gave the processor to another one; payload: vm, from
+# Bare metal.
+FRAME_SWITCHED = "FrameSwitched"  # by the monitor's own switch; payload: from, to (numbers of ports), bytes
 # Hosted.
 WORLD_SWITCHED = "WorldSwitched"  # MOV CR3 of the switch page; cause: why the VMM left, or run
 # The session.
@@ -126,6 +128,7 @@ CLI_NAMES = {
     VM_ENTRY_FAILED: "vm-entry-failed",
     NESTED_PAGE_MAPPED: "nested-fill",
     VM_SCHEDULED: "vm-switch",
+    FRAME_SWITCHED: "frame-switched",
     WORLD_SWITCHED: "world-switch",
     DIVERGED: "diverge",
 }

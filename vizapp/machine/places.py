@@ -17,6 +17,7 @@ SVM_GUEST = "svm-guest"
 GUEST_KERNEL = "guest-kernel"
 APPLICATION = "application"
 VMM = "vmm"
+VMKERNEL = "vmkernel"  # of a monitor on bare metal: its drivers, its switch
 TRANSLATION_CACHE = "translation-cache"
 HOST_KERNEL = "host-kernel"
 HOST_PROCESS = "host-process"

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa import vectors
+from vizapp.machine.devices.lance import LANCE_PORTS
 from vizapp.machine.events import (
     CHANGES_OF_HANDS,
     EXCEPTION_DELIVERED,
@@ -94,7 +95,7 @@ class Auditor:
             self._check(position, place, "port", port, write)
 
     def dma(self, position: int, vm: int, frame: int, write: bool) -> None:
-        """A device of virtual machine ``vm`` is about to use a page frame itself."""
+        """A device of virtual machine ``vm`` (-1: of whoever has the machine's) is about to use a frame."""
         if frame < self._memory_frames:
             self._check(position, Place(vm=vm, component=DEVICE), "dma", frame, write)
 
@@ -172,7 +173,8 @@ class Auditor:
         if (place.vm, place.ring, kind, number, write) in self._seen:
             return
         # On the bare machine the only guest has no number, and is the first all the same.
-        own = f"vm{max(place.vm, 0)}"
+        drivers = kind == "dma" and place.vm < 0
+        own = self._owner("port", LANCE_PORTS.start) if drivers else f"vm{max(place.vm, 0)}"
         if self._owner(kind, number) != own:
             self._ownership = self._declare()
         owner = self._owner(kind, number)

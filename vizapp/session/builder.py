@@ -16,6 +16,7 @@ from vizapp.messages import N_, Message
 from vizapp.vmm import registry
 from vizapp.vmm.base import Action, Hosted, Hvm, Options, VmOptions
 from vizapp.vmm.scheduler import slice_of
+from vizapp.vmm.vmkernel.extents import lay_out
 
 if TYPE_CHECKING:
     from vizapp.cost.processors import Processor
@@ -120,9 +121,27 @@ def _machine_features(scenario: Scenario, options: Options) -> Features | None:
         return None if options.features is None else options.features._replace(apic=False)
     if options.hosted is not None:
         return _host_features(options.hosted.host, options.features)
+    if abilities.drives_devices:
+        return _driven_features(options)
     # CPUID that the monitor cannot choose tells of the machine's own APIC.
     shared = options.features is not None and not abilities.hides_cpuid
     return Features(large_pages=False) if shared else None
+
+
+def _driven_features(options: Options) -> Features | None:
+    """The machine's adapter and disk, for a monitor that drives them: on the disk all those of the guests."""
+    equipment = (options.features, *(other.features for other in options.others))
+    disks = [() if features is None else features.disks for features in equipment]
+    network = any(features is not None and features.mac is not None for features in equipment)
+    if not network and not any(disks):
+        return None
+    return Features(
+        disks=(lay_out(disks),) if any(disks) else (),
+        mac=_HOST_MAC if network else None,
+        station=network,
+        apic=False,
+        large_pages=False,
+    )
 
 
 def _host_features(host: Image, features: Features | None) -> Features:
@@ -184,7 +203,7 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
     first, *others = equipped
     return Options(
         first.memory,
-        _paths(scenario.technique, hosted=scenario.host is not None),
+        _paths(scenario.technique, abilities, hosted=scenario.host is not None),
         scenario.virtualizable,
         name=first.name,
         weight=first.weight,
@@ -209,7 +228,7 @@ def _hvm(scenario: Scenario, processor: Processor) -> Hvm | None:
     if not scenario.has_unmodified_domains:
         return None
     vendor = hardware_of(processor)
-    return Hvm(vendor, _paths(vendor, hosted=False), scenario.paging == "nested")
+    return Hvm(vendor, _paths(vendor), scenario.paging == "nested")
 
 
 def _host_memory(scenario: Scenario, abilities: Abilities) -> int | None:
@@ -282,9 +301,11 @@ def _overrides(scenario: Scenario) -> dict[str, int]:
     return scenario.overrides
 
 
-def _paths(technique: str, *, hosted: bool) -> Paths:
+def _paths(technique: str, abilities: Abilities | None = None, *, hosted: bool = False) -> Paths:
     """The path lengths of the technique's monitor; none for the bare machine."""
     names = [technique, "hosted"] if hosted else [technique]
+    if abilities is not None and abilities.drives_devices:
+        names.append("vmkernel")
     return {
         step: operations
         for name in names

@@ -58,6 +58,28 @@ _PHASES = {
         "The VMM is done: it has looked for interrupts that are due and put the virtual CPU's state into "
         "the trap frame. Its exit code will restore the registers, and IRET will leave ring 0."
     ),
+    "serve_adapter": N_(
+        "The VMkernel has read why the machine's network adapter interrupts, and told it that it knows. What "
+        "has left is taken out of the transmit ring."
+    ),
+    "fetch_frame": N_("The VMkernel has looked for a frame in the receive ring of the machine's adapter."),
+    "take_frame": N_("The VMkernel has looked for a frame in the transmit ring of a virtual adapter."),
+    "switch_frame": N_("The VMkernel's switch has looked for whom the frame is."),
+    "deliver_frame": N_(
+        "The VMkernel has put the frame into the ring of one that it is for: of a virtual adapter, whose "
+        "line it raises, or of the machine's own, which it tells to send."
+    ),
+    "deliver_waiting": N_(
+        "A frame has waited for room in a guest's ring. The VMkernel has looked whether there is any now."
+    ),
+    "start_request": N_(
+        "The VMkernel has made of a virtual disk's request a command to the machine's own: the sectors are "
+        "those of the guest's extent. The virtual disk is busy until they have been moved."
+    ),
+    "serve_disk": N_(
+        "The machine's disk has interrupted, and the VMkernel has moved a sector. When all of a request is "
+        "done, the virtual disk interrupts its guest."
+    ),
     "to_host": N_(
         "A physical interrupt has come while the VMM's world has the machine. The device is the host's: the "
         "VMM leaves for the host's world, where VMDriver will raise it again in the host's own IDT."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from vizapp.machine.devices.carried_lance import CarriedLance
 from vizapp.machine.input_log import NETWORK, Input
 from vizapp.messages import N_, Message
 from vizapp.session.builder import yardstick
@@ -60,8 +61,11 @@ def _hear_network(monitor: Monitor, vm: int, given: Callable[[int, Input], None]
         return
     board = monitor.vms[vm].hardware.board
     peripherals = None if board is None else board.peripherals
-    if peripherals is not None and peripherals.network is not None:
-        peripherals.network.on_act = lambda cycle: given(vm, Input(0, NETWORK, (cycle,)))
+    adapter = None if peripherals is None else peripherals.network
+    if isinstance(adapter, CarriedLance):
+        adapter.on_carried = lambda said: given(vm, Input(0, NETWORK, said))
+    elif adapter is not None:
+        adapter.on_act = lambda cycle: given(vm, Input(0, NETWORK, (cycle,)))
 
 
 class Locksteps:

@@ -95,6 +95,8 @@ class Recorder:
     def watch_boards(self, boards: Sequence[Board | None]) -> None:
         """Listen at the PC's board, and at those of the virtual machines in their order."""
         self._watch_devices(-1, self._pc.board)
+        if self._pc.board not in boards:
+            self._watch_dma(-1, self._pc.board)
         for number, board in enumerate(boards):
             if board is None:
                 continue
@@ -105,7 +107,7 @@ class Recorder:
                 self._watch_devices(number, board)
 
     def _watch_dma(self, vm: int, board: Board) -> None:
-        """Tell the auditor what the devices of a virtual machine do to memory by themselves."""
+        """Tell the auditor what devices do to memory by themselves: a virtual machine's, or the PC's (-1)."""
 
         def tell(frame: int, write: bool) -> None:
             if self._attached:

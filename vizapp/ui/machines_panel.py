@@ -81,7 +81,8 @@ class MachinesPanel(Panel):
                 QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows,
             )
         names = {f"vm{vm.number}": vm.name or vm.guest for vm in frame.vms}
-        names |= {"vmm": self.say(N_("monitor")), "readable": self.say(N_("monitor, readable"))}
+        names |= {"vmm": self.say(N_("monitor")), "vmkernel": self.say(N_("VMkernel"))}
+        names |= {"readable": self.say(N_("monitor, readable"))}
         self.strip.set_map(self._map, names)
         running = next((vm for vm in frame.vms if vm.state == "running"), None)
         self.set_note(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vizapp.isa import vectors
 from vizapp.messages import N_, Message
 from vizapp.vmm import ring0, stubs
-from vizapp.vmm.physical_timer import TIMER_VECTOR, VECTORS
+from vizapp.vmm.physical_timer import MASTER_VECTOR, SLAVE_VECTOR, TIMER_VECTOR, VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def take(
-    pc: Pc, tables: HostTables, timer: PhysicalTimer, hand_over: Callable[[], None], frame: TrapFrame
+    pc: Pc, tables: HostTables, timer: PhysicalTimer, hand_over: Callable[[int], None], frame: TrapFrame
 ) -> None:
     """End the interrupt that ``frame`` tells of and go back; an exception there is the end of the run.
 
-    ``hand_over`` takes from a device what it interrupted for.
+    ``hand_over`` is given the number of a line, and takes from its device what it interrupted for.
     """
     if frame.entry_vector not in VECTORS:
         message = Message(
@@ -36,10 +36,13 @@ def take(
     ring0.jump(pc, tables, stubs.NESTED_EXIT)
 
 
-def acknowledge(timer: PhysicalTimer, hand_over: Callable[[], None], vector: int) -> None:
+def acknowledge(timer: PhysicalTimer, hand_over: Callable[[int], None], vector: int) -> None:
     """End an interrupt at the controller, and take from the device what it was for."""
     if vector == TIMER_VECTOR:
         timer.acknowledge()
+        return
+    if vector >= SLAVE_VECTOR:
+        timer.end_slave_interrupt()
     else:
         timer.end_interrupt()
-        hand_over()
+    hand_over(vector - MASTER_VECTOR)

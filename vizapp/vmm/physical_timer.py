@@ -34,7 +34,7 @@ _LONGEST: Final = 0xFFFF
 class PhysicalTimer:
     """The machine's interrupt controllers and channel 0, as a deadline in cycles.
 
-    ``lines`` are those of the other interrupt lines of the first controller that are to pass.
+    ``lines`` are the other interrupt lines that are to pass.
 
     Attributes:
         armed: the deadline that was asked for last and has not passed; None: nothing is counting.
@@ -42,15 +42,16 @@ class PhysicalTimer:
 
     def __init__(self, pc: Pc, lines: tuple[int, ...] = ()) -> None:
         self._pc = pc
-        self._mask = 0xFE & ~sum(1 << line for line in lines)
+        through = {*lines, *LINES[1:]} if any(line >= 8 for line in lines) else {*lines}
+        self._mask = 0xFFFE & ~sum(1 << line for line in through)
         self.armed: int | None = None
 
     def initialize(self) -> None:
         """Program the controllers and the mode, before the clock runs."""
         for port, value in _INITIALIZATION:
             self._pc.board.write(port, 1, value)
-        self._pc.board.write(_MASTER + 1, 1, self._mask)
-        self._pc.board.write(_SLAVE + 1, 1, 0xFF)
+        self._pc.board.write(_MASTER + 1, 1, self._mask & 0xFF)
+        self._pc.board.write(_SLAVE + 1, 1, self._mask >> 8)
         self._pc.board.write(CONTROL_PORT, 1, _ONE_SHOT)
 
     def arm(self, deadline: int | None) -> None:
@@ -73,6 +74,11 @@ class PhysicalTimer:
     def end_interrupt(self) -> None:
         """End the interrupt in service at the first controller."""
         outb(self._pc, _MASTER, _END_OF_INTERRUPT)
+
+    def end_slave_interrupt(self) -> None:
+        """End the interrupt in service at the second controller, which is one at the first as well."""
+        outb(self._pc, _SLAVE, _END_OF_INTERRUPT)
+        self.end_interrupt()
 
     def save(self) -> int | None:
         """The state outside the devices."""

@@ -24,7 +24,10 @@ class Abilities(NamedTuple):
         inputs: what comes from outside while the guest runs reaches its devices.
         overcommits: its guests may have more memory together than the PC has.
         lends_devices: the first guest drives the machine's own devices, as far as the monitor lets it.
-        relays_frames: a process models its guests' network adapters, so that a frame takes no time on a line.
+        relays_frames: a process, or the monitor's own kernel, models its guests' network adapters, so that a
+            frame takes no time on a line.
+        drives_devices: the monitor has drivers for an adapter and a disk of the machine, and its guests share
+            them.
         hides_cpuid: what CPUID says is the monitor's to choose. Where it executes directly, as on any
             processor without VT-x or AMD-V, what one guest's board makes it say the others and the machine
             have too.
@@ -39,6 +42,7 @@ class Abilities(NamedTuple):
     lends_devices: bool = False
     hides_cpuid: bool = True
     relays_frames: bool = False
+    drives_devices: bool = False
 
 
 class Maker(Protocol):
@@ -84,7 +88,7 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "native",
         "binary_translation.technique",
         "BinaryTranslation",
-        Abilities(large_pages=False, overcommits=True),
+        Abilities(large_pages=False, overcommits=True, relays_frames=True, drives_devices=True),
     ),
     "vt-x": Registered("native", "vt_x.technique", "VtX"),
     "amd-v": Registered("native", "amd_v.technique", "AmdV"),

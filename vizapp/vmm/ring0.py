@@ -28,6 +28,7 @@ from vizapp.vmm.host_tables import (
 )
 
 if TYPE_CHECKING:
+    from vizapp.machine.meter import Purpose
     from vizapp.machine.pc import Pc
     from vizapp.vmm.host_tables import HostTables
 
@@ -78,16 +79,28 @@ def load_ldt(pc: Pc, tables: HostTables, limit: int | None) -> None:
     pc.cpu.ldtr = system_state(LDT_SELECTOR, system_segment(tables.base + LDT, limit, LDT_TYPE))
 
 
-def outb(pc: Pc, port: int, value: int) -> None:
+def outb(pc: Pc, port: int, value: int, purpose: Purpose | None = None) -> None:
     """OUT of a byte to a device of the machine."""
-    pc.meter.charge("mon_port")
+    pc.meter.charge("mon_port", 1, purpose)
     pc.cpu.ports.write(port, 1, value)
 
 
-def inb(pc: Pc, port: int) -> int:
+def inb(pc: Pc, port: int, purpose: Purpose | None = None) -> int:
     """IN of a byte from a device of the machine."""
-    pc.meter.charge("mon_port")
+    pc.meter.charge("mon_port", 1, purpose)
     return pc.cpu.ports.read(port, 1)
+
+
+def outw(pc: Pc, port: int, value: int, purpose: Purpose | None = None) -> None:
+    """OUT of a word to a device of the machine."""
+    pc.meter.charge("mon_port", 1, purpose)
+    pc.cpu.ports.write(port, 2, value)
+
+
+def inw(pc: Pc, port: int, purpose: Purpose | None = None) -> int:
+    """IN of a word from a device of the machine."""
+    pc.meter.charge("mon_port", 1, purpose)
+    return pc.cpu.ports.read(port, 2)
 
 
 def jump(pc: Pc, tables: HostTables, offset: int) -> None:

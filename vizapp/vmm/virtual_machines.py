@@ -45,6 +45,7 @@ class VirtualMachines(Generic[V]):
         vms: by number.
         scheduler: whose turn it is.
         on_input: told (number of the machine, input) when a machine's devices get something from outside.
+        awaits: whether something is under way for a machine of which its devices know nothing yet.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class VirtualMachines(Generic[V]):
         self.vms = vms
         self.scheduler = Scheduler(tuple(vm.weight for vm in vms), slice_cycles or slice_of(pc.hertz))
         self.on_input: Callable[[int, Input], None] | None = None
+        self.awaits: Callable[[int], bool] = _nothing_awaited
         self._pc = pc
         self._place = place
         self._awaited: tuple[int | None, ...] = (None,) * len(vms)
@@ -247,7 +249,7 @@ class VirtualMachines(Generic[V]):
 
     def gives_up(self, vm: V, awaited: int | None) -> bool:
         """Whether nothing will wake a machine whose devices act next at cycle ``awaited`` (None: never)."""
-        return awaited is None or vm.waits > vm.devices.waking_events
+        return (awaited is None or vm.waits > vm.devices.waking_events) and not self.awaits(vm.index)
 
     def _await(self, vm: V, cycle: int | None) -> None:
         index = vm.index
@@ -264,6 +266,10 @@ class VirtualMachines(Generic[V]):
             if stopped is not None and stopped[0] != "halted":
                 return stopped[0], Message(N_("{vm}: {detail}"), {"vm": vm.name, "detail": stopped[1]})
         return "halted", Message(N_("all {count} virtual machines have halted"), {"count": len(ends)})
+
+
+def _nothing_awaited(vm: int) -> bool:
+    return False
 
 
 def _line_of(entry: Input) -> int:

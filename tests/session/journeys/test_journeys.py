@@ -160,7 +160,7 @@ def test_a_hosted_guests_frame_crosses_the_worlds_and_is_written_by_vmapp() -> N
     assert {"line", "served", "vmapp", "read", "back", "injected"} <= set(stages(received[0]))
 
 
-@pytest.mark.parametrize("technique", ["binary-translation", "vt-x"])
+@pytest.mark.parametrize("technique", ["trap-and-emulate", "vt-x"])
 def test_a_modelled_adapter_takes_each_frame_after_the_guests_out(technique: str) -> None:
     found = paths(recorded("network-send", technique)).shown
     sent = [one for one in found if one.route == "emulated-send"]
@@ -169,6 +169,32 @@ def test_a_modelled_adapter_takes_each_frame_after_the_guests_out(technique: str
         assert stages(one) == ["out", "taken", "line", "injected"]
         assert dict(stop_of(one, "out").facts)["address"] == dict(stop_of(one, "taken").facts)["address"]
     assert [one.route for one in found].count("emulated-receive") == 1
+
+
+def test_on_esx_a_frame_goes_by_the_vmkernels_switch_and_driver() -> None:
+    session = recorded("network-send", "binary-translation")
+    found = paths(session).shown
+    sent = [one for one in found if one.route == "kernel-send"]
+    way = [stage.key for stage in ROUTES["kernel-send"].stages]
+    assert len(sent) == 3  # two frames, and the question for the station's report
+    for one in sent:
+        assert sorted(stages(one)) == sorted(way)
+        assert stages(one)[:4] == way[:4]
+        assert dict(stop_of(one, "out").facts)["address"] == dict(stop_of(one, "taken").facts)["address"]
+        assert dict(stop_of(one, "taken").facts)["check"] == dict(stop_of(one, "line").facts)["check"]
+    (received,) = [one for one in found if one.route == "kernel-receive"]
+    assert stages(received) == [stage.key for stage in ROUTES["kernel-receive"].stages]
+    assert received.vm == 0
+
+
+@pytest.mark.parametrize(("guest", "route"), [("disk-read", "kernel-read"), ("disk-write", "kernel-write")])
+def test_on_esx_a_block_is_one_of_the_guests_extent(guest: str, route: str) -> None:
+    found = [one for one in paths(recorded(guest, "binary-translation")).shown if one.route == route]
+    assert len(found) == 2
+    for one in found:
+        assert stages(one) == [stage.key for stage in ROUTES[route].stages]
+        asked, request = (dict(stop_of(one, stage).facts) for stage in ("asked", "request"))
+        assert request["block"] == asked["block"] + 8  # where the first extent begins
 
 
 def test_on_the_bare_machine_the_driver_tells_the_adapter_itself() -> None:

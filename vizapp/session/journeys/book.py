@@ -14,6 +14,7 @@ from vizapp.session.journeys.emulated import EmulatedFollower
 from vizapp.session.journeys.hosted import HostedFollower
 from vizapp.session.journeys.journey import Journeys, check_sequence
 from vizapp.session.journeys.split import SplitFollower
+from vizapp.session.journeys.vmkernel import VmkernelFollower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,7 @@ class Follower(Protocol):
 FOLLOWERS: Final[tuple[Callable[[Pc, Monitor, Mapping[str, Linear], Journeys], Follower | None], ...]] = (
     SplitFollower.of,
     HostedFollower.of,
+    VmkernelFollower.of,
     EmulatedFollower.of,
 )
 """Makers; the first that knows how this machine does its I/O follows it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizapp.isa.addresses import Linear
     from vizapp.machine.events import Event
     from vizapp.machine.pc import Pc
+    from vizapp.session.journeys.routes import Route
     from vizapp.vmm.base import Monitor
 
 _IN = frozenset(
@@ -33,6 +34,7 @@ class EmulatedFollower:
 
     kinds: frozenset[str] = _IN | {ev.FRAME_SENT, ev.FRAME_RECEIVED, ev.INTERRUPT_INJECTED, ev.VM_ENTERED}
     ports: frozenset[int] = frozenset({LANCE_BASE + RDP})
+    send: Route = routes.EMULATED_SEND
 
     def __init__(self, pc: Pc, monitor: Monitor, journeys: Journeys) -> None:
         self._pc = pc
@@ -44,7 +46,7 @@ class EmulatedFollower:
     @classmethod
     def of(
         cls, pc: Pc, monitor: Monitor, symbols: Mapping[str, Linear], journeys: Journeys
-    ) -> EmulatedFollower:
+    ) -> EmulatedFollower | None:
         """A follower for any machine."""
         return cls(pc, monitor, journeys)
 
@@ -93,7 +95,7 @@ class EmulatedFollower:
 
     def _sent_with(self, check: int, vm: int, before: str, **facts: int) -> Journey:
         """The oldest frame of that check sequence that has not come to a stage; else a new one."""
-        route = routes.DIRECT_SEND if vm < 0 else routes.EMULATED_SEND
+        route = routes.DIRECT_SEND if vm < 0 else self.send
         for journey in self._journeys.under_way(route.name, "", before):
             if journey.vm == max(vm, 0) and journey.facts["check"] == check:
                 return journey

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vizapp.isa.addresses import M32
 from vizapp.machine.meter import Purpose
-from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMM
+from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMKERNEL, VMM
 from vizapp.messages import N_, Message
 from vizapp.vmm.binary_translation import views
 from vizapp.vmm.binary_translation.phases import PHASES, PURPOSES
 from vizapp.vmm.processor_view import general
 from vizapp.vmm.stage import StageComponent, StageWorld, bare_stage
 from vizapp.vmm.trap_and_emulate.monitor import TrapAndEmulateMonitor
+from vizapp.vmm.vmkernel.phases import PHASES as KERNEL_PHASES
 
 if TYPE_CHECKING:
     from vizapp.vmm.base import CpuView
@@ -31,6 +32,8 @@ class TranslatingMonitor(TrapAndEmulateMonitor):
         bill = self.host.bill
         if self.host.pager is not None:
             self.host.pager.begin()
+        if (kernel := self.host.kernel) is not None and name in KERNEL_PHASES:
+            return self.run_kernel(kernel, name)
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.machine(self.current))
@@ -83,5 +86,7 @@ class TranslatingMonitor(TrapAndEmulateMonitor):
             ):
                 owner = vm.name if len(self.vms) > 1 else ""
                 guests.append(StageComponent(identity, title, ring, vm.index, owner))
-        monitor = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
-        return (world._replace(components=(monitor, *sorted(guests, key=lambda component: component.ring))),)
+        below = [StageComponent(VMM, Message(N_("virtual machine monitor")), 0)]
+        if self.host.kernel is not None:
+            below.append(StageComponent(VMKERNEL, Message(N_("VMkernel")), 0))
+        return (world._replace(components=(*below, *sorted(guests, key=lambda component: component.ring))),)

@@ -42,6 +42,7 @@ from vizapp.vmm.trap_and_emulate.technique import (
 )
 from vizapp.vmm.trap_and_emulate.vm import MONITOR, Host
 from vizapp.vmm.virtual_machines import VirtualMachines
+from vizapp.vmm.vmkernel.kernel import pages_for
 
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
@@ -72,15 +73,20 @@ class BinaryTranslation:
         return machine_memory(options, self._own_pages(options))
 
     def _own_pages(self, options: Options) -> int:
-        return FIRST_FRAME + (1 + len(options.others)) * (MONITOR_PAGES + self._pages)
+        each = MONITOR_PAGES + self._pages
+        return FIRST_FRAME + (1 + len(options.others)) * each + pages_for(options)
 
     def start(self, pc: Pc, image: Image, options: Options) -> TranslatingMonitor:
         """Set the monitor up in ring 0 and the guests to start."""
         host = make_host(pc, options, self._own_pages(options))
+        host.start_kernel()
         vms = tuple(self._make(host, index, one) for index, one in enumerate(options.machines(image)))
         for vm in vms:
             vm.eager = not options.lazy
         host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
+        if host.kernel is not None:
+            host.kernel.start(vms)
+            host.machines.awaits = host.kernel.awaits
         monitor = TranslatingMonitor(host)
         first = vms[0]
         ring0.enter_protected(pc, first.tables, first.shadow.directory)

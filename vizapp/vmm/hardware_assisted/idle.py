@@ -66,5 +66,5 @@ def own_interrupt(vm: Vm) -> str | None:
     host = vm.host
     below = vm.stack - host.pc.cpu.esp
     frame = TrapFrame(host.pc.memory, HostPhysical(vm.virtual.pushed_at - below))
-    own_interrupts.take(host.pc, host.tables, host.timer, host.machines.hand_over, frame)
+    own_interrupts.take(host.pc, host.tables, host.timer, lambda _: host.machines.hand_over(), frame)
     return None

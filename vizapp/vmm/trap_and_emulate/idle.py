@@ -29,7 +29,9 @@ def halt(vm: Vm) -> str | None:
 
 def wait(vm: Vm) -> str | None:
     """This machine has nothing to run: wake whom devices interrupt, or let the processor idle till then."""
-    machines = vm.host.machines
+    machines, kernel = vm.host.machines, vm.host.kernel
+    if kernel is not None and (following := kernel.due()):
+        return following
     machines.look_after()
     if vm.ready and machines.scheduler.slice_end() is None:
         return "inject" if vm.devices.interrupt_pending else "resume"
@@ -56,9 +58,9 @@ def nested(vm: Vm) -> None:
     cpu = vm.pc.cpu
     below = vm.tables.frame_linear - cpu.esp
     frame = TrapFrame(vm.pc.memory, HostPhysical(vm.tables.frame.address - below))
-    own_interrupts.take(vm.pc, vm.tables, vm.timer, vm.host.machines.hand_over, frame)
+    own_interrupts.take(vm.pc, vm.tables, vm.timer, vm.host.interrupted, frame)
 
 
 def acknowledge(vm: Vm, vector: int) -> None:
     """End a physical interrupt at the controller, and take from the device what it was for."""
-    own_interrupts.acknowledge(vm.timer, vm.host.machines.hand_over, vector)
+    own_interrupts.acknowledge(vm.timer, vm.host.interrupted, vector)

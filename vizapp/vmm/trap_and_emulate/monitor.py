@@ -14,7 +14,10 @@ from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.trap_and_emulate import views
 from vizapp.vmm.trap_and_emulate.phases import PHASES, PURPOSES
+from vizapp.vmm.trap_and_emulate.vm import MONITOR
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
+from vizapp.vmm.vmkernel.kernel import KERNEL
+from vizapp.vmm.vmkernel.phases import PHASES as KERNEL_PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from vizapp.machine.input_log import Input
     from vizapp.vmm.trap_and_emulate.vm import Host, Vm
     from vizapp.vmm.virtual_machines import VirtualMachines
+    from vizapp.vmm.vmkernel.kernel import Vmkernel
 
 OWNER = "vmm"
 
@@ -67,9 +71,22 @@ class TrapAndEmulateMonitor(SoftwareOnly):
         bill = self.host.bill
         if self.host.pager is not None:
             self.host.pager.begin()
+        if (kernel := self.host.kernel) is not None and name in KERNEL_PHASES:
+            return self.run_kernel(kernel, name)
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.host.machines.current)
+
+    def run_kernel(self, kernel: Vmkernel, name: str) -> str:
+        """Run one phase of the VMkernel's, which is somewhere else in ring 0."""
+        bill, meter = self.host.bill, self.host.pc.meter
+        meter.enter(KERNEL)
+        bill.purpose = Purpose.IO
+        bill.path(name)
+        following = KERNEL_PHASES[name](kernel, self.host.machines.current)
+        if following not in KERNEL_PHASES:
+            meter.enter(MONITOR)
+        return following
 
     def save(self) -> Any:
         """The virtual machines outside machine memory."""
@@ -79,6 +96,7 @@ class TrapAndEmulateMonitor(SoftwareOnly):
             "timer": host.timer.save(),
             "machines": host.machines.save(),
             "pager": None if host.pager is None else host.pager.save(),
+            "kernel": None if host.kernel is None else host.kernel.save(),
         }
 
     def load(self, saved: Any) -> None:
@@ -88,6 +106,8 @@ class TrapAndEmulateMonitor(SoftwareOnly):
         self.host.machines.load(saved["machines"])
         if self.host.pager is not None:
             self.host.pager.load(saved["pager"])
+        if self.host.kernel is not None:
+            self.host.kernel.load(saved["kernel"])
 
     def place_of(self, cpu: Cpu) -> Place:
         """Ring 0 is the monitor's, rings 1 and 2 a guest kernel's, ring 3 the applications'."""
@@ -129,7 +149,9 @@ class TrapAndEmulateMonitor(SoftwareOnly):
 
     def ownership(self) -> Ownership:
         """A guest has its memory and nothing else; every port and line of the machine is the monitor's."""
-        lines = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
-        return Ownership(
-            self.host.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in lines)
-        )
+        kernel = self.host.kernel
+        lines: tuple[int, ...] = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
+        ports: tuple[tuple[int, int, str], ...] = ((0, 0xFFFF, OWNER),)
+        if kernel is not None:
+            lines, ports = (*lines, *kernel.lines), (*kernel.ports, *ports)
+        return Ownership(self.host.frames.ranges(), ports, tuple((line, OWNER) for line in lines))

@@ -238,7 +238,9 @@ def due(vm: Vm) -> str | None:
     cpu = vm.virtual.cpu
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
-    machines = vm.host.machines
+    machines, kernel = vm.host.machines, vm.host.kernel
+    if kernel is not None and (following := kernel.due()):
+        return following
     machines.look_after()
     if not vm.ready:
         return "wait"  # it was paused or killed
