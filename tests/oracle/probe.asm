@@ -52,6 +52,12 @@ flat:   mov     ax, FLAT_DATA
         mov     eax, 0xCCCCCCCC         ; INT3 wherever a jump leads
         mov     ecx, 0x10000 / 4
         rep stosd
+        xor     edi, edi                ; real mode's table of interrupts, which a task of the 8086's may use
+        mov     eax, VIRTUAL_CODE << 12 | 0x100
+.next:  stosd
+        inc     eax
+        cmp     edi, 0x400
+        jb      .next
         lgdt    [gdt_pointer]
         lidt    [idt_pointer]
         mov     eax, DIRECTORY
@@ -70,7 +76,7 @@ entry_ %+ %1:
         jmp     entry_ %+ %1
 %endmacro
 %assign vector 0
-%rep 33
+%rep 35
         ENTRY   vector
 %assign vector vector + 1
 %endrep
@@ -177,7 +183,7 @@ gdt_pointer:
         dw      0x3FFF
         dd      GDT
 idt_pointer:
-        dw      33 * 8 - 1
+        dw      35 * 8 - 1
         dd      IMAGE
 
         times   0xFFF0 - ($ - $$) db 0xFF

@@ -4,13 +4,14 @@
 image runs here (``run_here``) and on Bochs (``bochs.run``).
 
     RAM  1000 IDT    2000 GDT    6000 TSS of what is tried, and its map of ports
-         7000 TSSs of the handlers    9000 their stacks    C000 page directory and table
+         7000 TSSs of the handlers    9000 their stacks    C000 page directory and table    0 real-mode IVT
          F000 variables    2_0000 data    3_0000 code    5_0000 code full of INT3    10_0000 cases
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,7 @@ HANDLER_TSS = 0x7000
 DATA, CODE, CASES = 0x2_0000, 0x3_0000, 0x10_0000
 VIRTUAL_CODE = 0x5_0000
 IMAGE_BYTES = 0xF000
-VECTORS = 33
+VECTORS = 35
 DONE = 0x20
 END_OF_CASE = b"\xcd\x20"
 CODE_BYTES = 32
@@ -41,7 +42,9 @@ RECORD_BYTES = 80 + CODE_BYTES
 FLAT_CODE, FLAT_DATA, TRIED_TASK = 0x08, 0x10, 0x18
 FIRST_TASK, FIRST_FREE = 4, 40
 PORTS_ALLOWED = range(0x300, 0x340)
-PORT_MAP_BYTES = 0x80
+INTERRUPT_MAP_BYTES, PORT_MAP_BYTES = 0x20, 0x80
+# Of INT n in virtual-8086 mode with CR4.VME, these go by the table at 0, to VIRTUAL_CODE + 100h + vector.
+STAYING = (3, 4, 0x11, 0x21)
 PLAIN_CR0 = 0x11
 ROM_BASE = 0xFFE0_0000
 ROM_BYTES = 0x20_0000
@@ -122,15 +125,20 @@ def _tss(cr3: int, eip: int, esp: int) -> bytes:
     struct.pack_into("<I", tss, d.TSS_EAX + 16, esp)
     for index, name in enumerate(SEGMENTS):
         struct.pack_into("<I", tss, d.TSS_ES + 4 * index, FLAT_CODE if name == "cs" else FLAT_DATA)
-    struct.pack_into("<H", tss, d.TSS_IO_MAP, d.TSS_BYTES)
+    struct.pack_into("<H", tss, d.TSS_IO_MAP, d.TSS_BYTES + INTERRUPT_MAP_BYTES)
     return bytes(tss)
 
 
-def _ports() -> bytes:
-    bits = bytearray(b"\xff" * (PORT_MAP_BYTES + 1))
-    for port in PORTS_ALLOWED:
-        bits[port >> 3] &= ~(1 << (port & 7))
+def _ones_but(count: int, zeros: Iterable[int]) -> bytes:
+    bits = bytearray(b"\xff" * count)
+    for bit in zeros:
+        bits[bit >> 3] &= ~(1 << (bit & 7))
     return bytes(bits)
+
+
+def _maps() -> bytes:
+    """Which INT n stay in a virtual-8086 task, and the ports."""
+    return _ones_but(INTERRUPT_MAP_BYTES, STAYING) + _ones_but(PORT_MAP_BYTES + 1, PORTS_ALLOWED)
 
 
 def _image(tables: Tables, cases: list[Case], symbols: dict[str, int]) -> bytes:
@@ -140,12 +148,13 @@ def _image(tables: Tables, cases: list[Case], symbols: dict[str, int]) -> bytes:
     def put(address: int, data: bytes) -> None:
         ram[address - IMAGE : address - IMAGE + len(data)] = data
 
+    tried = _tss(DIRECTORY, 0, 0) + _maps()
     gdt = {
         1: d.to_bytes(d.pack(d.segment(0, M32, d.CODE_READ))),
         2: d.to_bytes(d.pack(d.segment(0, M32, d.DATA_READ_WRITE))),
-        3: d.to_bytes(d.pack(d.system_segment(TRIED, d.TSS_BYTES + PORT_MAP_BYTES, d.TSS_32))),
+        3: d.to_bytes(d.pack(d.system_segment(TRIED, len(tried) - 1, d.TSS_32))),
     }
-    put(TRIED, _tss(DIRECTORY, 0, 0) + _ports())
+    put(TRIED, tried)
     for vector in range(VECTORS):
         at = HANDLER_TSS + vector * d.TSS_BYTES
         put(at, _tss(DIRECTORY, symbols[f"entry_{vector}"], STACKS + 0x100 * vector))

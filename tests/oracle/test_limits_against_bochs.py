@@ -12,7 +12,7 @@ import pytest
 
 from tests.lengths import FULL
 from tests.oracle import bochs, limits
-from tests.oracle.bochs_goldens import golden, sample
+from tests.oracle.bochs_goldens import LIMITS
 from tests.oracle.probe import Case, Outcome, Tables, outcomes, rom, run_here
 
 if TYPE_CHECKING:
@@ -93,16 +93,16 @@ def differences(cases: list[Case], here: list[Outcome], there: list[Outcome]) ->
 
 
 def test_a_sample_of_accesses_at_the_limits_is_what_bochs_does() -> None:
-    tables, cases = sample()
+    tables, cases = LIMITS.sample()
     here = outcomes(run_here(rom(tables, cases)))
-    assert differences(cases, here, outcomes(golden().read_text(encoding="ascii"))) == []
+    assert differences(cases, here, LIMITS.told()) == []
     assert {outcome.vector for outcome in here} >= {12, 13, 32}
 
 
 @pytest.mark.skipif(not bochs.available, reason="needs bochs")
 def test_bochs_tells_of_the_sample_what_it_told(tmp_path: Path) -> None:
-    tables, cases = sample()
-    assert outcomes(bochs.run(rom(tables, cases), tmp_path)) == outcomes(golden().read_text(encoding="ascii"))
+    tables, cases = LIMITS.sample()
+    assert outcomes(bochs.run(rom(tables, cases), tmp_path)) == LIMITS.told()
 
 
 @pytest.mark.skipif(not FULL or not bochs.available, reason="needs bochs and make oracle")

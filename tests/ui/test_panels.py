@@ -387,6 +387,15 @@ def test_registers_show_both_sides_and_what_changed(show):
     assert (rows["cs"].guest, rows["cs"].processor) == ("0008", "0009")
 
 
+def test_virtual_flags_are_shown_where_they_mean_something(show):
+    panel = show(RegistersPanel, make_frame())
+    assert "VIF" not in panel.flags.accessibleName()
+    panel.flags.show_flags(1 << 19, 1)
+    assert panel.flags.accessibleName().startswith("VIP=0, VIF=1, VM=0, NT=0")
+    panel.flags.show_flags(1 << 17)
+    assert "VM=1" in panel.flags.accessibleName()
+
+
 def test_flags_are_told_to_screen_readers(show):
     panel = show(RegistersPanel, make_frame())
     assert "IF=0" in panel.flags.accessibleName()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FLAGS = {
     "cf": r.EFLAGS_CF, "pf": r.EFLAGS_PF, "af": r.EFLAGS_AF, "zf": r.EFLAGS_ZF, "sf": r.EFLAGS_SF,
     "tf": r.EFLAGS_TF, "if": r.EFLAGS_IF, "df": r.EFLAGS_DF, "of": r.EFLAGS_OF,
+    "vm": r.EFLAGS_VM, "vif": r.EFLAGS_VIF, "vip": r.EFLAGS_VIP,
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from vizapp.isa.registers import (
     IOPL_SHIFT,
     SS,
 )
+from vizapp.isa.vectors import GP
 from vizapp.machine import fpu
 from vizapp.machine.execute import executor
 from vizapp.machine.faults import Fault
@@ -32,6 +33,7 @@ from vizapp.machine.identity import PENTIUM_4, Identity
 from vizapp.machine.interrupts import deliver
 from vizapp.machine.segmented_access import SegmentedAccess
 from vizapp.machine.segments import SegmentState, TableRegister
+from vizapp.machine.virtual_interrupts import is_pending
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -189,6 +191,8 @@ class Cpu(SegmentedAccess):
         The instruction's ``address`` is its offset in CS.
         """
         self.shadow = False
+        if is_pending(self):
+            raise Fault(GP, 0)
         executor(instruction)(self)
 
     def deliver(

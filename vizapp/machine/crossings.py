@@ -67,8 +67,9 @@ if TYPE_CHECKING:
 
 _MOST_WAYS: Final = 64  # back from one IRETD
 _MOST_PAYLOADS: Final = 64  # of one way
-_NOT_PLAIN: Final = EFLAGS_NT | EFLAGS_VM
-_TRAPPING: Final = EFLAGS_TF | EFLAGS_VM
+# With VIP there may be a virtual interrupt at the other end.
+_NOT_PLAIN: Final = EFLAGS_NT | EFLAGS_VM | EFLAGS_VIP
+_TRAPPING: Final = EFLAGS_TF | EFLAGS_VM | EFLAGS_VIP
 _RETURNED: Final = EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID
 _OF_RING_0: Final = EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP
 _DATA: Final = (ES, DS, FS, GS)

@@ -4,11 +4,11 @@
             31..28     27..24     23..20     19..16     13     7..0
     DR6   15 BT   14 BS   13 BD   3..0: which breakpoints' conditions were met
 
-While a breakpoint is set, or CPL 3 has its accesses checked for alignment, the processor is *watched*: it
-does one instruction at a time, and its accesses go through ``WatchedSpace`` instead of the fast maps. Those
-of its own, to descriptors, TSSs and the stacks of inner rings, meet data breakpoints too
-(``WatchedImplicit``); page-table walks do not. SDM Vol. 3, "Debug Registers", "Debug Exceptions" and
-"Interrupt 17 - Alignment Check Exception (#AC)".
+While a breakpoint is set, CPL 3 has its accesses checked for alignment, or a virtual interrupt is due, the
+processor is *watched*: it does one instruction at a time, and its accesses go through ``WatchedSpace``
+instead of the fast maps. Those of its own, to descriptors, TSSs and the stacks of inner rings, meet data
+breakpoints too (``WatchedImplicit``); page-table walks do not. SDM Vol. 3, "Debug Registers", "Debug
+Exceptions" and "Interrupt 17 - Alignment Check Exception (#AC)".
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.isa.addresses import M32
 from vizapp.machine.faults import Fault
+from vizapp.machine.virtual_interrupts import is_pending
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
@@ -50,7 +51,7 @@ def checks_alignment(cpu: Cpu) -> bool:
 
 def is_watched(cpu: Cpu) -> bool:
     """Whether every instruction and access needs a closer look."""
-    return bool(cpu.debug[7] & ENABLED) or checks_alignment(cpu)
+    return bool(cpu.debug[7] & ENABLED) or checks_alignment(cpu) or is_pending(cpu)
 
 
 def _hits(cpu: Cpu, kinds: tuple[int, ...], address: int, size: int) -> int:
@@ -69,13 +70,13 @@ def _hits(cpu: Cpu, kinds: tuple[int, ...], address: int, size: int) -> int:
 
 
 def check_execution(cpu: Cpu) -> None:
-    """#DB before an instruction at a breakpoint; RF lets it pass, once."""
+    """#DB before an instruction at a breakpoint, which RF lets pass, once; #GP(0) of VIF with VIP."""
     if cpu.system_flags & r.EFLAGS_RF:
         cpu.system_flags &= ~r.EFLAGS_RF
-        return
-    hits = _hits(cpu, (_ON_EXECUTION,), cpu.segments[r.CS].base + cpu.eip & M32, 1)
-    if hits:
+    elif hits := _hits(cpu, (_ON_EXECUTION,), cpu.segments[r.CS].base + cpu.eip & M32, 1):
         raise Fault(vectors.DB, debug=hits)
+    if is_pending(cpu):
+        raise Fault(vectors.GP, 0)
 
 
 def note_port(cpu: Cpu, port: int, size: int) -> None:

@@ -1,4 +1,7 @@
-"""PUSHF, POPF, CLI and STI: what the CPL and IOPL let them change (SDM Vol. 2, POPF's table of effects)."""
+"""PUSHF, POPF, CLI and STI: what the CPL and IOPL let them change (SDM Vol. 2, POPF's table of effects).
+
+Where VIF stands for IF it is VIF that they show and change; see ``virtual_interrupts``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from vizapp.isa import registers as r
 from vizapp.isa import vectors
 from vizapp.machine.faults import Fault
 from vizapp.machine.operands import next_eip
+from vizapp.machine.virtual_interrupts import replace_if, require_frame, shown_flags, taken_flags
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -16,22 +20,11 @@ if TYPE_CHECKING:
 _ALWAYS: Final = r.EFLAGS_ARITHMETIC | r.EFLAGS_TF | r.EFLAGS_DF | r.EFLAGS_NT | r.EFLAGS_AC | r.EFLAGS_ID
 
 
-def require_iopl(cpu: Cpu) -> None:
-    """#GP(0) of CLI and STI, and in virtual-8086 mode of all that touches IF."""
-    if cpu.cpl > cpu.iopl:
-        raise Fault(vectors.GP, 0)
-
-
-def require_iopl_of_task(cpu: Cpu) -> None:
-    """#GP(0) of PUSHF, POPF, IRET and INT n in a virtual-8086 task whose IOPL is below 3."""
-    if cpu.virtual_8086:
-        require_iopl(cpu)
-
-
 def pushf(cpu: Cpu, instruction: Instruction) -> None:
     """PUSHF and PUSHFD; VM and RF are never shown."""
-    require_iopl_of_task(cpu)
-    cpu.push(instruction.operand_size, _image(cpu) & (0xFFFF if instruction.operand_size == 2 else ~0))
+    size = instruction.operand_size
+    shown = shown_flags(cpu.eflags) if require_frame(cpu, size) else _image(cpu)
+    cpu.push(size, shown & (0xFFFF if size == 2 else ~0))
     cpu.eip = next_eip(cpu, instruction)
 
 
@@ -41,9 +34,14 @@ def _image(cpu: Cpu) -> int:
 
 def popf(cpu: Cpu, instruction: Instruction) -> None:
     """POPF and POPFD: outside CPL 0 IOPL stays, outside IOPL also IF, and neither faults."""
-    require_iopl_of_task(cpu)
     size = instruction.operand_size
+    replaced = require_frame(cpu, size)
     value = cpu.stack_load(cpu.esp, size)
+    if replaced:
+        cpu.eflags = taken_flags(cpu, value)
+        cpu.move_stack(size)
+        cpu.eip = next_eip(cpu, instruction)
+        return
     changed = _ALWAYS
     if cpu.cpl <= cpu.iopl:
         changed |= r.EFLAGS_IF
@@ -61,15 +59,22 @@ def popf(cpu: Cpu, instruction: Instruction) -> None:
 
 def cli(cpu: Cpu, instruction: Instruction) -> None:
     """CLI."""
-    require_iopl(cpu)
-    cpu.system_flags &= ~r.EFLAGS_IF
+    if cpu.cpl <= cpu.iopl:
+        cpu.system_flags &= ~r.EFLAGS_IF
+    elif replace_if(cpu):
+        cpu.system_flags &= ~r.EFLAGS_VIF
+    else:
+        raise Fault(vectors.GP, 0)
     cpu.eip = next_eip(cpu, instruction)
 
 
 def sti(cpu: Cpu, instruction: Instruction) -> None:
     """STI: interrupts come after the next instruction, if they were off."""
-    require_iopl(cpu)
-    if not cpu.system_flags & r.EFLAGS_IF:
+    if cpu.cpl > cpu.iopl:
+        if not replace_if(cpu) or cpu.system_flags & r.EFLAGS_VIP:
+            raise Fault(vectors.GP, 0)
+        cpu.system_flags |= r.EFLAGS_VIF
+    elif not cpu.system_flags & r.EFLAGS_IF:
         cpu.system_flags |= r.EFLAGS_IF
         cpu.shadow = True
         if cpu.unit is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, HostPhysical, Linear
-from vizapp.isa.registers import CR0_AM, CS
+from vizapp.isa.registers import CR0_AM, CR4_PVI, CR4_VME, CS
 from vizapp.machine import events
 from vizapp.machine.board import Board
 from vizapp.machine.code_cache import CodeCache
@@ -102,6 +102,7 @@ class Hardware:
         self._on_access: Callable[[Place, int, int, bool], None] | None = None
         self._left: Place | None = None  # the place that this step has left
         self._control: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())  # as the MMU has them
+        self._guarded_rings = False
         self._place_of: Callable[[Cpu], Place] = bare_place
         # By ring: the code segment last used there, and its part of the decoded code.
         self._code_of: list[tuple[SegmentState | None, dict[int, Decoded]]] = [(None, {})] * RINGS
@@ -246,6 +247,8 @@ class Hardware:
         if control != self._control:
             self._control = control
             self.mmu.configure(*control)
+            # By these bits CPL decides whether the processor is watched.
+            self._guarded_rings = bool(cpu.cr0 & CR0_AM or cpu.cr4 & (CR4_VME | CR4_PVI))
         self._ring_changed()
 
     def _switched(self, tag: int) -> None:
@@ -260,7 +263,7 @@ class Hardware:
         cpu, mmu = self.cpu, self.mmu
         mmu.ring = cpl = cpu.cpl
         cpu.readable, cpu.writable = mmu.readable[cpl], mmu.writable[cpl]
-        if cpu.watched or cpu.debug[7] & ENABLED or cpu.cr0 & CR0_AM:
+        if cpu.watched or cpu.debug[7] & ENABLED or self._guarded_rings:
             cpu.watched = watched = is_watched(cpu)
             cpu.space = self._watched if watched else mmu
             cpu.implicit = self._watched_implicit if cpu.debug[7] & ENABLED else self._implicit

@@ -15,8 +15,10 @@ from vizapp.isa.registers import (
     CR4_PAE,
     CR4_PGE,
     CR4_PSE,
+    CR4_PVI,
     CR4_TSD,
     CR4_VIRTUALIZABLE,
+    CR4_VME,
     CR4_VMXE,
 )
 from vizapp.machine.inputs import (
@@ -34,6 +36,7 @@ from vizapp.machine.inputs import (
 
 # Leaf 1, EDX.
 FEATURE_FPU = 1 << 0
+FEATURE_VME = 1 << 1
 FEATURE_DE = 1 << 2
 FEATURE_PSE = 1 << 3
 FEATURE_TSC = 1 << 4
@@ -143,7 +146,7 @@ def make_identity(vendor: str, brand: str, signature: int, features: Iterable[st
     """
     features = frozenset(features)
     ebx, edx, ecx = _words(vendor)
-    bits = FEATURE_DE | FEATURE_CX8 | FEATURE_PGE | FEATURE_CMOV
+    bits = FEATURE_VME | FEATURE_DE | FEATURE_CX8 | FEATURE_PGE | FEATURE_CMOV
     for name, bit in _BY_FEATURE.items():
         bits |= bit if name in features else 0
     leaves = {
@@ -163,7 +166,7 @@ def make_identity(vendor: str, brand: str, signature: int, features: Iterable[st
     words = _words(brand.ljust(48, "\0") if vendor == AMD else brand.rjust(47) + "\0")
     for index in range(3):
         leaves[EXTENDED + 2 + index] = Registers(*words[4 * index : 4 * index + 4])
-    cr4_bits = CR4_TSD | CR4_DE | CR4_PGE | (CR4_VMXE if VT_X in features else 0)
+    cr4_bits = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PGE | (CR4_VMXE if VT_X in features else 0)
     return Identity(leaves, cr4_bits, features & _VIRTUALIZATION)
 
 

@@ -34,7 +34,7 @@ from vizapp.isa.registers import (
     GS,
     SS,
 )
-from vizapp.machine import events, real_mode
+from vizapp.machine import events, real_mode, virtual_interrupts
 from vizapp.machine.debug import report
 from vizapp.machine.faults import Fault, TripleFault
 from vizapp.machine.guest_mode import (
@@ -130,6 +130,10 @@ def _through(
             vectoring = event
             cpu.traps = 0  # what the delivery itself meets is due at the handler
             try:
+                if kind == SOFTWARE_INTERRUPT and _stays_in_task(cpu, vector):
+                    assert return_eip is not None
+                    virtual_interrupts.enter(cpu, vector, return_eip)
+                    return
                 enter(
                     cpu,
                     vector,
@@ -155,6 +159,11 @@ def _through(
     except VmExit as leaving:
         leaving.vectoring = leaving.vectoring or vectoring
         raise
+
+
+def _stays_in_task(cpu: Cpu, vector: int) -> bool:
+    """Whether an INT n that a monitor has injected goes by the table of the 8086 program that runs."""
+    return cpu.virtual_8086 and virtual_interrupts.stays_in_task(cpu, vector, injected=True)
 
 
 def _ask(cpu: Cpu, event: Delivery, fault: Fault | None) -> None:
@@ -325,10 +334,13 @@ def _read_gate(cpu: Cpu, vector: int, software: bool, external_bit: int) -> Desc
     return found
 
 
-def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int) -> None:
-    """INT n, INT3 and INTO: the gate's DPL must allow the CPL."""
+def software_interrupt(cpu: Cpu, instruction: Instruction, vector: int, *, stays: bool = False) -> None:
+    """INT n, INT3 and INTO: the gate's DPL must allow the CPL, unless INT n ``stays`` in an 8086's task."""
     try:
         after = cpu.eip + instruction.length & M32
+        if stays:
+            virtual_interrupts.enter(cpu, vector, after)
+            return
         enter(cpu, vector, None, software=True, external=False, return_eip=after)
     except (Fault, VmExit) as obstacle:
         kind = SOFTWARE_INTERRUPT if instruction.mnemonic == "int" else SOFTWARE_EXCEPTION

@@ -17,6 +17,7 @@ from vizapp.machine.faults import Fault
 from vizapp.machine.interrupts import software_interrupt
 from vizapp.machine.operands import next_eip
 from vizapp.machine.svm import instructions as svm_instructions
+from vizapp.machine.virtual_interrupts import stays_in_task
 from vizapp.machine.vmx import instructions as vmx_instructions
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ Handler: TypeAlias = "Callable[[Cpu, Instruction], None]"
 def _int(cpu: Cpu, instruction: Instruction) -> None:
     operand = instruction.operands[0]
     assert isinstance(operand, Immediate)
-    if cpu.system_flags & EFLAGS_VM:
-        flag_moves.require_iopl(cpu)  # INT3 and INTO have no such check
-    software_interrupt(cpu, instruction, operand.value)
+    # Neither IOPL nor the map in the TSS concerns INT3 and INTO.
+    stays = bool(cpu.system_flags & EFLAGS_VM) and stays_in_task(cpu, operand.value)
+    software_interrupt(cpu, instruction, operand.value, stays=stays)
 
 
 def _int3(cpu: Cpu, instruction: Instruction) -> None:

@@ -15,7 +15,6 @@ from vizapp.isa.addresses import M32
 from vizapp.isa.instruction import FarPointer, Memory
 from vizapp.machine import events, real_mode
 from vizapp.machine.faults import Fault
-from vizapp.machine.flag_moves import require_iopl_of_task
 from vizapp.machine.flags import EFLAGS_SYSTEM
 from vizapp.machine.operands import effective_address, next_eip, read_operand, second_field
 from vizapp.machine.segments import (
@@ -29,6 +28,7 @@ from vizapp.machine.segments import (
 )
 from vizapp.machine.stacks import inner_stack, push_frame
 from vizapp.machine.tasks import AVAILABLE, find_task, return_to_task, switch
+from vizapp.machine.virtual_interrupts import require_frame, taken_flags
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
@@ -135,7 +135,7 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
         way, eip, flags, esp = back
         _go_outward(cpu, "iret", eip, _returned_flags(cpu, flags, 4), way.stack, esp, way.code)
         return
-    require_iopl_of_task(cpu)
+    replaced = require_frame(cpu, size)
     cpu.nmi_blocked = False
     protected = cpu.protected
     if protected and cpu.system_flags & r.EFLAGS_NT:
@@ -147,7 +147,7 @@ def iret(cpu: Cpu, instruction: Instruction) -> None:
     if size == 4 and flags & r.EFLAGS_VM and cpu.cpl == 0 and protected:
         _enter_virtual_8086(cpu, eip, selector, flags)
         return
-    new_flags = _returned_flags(cpu, flags, size)
+    new_flags = taken_flags(cpu, flags) if replaced else _returned_flags(cpu, flags, size)
     if protected:
         _return(cpu, "iret", eip, selector, size, 3 * size, 0, new_flags)
     else:

@@ -25,6 +25,7 @@ _REASONS = {
         "in virtual-8086 mode every instruction that depends on IOPL faults, so the processor shows nothing "
         "that is not the guest's."
     ),
+    "virtual-interrupt": N_("VIF and VIP are set, which only the virtual processor's CR4 makes a fault."),
     "kernel": N_("it is kernel code, which at another ring would silently do other things."),
     "real-mode": N_("the processor cannot be in real mode and be kept from ring 0."),
     "iopl": N_("its IOPL lets this ring change IF, which at IOPL 0 the processor would silently ignore."),

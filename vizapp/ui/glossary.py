@@ -118,6 +118,21 @@ _ENTRIES = {
     "tf": Entry(N_("Trap flag: a debug exception after each instruction."), _FLAGS),
     "df": Entry(N_("Direction flag: string instructions go downwards."), _STATUS),
     "of": Entry(N_("Overflow flag: signed overflow."), _STATUS),
+    "vm": Entry(N_("Virtual-8086 mode: a task of protected mode that addresses as the 8086 does."), _FLAGS),
+    "vif": Entry(
+        N_(
+            "Virtual interrupt flag: what CLI and STI change in a virtual-8086 task with CR4.VME, and at "
+            "ring 3 with CR4.PVI, where IOPL keeps them from IF."
+        ),
+        _FLAGS,
+    ),
+    "vip": Entry(
+        N_(
+            "Virtual interrupt pending: the operating system has an interrupt for the task. Setting VIF is "
+            "then a general-protection fault, which brings the operating system."
+        ),
+        _FLAGS,
+    ),
     "nt": Entry(N_("Nested task: IRET returns through the TSS link."), _FLAGS),
     "equivalence": Entry(
         N_(

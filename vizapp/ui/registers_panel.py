@@ -50,6 +50,10 @@ FLAGS = (
     ("PF", 2),
     ("CF", 0),
 )
+# In front of them where they mean something: in a virtual-8086 task, or with CR4.VME or PVI.
+VIRTUAL_FLAGS = (("VIP", 20), ("VIF", 19), ("VM", 17))
+_VIRTUAL = sum(1 << bit for _, bit in VIRTUAL_FLAGS)
+_ENABLED = 3  # VME and PVI in CR4
 _IOPL = 12
 
 
@@ -105,11 +109,14 @@ class FlagsRow(QWidget):
         self.translator = translator
         self._flags = 0
         self._former = 0
+        self._names: tuple[tuple[str, int], ...] = FLAGS
 
-    def show_flags(self, flags: int) -> None:
+    def show_flags(self, flags: int, cr4: int = 0) -> None:
         """Another EFLAGS; what differs from the last one is outlined."""
         self._former, self._flags = self._flags, flags
-        words = [f"{name}={flags >> bit & 1}" for name, bit in FLAGS]
+        virtual = (self._flags | self._former) & _VIRTUAL or cr4 & _ENABLED
+        self._names = (*VIRTUAL_FLAGS, *FLAGS) if virtual else FLAGS
+        words = [f"{name}={flags >> bit & 1}" for name, bit in self._names]
         self.setAccessibleName(", ".join([*words, f"IOPL={flags >> _IOPL & 3}"]))
         self.update()
 
@@ -126,7 +133,7 @@ class FlagsRow(QWidget):
         shown = [("IOPL", str(self._flags >> _IOPL & 3), (self._flags ^ self._former) >> _IOPL & 3 != 0)]
         shown += [
             (name, str(self._flags >> bit & 1), bool((self._flags ^ self._former) >> bit & 1))
-            for name, bit in FLAGS
+            for name, bit in self._names
         ]
         metrics = QFontMetricsF(self.look.font("small"))
         widths = [metrics.horizontalAdvance(name) + self.look.px(6) for name, _, _ in shown]
@@ -205,7 +212,7 @@ class RegistersPanel(Panel):
         guest, processor = frame.guest_registers, frame.registers
         if frame.position != self._position:
             self._position = frame.position
-            self.flags.show_flags(guest.get("eflags", 0))
+            self.flags.show_flags(guest.get("eflags", 0), guest.get("cr4", 0))
         names = [name for name in ORDER if name in guest or name in processor]
         rows = [
             Register(

@@ -12,7 +12,8 @@ may use CLI or has interrupts off, and hidden segment state that no selector lea
 
 This monitor's cache runs at ring 1, where the pages of the guest's kernel are open. What the rule gives to
 translation and is not of ring 0 is therefore interpreted, one instruction at a time; so is a kernel that
-single-steps itself, or is about to fetch from beyond its segment.
+single-steps itself, or is about to fetch from beyond its segment, and a virtual-8086 task for which a virtual
+interrupt is due: CR4.VME is the virtual CPU's alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.registers import CR0_PE, CS, EFLAGS_IF, EFLAGS_IOPL, EFLAGS_TF, EFLAGS_VM, SS
+from vizapp.machine.virtual_interrupts import is_pending
 
 if TYPE_CHECKING:
     from vizapp.machine.cpu import Cpu
@@ -44,7 +46,7 @@ def choose(cpu: Cpu, reversible: Callable[[], bool]) -> Choice:
     if not cpu.cr0 & CR0_PE:
         return _without_direct_execution(cpu, "real-mode")
     if cpu.eflags & EFLAGS_VM:
-        return Choice(DIRECT, "virtual-8086")
+        return Choice(INTERPRETED, "virtual-interrupt") if is_pending(cpu) else Choice(DIRECT, "virtual-8086")
     if (cpu.eflags & EFLAGS_IOPL) >> _IOPL_SHIFT >= cpu.cpl:
         return _without_direct_execution(cpu, "iopl" if cpu.cpl else "kernel")
     if not cpu.eflags & EFLAGS_IF:

@@ -33,8 +33,6 @@ from vizapp.isa.registers import (
     EFLAGS_IF,
     EFLAGS_IOPL,
     EFLAGS_RF,
-    EFLAGS_VIF,
-    EFLAGS_VIP,
     EFLAGS_VM,
     FS,
     GS,
@@ -44,6 +42,7 @@ from vizapp.machine.cpu import Cpu
 from vizapp.machine.cpu_state import load_cpu, save_cpu
 from vizapp.machine.faults import Fault
 from vizapp.machine.segments import SegmentState, TableRegister, state_of
+from vizapp.machine.virtual_interrupts import is_pending
 from vizapp.vmm import deprivilege, stubs
 from vizapp.vmm.host_tables import FIRST_RESERVED, GDT, LDT
 from vizapp.vmm.processor_view import set_general
@@ -58,8 +57,9 @@ if TYPE_CHECKING:
 
 FIRST_SLOT: Final = FIRST_RESERVED + 16  # the monitor's descriptors for ES CS SS DS FS GS
 TOP_ENTRIES: Final = 8192
-# What the guest has only on its virtual CPU; while it runs the processor has IF = 1, IOPL = 0.
-VIRTUAL_FLAGS: Final = EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP | EFLAGS_VM
+# What the guest has only on its virtual CPU; while it runs the processor has IF = 1, IOPL = 0. VIF and VIP
+# are the guest's in both: the processor's CR4 has neither VME nor PVI, so nothing but PUSHFD knows of them.
+VIRTUAL_FLAGS: Final = EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VM
 
 
 class VirtualCpu:
@@ -152,8 +152,12 @@ class VirtualCpu:
 
     @property
     def reachable(self) -> bool:
-        """Whether IRET can go to EIP: it lies within what the processor has of the guest's code segment."""
-        return self.cpu.eip <= _deprivileged(self.cpu.segments[CS], self._tables.base).limit
+        """Whether IRET can go to EIP: it lies within what the processor has of the guest's code segment.
+
+        Nor can it go to where a virtual interrupt is due, which only the guest's CR4 makes a fault.
+        """
+        cpu = self.cpu
+        return cpu.eip <= _deprivileged(cpu.segments[CS], self._tables.base).limit and not is_pending(cpu)
 
     def refresh(self) -> None:
         """Bring the shadows of the guest's descriptor tables in step with its memory."""

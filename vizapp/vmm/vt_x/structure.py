@@ -66,6 +66,7 @@ _VALID: Final = 1 << 31
 _ERROR: Final = 1 << 11
 _TYPE_SHIFT: Final = 8
 _PAGING_FORMAT: Final = r.CR4_PSE | r.CR4_PAE | r.CR4_PGE
+_VIRTUAL_INTERRUPTS: Final = r.CR4_VME | r.CR4_PVI
 _NO_TASK: Final = SegmentState(0, 0, 0, TSS_32_BUSY | AR_P)
 _VIRTUAL_FLAGS: Final = r.EFLAGS_VM | r.EFLAGS_IOPL | r.EFLAGS_IF
 
@@ -167,7 +168,7 @@ class VmcsStructure(ControlStructure):
         if self.controls.nested is None:
             return M32 & ~(r.CR4_TSD | r.CR4_DE)
         absent = M32 & ~self.controls.cr4_bits | r.CR4_VMXE
-        return absent if self.unrestricted else absent | r.CR4_PSE | r.CR4_PAE
+        return absent if self.unrestricted else absent | r.CR4_PSE | r.CR4_PAE | _VIRTUAL_INTERRUPTS
 
     def read_control(self, cpu: Cpu) -> None:
         """What of them the guest may have changed by itself."""
@@ -182,6 +183,8 @@ class VmcsStructure(ControlStructure):
         self.keep("cr4_read_shadow", cpu.cr4)
         cr0 = cpu.cr0 & ~(r.CR0_CD | r.CR0_NW) | self.capable.guest_cr0_fixed(self.chosen.secondary)
         cr4 = cpu.cr4 | r.CR4_VMXE
+        if self.virtual_8086:  # what concerns IF is to trap, whatever the guest wants for tasks of its own
+            cr4 &= ~_VIRTUAL_INTERRUPTS
         if self.controls.nested is None:
             cr4 &= ~_PAGING_FORMAT
             cr0 |= r.CR0_WP
