@@ -26,6 +26,7 @@ DEVICE = 0x30000
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small programs are to be compiled too, and short loops are to be long."""
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
     monkeypatch.setattr(hot_blocks, "LOOP", 40)
 
 

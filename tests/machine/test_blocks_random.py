@@ -138,6 +138,7 @@ def make(seed: int) -> Bench:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_random_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 1)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
     monkeypatch.setattr(hot_blocks, "LOOP", 100)
     chance = random.Random(seed)
     fast, slow = make(seed), make(seed)

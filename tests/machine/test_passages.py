@@ -71,6 +71,7 @@ CHANGES = {
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Crossings lead from block to block."""
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 1)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
 
 
 def make(change: str, body: str, *, paging: bool, timer: bool, mask: int = 3) -> Bench:

@@ -105,6 +105,7 @@ LOOPS = {
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short loops are to be long."""
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
     monkeypatch.setattr(hot_blocks, "LOOP", 40)
 
 

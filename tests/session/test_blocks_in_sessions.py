@@ -37,6 +37,7 @@ CASES = [
 def compile_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short runs are to be compiled too."""
     monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
 
 
 def machine(guest: str, technique: str, virtualizable: bool) -> tuple[Pc, list[Event]]:

@@ -7,6 +7,9 @@ segments and one place; like ``CodeCache.hot`` it is disposable, and dropped alo
     EIP ──linked──▶ Link ──▶ Block                              the common case
     EIP ──page that is in CodeCache.linked──▶ frame ──▶ Block   fills linked
 
+Blocks that are left often for one another become a region, which goes from one to the next by itself; see
+``hot_regions``.
+
 Running blocks must not be told from stepping. So a block runs only if nothing is due before its end; what it
 executed is counted by exits taken, and turned into charges when somebody looks at the meter.
 """
@@ -19,10 +22,11 @@ from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhys
 from vizapp.machine.decoded import BRANCH
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import compile_block
-from vizapp.machine.engine.deopt import DEOPTIMIZE, recover
+from vizapp.machine.engine.deopt import DEOPTIMIZE, recover, recover_region
 from vizapp.machine.fast_maps import ALL_LINES, RINGS
 from vizapp.machine.guarded import GuardedMemory
-from vizapp.machine.linked_blocks import Compiled, View, holds
+from vizapp.machine.hot_regions import EXITS, HotRegions
+from vizapp.machine.linked_blocks import TOO_FAR, Compiled, Joined, View, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.meter import Meter
     from vizapp.machine.mmu import Mmu
+    from vizapp.machine.places import Place
 
 # Arrivals at an address before it is compiled. That takes about as long as executing its instructions one by
 # one this many times.
@@ -48,6 +53,8 @@ _VIEWS: Final = 512
 _SPACES: Final = 64
 # Steps and cycles after which running blocks looks up: numbers below 2**30 are the fast ones.
 _STRETCH: Final = 1 << 29
+# Units from which on it is not for want of room if a region is left soon.
+_ROOM_ENOUGH: Final = 64
 # Instructions after which a loop gives control back.
 LOOP: Final = 1 << 14
 
@@ -75,6 +82,7 @@ class HotBlocks:
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
         self._guarded = GuardedMemory(mmu, memory, code.covered)
+        self._regions = HotRegions(self._guarded)
         self._rewrites: dict[int, int] = {}
         self._unsettled = False
         self._begun: dict[int, int] = {}  # first blocks of ``run``, by EIP
@@ -124,8 +132,23 @@ class HotBlocks:
         self._unsettled = True
         following: Link | None = link
         while following is not None:
-            run, reach, dear, limit, size, costs, runs, compiled = following
+            run, reach, dear, limit, size, costs, runs, compiled, region = following
             if reach > steps or dear >= room:
+                units = 0 if region is None else self._units(region[0], steps, room)
+                if region is not None and units:
+                    joined, tally = region
+                    try:
+                        done, cost = joined.region.run(cpu, units, tally)
+                    except DEOPTIMIZE as error:
+                        stopped = recover_region(error, joined.region, cpu, tally)
+                        steps, room, done = steps - stopped.steps, room - stopped.cost, stopped.done
+                        self._failed(joined.parts[stopped.piece], position + end - steps)
+                        break
+                    steps, room = steps - done, room - cost
+                    following = linked[cpu.eip] if cpu.eip in linked else self.arrive(view, cpu.eip)
+                    if units > _ROOM_ENOUGH:
+                        self._note(joined, done)
+                    continue
                 whole = costs[size]
                 if size > steps or whole >= room:
                     break
@@ -144,7 +167,10 @@ class HotBlocks:
             steps -= done
             if done <= size:
                 room -= costs[done]
-                runs[done] += 1
+                count = runs[done] + 1
+                runs[done] = count
+                if count == EXITS:
+                    self._join(view, compiled)
             else:
                 passes, rest = divmod(done, size)
                 room -= passes * costs[size] + costs[rest]
@@ -169,6 +195,8 @@ class HotBlocks:
             for compiled in blocks.values():
                 if compiled is not None:
                     self._book(compiled)
+        for joined in self._regions:
+            self._book_region(joined)
         heat = self.heat
         if heat is not None:
             for eip, times in self._begun.items():
@@ -196,6 +224,9 @@ class HotBlocks:
         self.unlink()
         for frame, blocks in self._frames.items():
             page = self._memory.page(frame)
+            for joined in [*self._regions.of(frame)]:
+                if not all(holds(page, part) for part in joined.parts):
+                    self._regions.part(joined)
             for key in [key for key, compiled in blocks.items() if not holds(page, compiled)]:
                 del blocks[key]
 
@@ -231,22 +262,38 @@ class HotBlocks:
         if compiled.failures > _FAILURES:
             view.arrivals[eip] = -_PATIENCE
             return None
-        size = len(compiled.prices)
+        size, joined = len(compiled.prices), compiled.joined
         runs = compiled.runs.get(view.place)
         if runs is None:
             runs = compiled.runs[view.place] = [0] * (size + 1)
+        region = None
+        if joined is not None:
+            region = joined, joined.runs.setdefault(view.place, [0] * joined.region.size)
         passes = max(1, LOOP // size) if compiled.block.loops else 1
         link = view.linked[eip] = (
             compiled.block.run,
-            passes * size,
+            passes * size if joined is None else TOO_FAR,
             passes * compiled.costs[size],
             (passes - 1) * size,
             size,
             compiled.costs,
             runs,
             compiled,
+            region,
         )
         return link
+
+    def _join(self, view: View, compiled: Compiled) -> None:
+        """A block has been left often: from now on it runs together with those that it leads to."""
+        eip = compiled.block.addresses[0]
+        joined = compiled.joined
+        if joined is None and not compiled.asked:
+            frame = self._code.linked.get(view.code.base + eip >> PAGE_SHIFT & ALL_LINES)
+            if frame is not None and frame in self._frames:
+                joined = self._regions.join(view, frame, self._frames[frame], compiled)
+        if joined is not None:
+            for part in joined.parts:
+                self._link(view, part.block.addresses[0])
 
     def _compile(self, view: View, head: int, frame: int, facts: Facts) -> Compiled | None:
         code = view.code
@@ -294,17 +341,46 @@ class HotBlocks:
         for compiled in self._frames[frame].values():
             if compiled is not None:
                 self._book(compiled)
+        for joined in self._regions.of(frame):
+            self._book_region(joined)
+        self._regions.drop(frame)
         del self._frames[frame], self._covered[frame]
+
+    def _units(self, joined: Joined, steps: int, room: int) -> int:
+        """For how many units of a region there is room."""
+        most_steps, most_cost = joined.region.unit
+        units = steps // most_steps
+        return min(units, (room - 1) // most_cost) if most_cost else units
+
+    def _note(self, joined: Joined, steps: int) -> None:
+        """A region has been left; where that happens soon each time it is not made again."""
+        joined.note(steps)
+        if joined.too_short:
+            self._book_region(joined)
+            self._regions.part(joined)
+            for part in joined.parts:
+                part.asked = True
+            self.unlink()
 
     def _book(self, compiled: Compiled) -> None:
         for place, runs in compiled.runs.items():
-            for done, times in enumerate(runs):
-                if times:
-                    self._meter.book(place, compiled.prices[:done], times)
-                    runs[done] = 0
-                    if self.heat is not None and place.is_guest:
-                        for eip in compiled.block.addresses[: done or 1]:
-                            self.heat[eip] = self.heat.get(eip, 0) + times
+            self._enter(place, compiled, runs, 0)
+
+    def _book_region(self, joined: Joined) -> None:
+        for place, tally in joined.runs.items():
+            for part, piece in zip(joined.parts, joined.region.pieces, strict=True):
+                self._enter(place, part, tally, piece.tally)
+
+    def _enter(self, place: Place, compiled: Compiled, runs: list[int], first: int) -> None:
+        """Enter a block's counts, which begin at ``first``, into the books."""
+        for done in range(len(compiled.prices) + 1):
+            times = runs[first + done]
+            if times:
+                self._meter.book(place, compiled.prices[:done], times)
+                runs[first + done] = 0
+                if self.heat is not None and place.is_guest:
+                    for eip in compiled.block.addresses[: done or 1]:
+                        self.heat[eip] = self.heat.get(eip, 0) + times
 
     def _failed(self, compiled: Compiled, position: int) -> None:
         """A block that fails again and again costs more than it saves: it is not linked any more as it is."""
@@ -312,6 +388,9 @@ class HotBlocks:
             compiled.failures += 1
             if compiled.failures > _FAILURES:
                 self.unlink()
+                for joined in [joined for joined in self._regions if compiled in joined.parts]:
+                    self._book_region(joined)
+                    self._regions.part(joined)
         else:
             compiled.failures = 0
         compiled.failed_at = position

@@ -8,6 +8,7 @@ from vizapp.isa.addresses import PAGE_MASK, PAGE_SHIFT
 from vizapp.isa.registers import CS, DS, ES, FS, GS, SS
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import Block, BlockFunction
+from vizapp.machine.engine.regions import Region
 from vizapp.machine.fast_maps import ALL_LINES
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from vizapp.machine.places import Place
     from vizapp.machine.segments import SegmentState
 
+TOO_FAR: Final = 1 << 62  # instructions
+# What a region has to execute each time it is entered, and after how many times that is looked at.
+_WORTH: Final = 256
+_ENTRIES: Final = 64
 _DATA: Final = (ES, SS, DS, FS, GS)
 
 
@@ -28,9 +33,13 @@ class Compiled:
         prices: input index of each instruction.
         costs: cycles of the first n instructions, for n from 0 to all.
         runs: by place, how often an exit after n instructions was taken.
+        joined: the region that does its work, if there is one.
+        asked: whether one has been looked for.
     """
 
-    __slots__ = ("block", "costs", "failed_at", "failures", "offsets", "prices", "runs")
+    __slots__ = (
+        "asked", "block", "costs", "failed_at", "failures", "joined", "offsets", "prices", "runs",
+    )  # fmt: skip
 
     def __init__(self, block: Block, offsets: list[int], prices: list[int], meter: Meter) -> None:
         self.block = block
@@ -42,14 +51,48 @@ class Compiled:
         self.runs: dict[Place, list[int]] = {}
         self.failures = 0
         self.failed_at = 0
+        self.joined: Joined | None = None
+        self.asked = False
 
 
-Link: TypeAlias = tuple[BlockFunction, int, int, int, int, list[int], list[int], Compiled]
-"""A compiled block as ``HotBlocks.run`` wants it: run, reach, dear, limit, size, costs, runs, compiled.
+class Joined:
+    """A region with what the machine knows of it.
 
-With ``limit`` it does no more than ``reach`` instructions, which cost no more than ``dear`` cycles; of a
-loop those are many passes of ``size`` instructions, otherwise the only one. It is a plain tuple because the
-parts of one with names take four times as long to have at once.
+    Attributes:
+        parts: its blocks, in the region's order.
+        runs: by place, its tally.
+        entries, steps: how often it was entered, and the instructions that it has executed.
+    """
+
+    __slots__ = ("entries", "parts", "region", "runs", "steps")
+
+    def __init__(self, region: Region, parts: tuple[Compiled, ...]) -> None:
+        self.region = region
+        self.parts = parts
+        self.runs: dict[Place, list[int]] = {}
+        self.entries = self.steps = 0
+
+    def note(self, steps: int) -> None:
+        """It has executed so many instructions in one go."""
+        self.entries += 1
+        self.steps += steps
+
+    @property
+    def too_short(self) -> bool:
+        """Whether what it does in one go is not worth the way into it."""
+        return self.entries >= _ENTRIES and self.steps < _WORTH * self.entries
+
+
+Link: TypeAlias = tuple[
+    BlockFunction, int, int, int, int, list[int], list[int], Compiled, tuple[Joined, list[int]] | None
+]
+"""A compiled block as ``HotBlocks.run`` wants it.
+
+It has run, reach, dear, limit, size, costs, runs, compiled and region, in this order. With ``limit`` it
+does no more than ``reach`` instructions, which cost no more than ``dear`` cycles; of a loop those are many
+passes of ``size`` instructions, otherwise the only one. Where a region, with its tally, does its work, as
+long as there is room for a unit, the reach is too far for any bound. It is a plain tuple because the parts
+of one with names take four times as long to have at once.
 """
 
 

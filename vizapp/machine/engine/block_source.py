@@ -109,7 +109,7 @@ def local(name: str) -> str:
 
 
 def line_of(place: int) -> int:
-    """The line of what may fail in the instruction at a place; nothing else has a line but the first."""
+    """The line of what may fail in the instruction at a place of a block; all else is on the first line."""
     return place + 1
 
 
@@ -126,10 +126,11 @@ class InstructionRewriter(Rewriter):
         shape: of the instruction, with its ``numbers``.
         eip: where it is.
         place: its number in the block, from 1.
+        line: of what may fail in it.
 
     """
 
-    def __init__(self, facts: Facts, shape: Shape, numbers: Numbers, eip: int, place: int) -> None:
+    def __init__(self, facts: Facts, shape: Shape, numbers: Numbers, eip: int, place: int, line: int) -> None:
         self._facts = facts
         self._eip = eip
         self._place = place
@@ -137,7 +138,7 @@ class InstructionRewriter(Rewriter):
             name: constant(value) for name, value in zip(number_names(shape), numbers, strict=True)
         }
         self._target: ast.expr = constant(eip)
-        self._line: dict[str, Any] = {**HERE, "lineno": line_of(place), "end_lineno": line_of(place)}
+        self._line: dict[str, Any] = {**HERE, "lineno": line, "end_lineno": line}
 
     def rewrite(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """The instruction's statements. Every way through them ends at an ``Exit``, the last one included.

@@ -1,9 +1,4 @@
-"""Basic blocks: instructions in a row as one Python function.
-
-A block begins at an address and goes on through what is likely to follow: the next instruction, the target of
-a jump or of a call, and behind that call once its procedure returns; a return that leads elsewhere leaves it.
-Conditional jumps leave it, unless they lead back to its beginning: such a loop stays inside the function. It
-ends before an instruction that is executed by itself only.
+"""Basic blocks: the instructions of a route as one Python function.
 
     def block(cpu, _limit):
         _ecx = cpu.ecx; ...                          registers and flags that it uses
@@ -23,39 +18,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
+from types import CodeType
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from vizapp.isa.addresses import M32
-from vizapp.isa.registers import GENERAL
-from vizapp.machine.engine.block_source import (
-    FLAGS,
-    NO_FLAGS,
-    PACKING,
-    Exit,
-    Facts,
-    InstructionRewriter,
-    Untranslatable,
-    local,
-    number_of,
-)
-from vizapp.machine.engine.copies import without_detours
-from vizapp.machine.engine.generator import RUNTIME, statements_of
-from vizapp.machine.engine.liveness import wanted_steps
-from vizapp.machine.engine.postponed import Postponed, postpone
-from vizapp.machine.engine.shapes import describe, meaning_of
+from vizapp.machine.engine.block_source import NO_FLAGS, Exit, Facts
+from vizapp.machine.engine.functions import STATE, Guarded, code_of, function_of, prelude
+from vizapp.machine.engine.routes import Route, follow
 from vizapp.machine.engine.trees import HERE, constant, statements
 from vizapp.machine.engine.uses import exits, read, written
 
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.engine.postponed import Postponed
 
 BlockFunction: TypeAlias = "Callable[[Cpu, int], int]"
-LONGEST: Final = 32
-_STATE: Final = {local(name): name for name in (*GENERAL, *FLAGS)}
-_MAPS: Final = {"_readable": "readable", "_writable": "writable"}
-_GLOBALS: Final[dict[str, Any]] = {**RUNTIME, **PACKING}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +45,7 @@ class Block:
         addresses: EIP of each instruction.
         instructions: as they were when it was compiled.
         loops: whether it may go through more than one pass.
+        leads: the EIPs outside that it is known to lead to.
         guarded: whether its stores go through ``Guarded``.
     """
 
@@ -77,19 +55,8 @@ class Block:
     addresses: tuple[int, ...]
     instructions: tuple[Instruction, ...]
     loops: bool
+    leads: tuple[int, ...]
     guarded: bool
-
-
-class Guarded(Protocol):
-    """Where the stores of a block with ``Facts.guarded`` go; its KeyErrors count as the block's own."""
-
-    def modify(self, address: int, size: int) -> int:
-        """``size`` bytes that will be written."""
-        ...
-
-    def store(self, address: int, size: int, value: int) -> None:
-        """Store ``size`` bytes."""
-        ...
 
 
 def compile_block(
@@ -99,90 +66,37 @@ def compile_block(
 
     ``fetch`` gives the instruction at an EIP, or None where a block must not go.
     """
-    rows: list[list[ast.stmt]] = []
-    addresses: list[int] = []
-    instructions: list[Instruction] = []
-    returns: list[int] = []  # where the calls that were gone through want their procedures to return
-    eip: int | None = head
-    while eip is not None and len(rows) < LONGEST and eip not in addresses:
-        instruction = fetch(eip)
-        body = None if instruction is None else _rewritten(instruction, facts, eip, len(rows) + 1)
-        if instruction is None or body is None:
-            break
-        addresses.append(eip)
-        instructions.append(instruction)
-        rows.append(body)
-        if instruction.opcode.cost == "call":
-            returns.append(eip + instruction.length & M32)
-        elif instruction.opcode.cost == "ret" and returns:
-            body[-1:] = _returning(body[-1], returns.pop())
-        last = body[-1]
-        assert isinstance(last, Exit)
-        # What a jump back skips is not likely to follow.
-        back = any(leads <= eip for leads in map(_known_target, exits(body[:-1])) if leads is not None)
-        eip = None if back else _known_target(last)
-        if eip == head:
-            break
-    if not rows:
+    route = follow(head, fetch, facts)
+    if route is None:
         return None
-    for body in rows[:-1]:
-        del body[-1]  # it goes on with the next row
-    code, postponed, loops = _compiled(head, rows)
-    run = cast("BlockFunction", FunctionType(code, {**_GLOBALS, "_guarded": guarded}, code.co_name))
-    return Block(run, code, postponed, tuple(addresses), tuple(instructions), loops, facts.guarded)
+    code = _compiled(route)
+    return Block(
+        cast("BlockFunction", function_of(code, guarded)),
+        code,
+        route.postponed,
+        route.addresses,
+        route.instructions,
+        route.loops,
+        route.leads,
+        facts.guarded,
+    )
 
 
-def _rewritten(instruction: Instruction, facts: Facts, eip: int, place: int) -> list[ast.stmt] | None:
-    meaning = meaning_of(instruction)
-    if meaning is None or instruction.repeat:
-        return None
-    shape, numbers = describe(instruction, meaning)
-    try:
-        rewriter = InstructionRewriter(facts, shape, numbers, eip, place)
-        return without_detours(rewriter.rewrite(statements_of(shape)))
-    except Untranslatable:
-        return None
-
-
-def _returning(way: ast.stmt, expected: int) -> list[ast.stmt]:
-    """The way out of a RET that most likely leads to ``expected``: elsewhere, or on from there."""
-    assert isinstance(way, Exit)
-    elsewhere = ast.Compare(way.target, [ast.NotEq()], [constant(expected)], **HERE)
-    return [ast.If(elsewhere, [way], [], **HERE), Exit(constant(expected), way.done)]
-
-
-def _known_target(way: Exit) -> int | None:
-    """Where an exit leads to, if that does not depend on anything."""
-    return number_of(way.target)
-
-
-def _compiled(head: int, rows: list[list[ast.stmt]]) -> tuple[CodeType, Postponed, bool]:
-    size = len(rows)
-    loops = any(way.leads_back(head, size) for row in rows for way in exits(row))
-    rows, postponed = postpone(wanted_steps(rows), head)
-    own = [written(row) & _STATE.keys() for row in rows]
+def _compiled(route: Route) -> CodeType:
+    rows, size = route.rows, len(route.rows)
+    own = [written(row) & STATE.keys() for row in rows]
     everything: set[str] = set().union(*own)
-    loaded = (everything.union(*map(read, rows)) if loops else _needed(rows)) & _STATE.keys()
-    resolver = _Resolver(head, size, everything if loops else None)
+    loaded = (everything.union(*map(read, rows)) if route.loops else _needed(rows)) & STATE.keys()
+    resolver = _Resolver(route.head, size, everything if route.loops else None)
     body: list[ast.stmt] = []
     changed: set[str] = set()
     for row, names in zip(rows, own, strict=True):
         changed |= names
-        body += resolver.resolve(row, everything if loops else changed)
-    used = set().union(*(read([statement]) for statement in body))
-    prelude = [f"{name} = cpu.{_MAPS[name]}" for name in _MAPS if name in used]
-    prelude += [f"{name} = cpu.{_STATE[name]}" for name in _STATE if name in loaded]
-    if loops:
+        body += resolver.resolve(row, everything if route.loops else changed)
+    before = prelude(body, loaded)
+    if route.loops:
         body = resolver.loop(body)
-    whole = [*(statement for line in prelude for statement in statements(line)), *body]
-    arguments = ast.arguments(
-        [], [ast.arg(name, **HERE) for name in ("cpu", "_limit")], None, [], [], None, []
-    )
-    name = f"block_{head:08x}"
-    module = ast.Module([ast.FunctionDef(name, arguments, whole, [], **HERE)], [])
-    code = compile(module, f"<{name}>", "exec")
-    function = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return function, postponed, loops
+    return code_of(f"block_{route.head:08x}", ("cpu", "_limit"), [*before, *body])
 
 
 def _needed(rows: list[list[ast.stmt]]) -> set[str]:
@@ -190,16 +104,16 @@ def _needed(rows: list[list[ast.stmt]]) -> set[str]:
     certain: set[str] = set()
     needed: set[str] = set()
     for row in rows:
-        stored = written(row) & _STATE.keys()
+        stored = written(row) & STATE.keys()
         if any(True for _ in exits(row[:-1])):
             needed |= stored - certain
         for statement in row:
-            needed |= (read([statement]) & _STATE.keys()) - certain
+            needed |= (read([statement]) & STATE.keys()) - certain
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)]):
                     certain.add(name)
                 case _:
-                    needed |= (written([statement]) & _STATE.keys()) - certain
+                    needed |= (written([statement]) & STATE.keys()) - certain
     return needed
 
 
@@ -244,9 +158,9 @@ class _Resolver:
     def _leave(
         self, target: ast.expr, done: int, changed: set[str], flags: Mapping[str, ast.expr]
     ) -> list[ast.stmt]:
-        state = [name for name in _STATE if name in changed or name in flags]
+        state = [name for name in STATE if name in changed or name in flags]
         values = {name: flags.get(name, ast.Name(name, ast.Load(), **HERE)) for name in state}
-        lines = [f"cpu.{_STATE[name]} = {name}" for name in state]
+        lines = [f"cpu.{STATE[name]} = {name}" for name in state]
         total = "_done + DONE" if self._everything is not None else "DONE"
         text = "\n".join((*lines, f"cpu.eip = TARGET\nreturn {total}"))
         return statements(text, **values, TARGET=target, DONE=constant(done))

@@ -26,15 +26,15 @@ class Step(NamedTuple):
     wanted: frozenset[str]
 
 
-def wanted_steps(rows: list[list[ast.stmt]]) -> list[list[Step]]:
-    """The statements of instructions in a row without what nobody reads."""
+def wanted_steps(rows: list[list[ast.stmt]]) -> tuple[list[list[Step]], frozenset[str]]:
+    """The statements of instructions in a row without what nobody reads, and the flags wanted before them."""
     result: list[list[Step]] = []
     wanted = EVERY_FLAG
     for row in reversed(rows):
         steps, wanted = _kept(row, wanted & EVERY_FLAG)
         result.append(steps)
     result.reverse()
-    return result
+    return result, wanted & EVERY_FLAG
 
 
 def _kept(body: list[ast.stmt], wanted: frozenset[str]) -> tuple[list[Step], frozenset[str]]:
