@@ -3,8 +3,10 @@
 ;
 ; Its kernel has drivers for timer, disk and network adapter, processes with
 ; page tables of their own, and system calls that can wait. Run by itself it
-; tests all of these and ends. As a host it starts one process, VMApp, whose
-; system call SYSTEM_RUN leads through VMDriver into the other world.
+; tests all of these and ends. As a host it starts a process VMApp for each
+; virtual machine, whose system call SYSTEM_RUN leads through VMDriver into
+; that machine's own world. Which of them runs is for this kernel to say:
+; they take turns, for a slice of time each, and one that waits has none.
 ;
 ; An entry from ring 3 saves the process in its slot, as in minikernel:
 ;
@@ -30,6 +32,22 @@ SLOT_WAITS      equ     8
 SLOT_VALUE      equ     12
 SLOT_NUMBER     equ     16
 SLOT_AGAIN      equ     20              ; select has waited already
+SLOT_SHARED     equ     24              ; VMApp's shared pages, for us
+SLOT_CROSS      equ     28              ; and its switch page
+SLOT_GUEST      equ     32              ; bytes of guest memory; 0: no VMApp
+SLOT_MEMORY     equ     36              ; where in the machine's memory
+SLOT_LEFT       equ     40              ; counts till it is told; 0: never
+SLOT_SLICE      equ     44              ; cycles that it may run at a time
+SLOT_TICK       equ     48              ; timer counts: no more than these
+SLOT_EXTENT     equ     52              ; its part of the disk: first sector,
+SLOT_SECTORS    equ     56              ; how many,
+SLOT_POSITION   equ     60              ; and where in it it is
+SLOT_STATION    equ     64              ; its port of VMNet: address,
+SLOT_PORT       equ     72              ; 1: it has one,
+SLOT_QUEUE      equ     76              ; the frames that wait for it,
+SLOT_FIRST      equ     80              ; which is first, and how many
+SLOT_FRAMES     equ     84
+SLOT_SIZES      equ     88              ; their sizes, a word each
 SLOT_REGISTERS  equ     204
 SLOT_EAX        equ     232
 SLOT_FRAME      equ     236
@@ -70,11 +88,20 @@ mark_start:
         call    network_start
 mark_drivers:
         mov     ebp, process_1
-        mov     eax, vmapp
         mov     edx, VMAPP_CODE
-        cmp     dword [shared_page + S_GUEST], 0
-        jne     .last
-        mov     dword [tick], 48        ; 40 us: they take turns
+        mov     esi, shared_page
+        cmp     dword [esi + S_GUEST], 0
+        je      .alone
+.vm:    mov     eax, vmapp
+        call    create
+        add     ebp, SLOT
+        add     esi, SHARED_BYTES
+        cmp     ebp, processes_end
+        jae     mark_created
+        cmp     dword [esi + S_GUEST], 0
+        jne     .vm
+        jmp     mark_created
+.alone: mov     dword [tick], 48        ; 40 us: they take turns
         mov     edx, USER_CODE
         mov     eax, program_disk
         call    create
@@ -83,13 +110,12 @@ mark_drivers:
         call    create
         add     ebp, SLOT
         mov     eax, program_primes
-.last:  call    create
+        call    create
 mark_created:
-        mov     dword [current], process_1
-        mov     eax, [tick]
-        test    eax, eax
-        jz      reschedule
-        call    timer_program
+        mov     dword [current], processes_end - SLOT
+        mov     ecx, [tick]
+        jecxz   reschedule
+        call    timer_set
         jmp     reschedule
 
 ; ---- entries from ring 3 ---------------------------------------------
@@ -139,6 +165,8 @@ pick:   mov     esi, [current]
         stc
         ret
 .found: mov     [current], esi
+        mov     dword [reschedule_due], 0
+        call    slice_start
         lea     eax, [esi + SLOT]
         KERNEL_STACK eax                ; the next entry saves it here
         mov     eax, [esi + SLOT_SPACE]
@@ -151,16 +179,26 @@ pick:   mov     esi, [current]
 
 ; Whoever waits for one of EAX is ready.
 wake:   mov     esi, processes
-.next:  test    [esi + SLOT_WAITS], eax
-        jz      .not
-        mov     dword [esi + SLOT_WAITS], 0
-        mov     dword [esi + SLOT_STATE], READY
-.not:   add     esi, SLOT
+.next:  call    wake_one
+        add     esi, SLOT
         cmp     esi, processes_end
         jb      .next
         ret
 
+; The process ESI, if it waits for one of EAX. It gets the processor soon.
+wake_one:
+        test    [esi + SLOT_WAITS], eax
+        jz      .not
+        mov     dword [esi + SLOT_WAITS], 0
+        mov     dword [esi + SLOT_STATE], READY
+        cmp     esi, [current]
+        je      .not
+        mov     dword [reschedule_due], 1
+.not:   ret
+
 system_write:
+        call    readable
+        jc      refuse
         cmp     ebx, FILE_NETWORK
         je      network_write
         cmp     ebx, FILE_DISK
@@ -174,6 +212,11 @@ system_write:
         jmp     answer
 
 system_read:
+        cmp     ebx, FILE_IDENTITY
+        jne     .check
+        mov     edx, SECTOR
+.check: call    writable
+        jc      refuse
         cmp     ebx, FILE_NETWORK
         je      network_read
         cmp     ebx, FILE_DISK
@@ -187,42 +230,56 @@ system_read:
         mov     eax, [disk_sectors]
         jmp     answer
 
+; To a sector of its own extent, which is all that a process has.
 system_seek:
-        mov     [disk_position], ecx
+        cmp     ecx, [ebp + SLOT_SECTORS]
+        ja      refuse
+        mov     [ebp + SLOT_POSITION], ecx
         mov     eax, ecx
         jmp     answer
 
 ; Wait for a frame or an input, for EBX timer counts at most.
 system_select:
         xor     eax, eax
-        cmp     dword [queue_count], 0
+        cmp     dword [ebp + SLOT_FRAMES], 0
         je      .input
         or      eax, SELECT_PACKET
-.input: cmp     dword [shared_page + S_INPUT], 0
+.input: mov     ecx, [ebp + SLOT_SHARED]
+        cmp     dword [ecx + S_INPUT], 0
         je      .any
         or      eax, SELECT_INPUT
 .any:   test    eax, eax
         jnz     .over
         test    ebx, ebx
         jz      .over
-        xchg    eax, [ebp + SLOT_AGAIN]
-        test    eax, eax
-        mov     eax, 0
-        jnz     .over                   ; the time is over
+        cmp     dword [ebp + SLOT_AGAIN], 0
+        jne     .over                   ; the time is over
         mov     dword [ebp + SLOT_AGAIN], 1
         mov     eax, WAIT_PACKET | WAIT_INPUT
         cmp     ebx, -1
         je      block
         mov     eax, ebx
-        call    timer_program
+        mov     ecx, LONGEST_TIMER
+        call    timer_ask
         mov     eax, WAIT_PACKET | WAIT_INPUT | WAIT_TIMER
         jmp     block
-.over:  mov     dword [ebp + SLOT_AGAIN], 0
-        jmp     answer
+.over:  xor     ecx, ecx
+        xchg    ecx, [ebp + SLOT_AGAIN]
+        jecxz   .never
+        mov     dword [ebp + SLOT_LEFT], 0
+.never: jmp     answer
 
+; Not before others that have become ready; nor on, once their turn has come.
 system_run:
+        cmp     dword [reschedule_due], 0
+        jne     .later
         call    VMDRIVER_CODE:vmdriver
-        jmp     answer
+        mov     [ebp + SLOT_EAX], eax
+        cmp     dword [reschedule_due], 0
+        je      resume
+        jmp     reschedule
+.later: sub     dword [ebp + SLOT_FRAME], 2
+        jmp     reschedule
 
 system_yield:
         mov     dword [ebp + SLOT_EAX], 0
@@ -231,113 +288,16 @@ system_yield:
 system_exit:
         mov     [ebp + SLOT_VALUE], ebx
         mov     dword [ebp + SLOT_STATE], OVER
+        mov     dword [ebp + SLOT_PORT], 0
+        mov     dword [ebp + SLOT_LEFT], 0
         dec     dword [running]
         jnz     reschedule
         jmp     finish
 
-; ---- interrupts ------------------------------------------------------
-
-; An interrupt finds a process (ring 3), or ring 0: the kernel in its HLT,
-; or VMDriver, which raises again what has come to the VMM.
-%macro SERVE 2                          ; handler, driver
-%1:     cld
-        pushad
-        test    byte [esp + 32 + 4], 2  ; CS: this bit is set in ring 3
-        jz      %%inside
-        mov     esp, kernel_stack_top
-        call    %2
-        jmp     resume
-%%inside:
-        call    %2
-        popad
-        iret
-%endmacro
-
-        SERVE   keyboard_gate, input_interrupt
-        SERVE   serial_gate, input_interrupt
-        SERVE   network_gate, network_interrupt
-        SERVE   disk_gate, disk_interrupt
-
-; The timer, which takes the processor from a process.
-timer_gate:
-        cld
-        pushad
-        test    byte [esp + 32 + 4], 2
-        jz      .inside
-        mov     esp, kernel_stack_top
-        call    timer_interrupt
-        jmp     reschedule
-.inside:
-        call    timer_interrupt
-        popad
-        iret
-
-timer_interrupt:
-        inc     dword [ticks]
-        mov     dword [timer_armed], 0
-        mov     dword [shared_page + S_FIRED], 1
-        call    end_first
-        mov     eax, [tick]
-        test    eax, eax
-        jz      .wake
-        call    timer_program
-.wake:  mov     eax, WAIT_TIMER
-        jmp     wake
-
-; Keys and characters are for the VM, whose console they come from.
-input_interrupt:
-        mov     dword [shared_page + S_INPUT], 1
-        call    end_first
-        mov     eax, WAIT_INPUT
-        jmp     wake
-
-; End of interrupt, at the second 8259 and at the first.
-end_second:
-        mov     al, 0x20
-        out     0xA0, al
-end_first:
-        mov     al, 0x20
-        out     0x20, al
-        ret
-
-; The 8259s: vectors 0x20 to 0x2F; the timer counts down once when asked.
-interrupts_start:
-        mov     al, 0x11                ; ICW1: both, edge, cascade
-        out     0x20, al
-        out     0xA0, al
-        mov     al, 0x20                ; ICW2: vectors
-        out     0x21, al
-        mov     al, 0x28
-        out     0xA1, al
-        mov     al, 0x04                ; ICW3: the second hangs on IRQ 2
-        out     0x21, al
-        mov     al, 0x02
-        out     0xA1, al
-        mov     al, 0x01                ; ICW4: 8086 mode
-        out     0x21, al
-        out     0xA1, al
-        mov     al, 0xFA                ; timer and the second one
-        cmp     dword [shared_page + S_GUEST], 0
-        je      .mask
-        mov     al, 0xE8                ; and keyboard and serial port
-.mask:  out     0x21, al
-        mov     al, 0xBB                ; network adapter and disk
-        out     0xA1, al
-        mov     al, 0x30                ; counter 0, low then high, once
-        out     0x43, al
-        ret
-
-; An interrupt in EAX timer counts (838 ns each), instead of any before.
-timer_program:
-        mov     dword [timer_armed], 1
-        out     0x40, al
-        mov     al, ah
-        out     0x40, al
-        ret
-
+%include "host_interrupts.inc"
 %include "host_finish.inc"
 
-PROCESSES       equ     3
+PROCESSES       equ     MOST_VMS
         align   4
 system_calls:   dd      system_exit, system_write, system_read, system_seek
                 dd      system_select, system_attach
@@ -355,9 +315,11 @@ TRAPS
         TRAP    0x80, system_call, RING_3, INTERRUPT_GATE
 END_TRAPS
 
+%include "host_timer.inc"
 %include "host_memory.inc"
 %include "host_disk.inc"
 %include "host_network.inc"
+%include "host_vmnet.inc"
 %include "support.inc"
 %include "host_data.inc"
 %include "host_vmdriver.inc"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -329,14 +328,3 @@ def test_unknown_names_are_refused() -> None:
         make_scenario("hello", technique_name="binary-translation", io="hostet")
     with pytest.raises(UnknownNameError, match="did you mean ports"):
         make_scenario("hello", technique_name="binary-translation", io="hosted", hosted={"port": True})
-
-
-def test_beside_a_host_one_guest_runs(tmp_path: Path) -> None:
-    file = tmp_path / "two.yaml"
-    file.write_text(
-        "format: 1\n"
-        "pcs:\n"
-        "  - {technique: binary-translation, io: hosted, vms: [{guest: hello}, {guest: rings}]}\n"
-    )
-    with pytest.raises(ScenarioError, match="beside a host one guest runs, and 2 are asked for"):
-        build(make_scenario(str(file)))

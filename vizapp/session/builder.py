@@ -9,16 +9,20 @@ from vizapp.cost.choice import check_processor, hardware_of, uses_virtualization
 from vizapp.cost.paths import load_paths, monitor_names
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.machine.devices.disk import SECTOR_BYTES
 from vizapp.machine.features import Features
 from vizapp.machine.identity import with_large_pages, with_virtualizable
 from vizapp.machine.pc import Pc
 from vizapp.messages import N_, Message
 from vizapp.vmm import registry
 from vizapp.vmm.base import Action, Hosted, Hvm, Options, VmOptions
+from vizapp.vmm.hosted.layout import MOST_VMS
 from vizapp.vmm.scheduler import slice_of
 from vizapp.vmm.vmkernel.extents import lay_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizapp.cost.processors import Processor
     from vizapp.machine.identity import Identity
     from vizapp.machine.image import Image
@@ -30,6 +34,9 @@ MOST_DISKS = 2
 _LIBRARY: Final = Features(large_pages=False)  # what a guest of the library finds under any technique
 _FIRST_MAC: Final = 0x000C_2900_0001  # of the first virtual machine's network adapter
 _HOST_MAC: Final = bytes.fromhex("000c29fffffe")
+_MOST_BESIDE_HOST: Final = (
+    3 << 30
+)  # bytes of all guests: the host and the VMMs are below 4 GB, as devices are
 
 
 class Machine(NamedTuple):
@@ -120,7 +127,8 @@ def _machine_features(scenario: Scenario, options: Options) -> Features | None:
     if abilities.lends_devices:
         return None if options.features is None else options.features._replace(apic=False)
     if options.hosted is not None:
-        return _host_features(options.hosted.host, options.features)
+        equipped = [vm.features for vm in options.machines(scenario.image)]
+        return _host_features(options.hosted.host, equipped)
     if abilities.drives_devices:
         return _driven_features(options)
     # CPUID that the monitor cannot choose tells of the machine's own APIC.
@@ -144,26 +152,32 @@ def _driven_features(options: Options) -> Features | None:
     )
 
 
-def _host_features(host: Image, features: Features | None) -> Features:
-    """The host's devices: on its disk the guest's lies behind its own, and its adapter has the guest's wire.
+def _host_features(host: Image, equipped: Sequence[Features | None]) -> Features:
+    """The host's devices: on its disk the guests' lie behind its own, and its adapter has the guests' wire.
 
-    It has no adapter if its guest has none: it would do nothing but look for frames.
+    It has no adapter if no guest has one: it would do nothing but look for frames.
 
     Raises:
-        ScenarioError: the guest has more than one disk.
+        ScenarioError: a guest has more than one disk.
     """
-    disks = () if features is None else features.disks
-    if len(disks) > 1:
-        sentence = N_("under a hosted monitor a guest has one disk, and {count} are asked for")
-        raise ScenarioError(Message(sentence, {"count": len(disks)}))
-    wire = Features() if features is None else features
+    guests = [features or Features() for features in equipped]
+    for features in guests:
+        if len(features.disks) > 1:
+            sentence = N_("under a hosted monitor a guest has one disk, and {count} are asked for")
+            raise ScenarioError(Message(sentence, {"count": len(features.disks)}))
+    wire = next((features for features in guests if features.mac is not None), guests[0])
     return wire._replace(
-        disks=(b"".join((host.spare_disk, *disks)),),
+        disks=(b"".join((host.spare_disk, *(_sectors(disk) for one in guests for disk in one.disks))),),
         mac=None if wire.mac is None else _HOST_MAC,
         apic=False,
         fpu=False,
         large_pages=False,
     )
+
+
+def _sectors(disk: bytes) -> bytes:
+    """A disk's content in whole sectors, one at least."""
+    return disk.ljust(max(1, -(-len(disk) // SECTOR_BYTES)) * SECTOR_BYTES, b"\0")
 
 
 def _options(scenario: Scenario, processor: Processor, like: Abilities | None, first_number: int) -> Options:
@@ -176,9 +190,8 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
     if scenario.actions and not abilities.several:
         sentence = N_("under {technique} nobody is there who could pause or kill the guest")
         raise ScenarioError(Message(sentence, {"technique": scenario.technique}))
-    if scenario.others and scenario.host is not None:
-        sentence = N_("beside a host one guest runs, and {count} are asked for; run them on bare metal")
-        raise ScenarioError(Message(sentence, {"count": len(scenario.machines)}))
+    if scenario.host is not None:
+        _check_hosted(scenario)
     if scenario.others and not abilities.several:
         sentence = N_(
             "{technique} runs one guest, and {count} are asked for; take trap-and-emulate, vt-x or amd-v"
@@ -221,6 +234,21 @@ def _options(scenario: Scenario, processor: Processor, like: Abilities | None, f
         lazy=scenario.lazy,
         hvm=_hvm(scenario, processor),
     )
+
+
+def _check_hosted(scenario: Scenario) -> None:
+    """Whether a host has room for its guests.
+
+    Raises:
+        ScenarioError: they are too many, or their memory is more than a PC of 32 bits can have.
+    """
+    count, wanted = len(scenario.machines), sum(vm.memory for vm in scenario.machines)
+    if count > MOST_VMS:
+        sentence = N_("beside a host {most} guests run at most, and {count} are asked for")
+        raise ScenarioError(Message(sentence, {"most": MOST_VMS, "count": count}))
+    if wanted > _MOST_BESIDE_HOST:
+        sentence = N_("beside a host guests have {most} MB of memory at most, and {wanted} MB are asked for")
+        raise ScenarioError(Message(sentence, {"most": _MOST_BESIDE_HOST >> 20, "wanted": wanted >> 20}))
 
 
 def _hvm(scenario: Scenario, processor: Processor) -> Hvm | None:

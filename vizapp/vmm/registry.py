@@ -111,7 +111,7 @@ HOSTED: Final[dict[str, Maker]] = {
         "native",
         "hosted.technique",
         "HostedTranslation",
-        Abilities(several=False, large_pages=False, relays_frames=True),
+        Abilities(large_pages=False, relays_frames=True),
     ),
 }
 """Those that can also run beside a host operating system."""

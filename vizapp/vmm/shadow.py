@@ -67,6 +67,11 @@ class Shadow:
         return self._directories[self._current]
 
     @property
+    def directories(self) -> tuple[int, ...]:
+        """The frames of all its page directories."""
+        return self._directories
+
+    @property
     def filled(self) -> int:
         """How many pages are mapped for the guest in the present address space."""
         return len(self._fills[self._current])

@@ -151,7 +151,7 @@ class VirtualMachines(Generic[V]):
     def take_input(self, entry: Input) -> None:
         """Something comes from outside: it lies at the physical device, whose line asks for the monitor."""
         self._arrived = (*self._arrived, entry)
-        self._pc.board.line(_line_of(entry))(True)
+        self._pc.board.line(line_of(entry))(True)
 
     def awaited_inputs(self) -> tuple[str, ...]:
         """The sources of inputs that would interrupt one of the machines, whose drivers the monitor has."""
@@ -171,7 +171,7 @@ class VirtualMachines(Generic[V]):
             self.pause(self.vms[number])
         arrived, self._arrived = self._arrived, ()
         for entry in arrived:
-            self._pc.board.line(_line_of(entry))(False)
+            self._pc.board.line(line_of(entry))(False)
             vm = self.vms[entry.vm]
             vm.devices.advance()
             vm.devices.take_input(entry)
@@ -214,16 +214,19 @@ class VirtualMachines(Generic[V]):
     def _act(self) -> None:
         """Do what is due to be done to machines."""
         while self._acted < len(self._actions) and self._actions[self._acted].cycle <= self._pc.meter.cycles:
-            _, kind, number = self._actions[self._acted]
+            action = self._actions[self._acted]
             self._acted += 1
-            vm = self.vms[number]
-            if kind == "pause":
-                self.pause(vm)
-            elif kind == "kill":
-                if vm.stopped is None:
-                    self.stop(vm, "halted", KILLED)
-            else:
-                self.resume(vm)
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        vm = self.vms[action.vm]
+        if action.kind == "pause":
+            self.pause(vm)
+        elif action.kind == "kill":
+            if vm.stopped is None:
+                self.stop(vm, "halted", KILLED)
+        else:
+            self.resume(vm)
 
     def _give_up_paused(self) -> None:
         """When only paused machines are left, nothing will happen any more."""
@@ -272,5 +275,6 @@ def _nothing_awaited(vm: int) -> bool:
     return False
 
 
-def _line_of(entry: Input) -> int:
+def line_of(entry: Input) -> int:
+    """The interrupt line of the physical device that an input lies at."""
     return KEYBOARD_LINE if entry.source == KEYBOARD else SERIAL_LINE

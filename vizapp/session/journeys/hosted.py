@@ -175,7 +175,7 @@ class HostedFollower(Witness):
 
     def _given(self) -> None:
         """Frames that the guest has given to its adapter: those in its ring that were not there before."""
-        peek, guest = self._monitor.host.shared.peek, self._monitor.machine(0).memory
+        peek, guest = self._monitor.machine(0).shared.peek, self._monitor.machine(0).memory
         seen: set[tuple[int, int]] = set()
         for frame in frames_given(guest.peek, *(peek(_TRANSMIT + 4 * index) for index in range(3))):
             seen.add((frame.number, frame.check))

@@ -3,7 +3,7 @@
 physical interrupt ─▶ arrive ─▶ to_host ─┐
 emulate ─▶ ask_vmapp ────────────────────┤
 resume ─▶ ask_timer ─────────────────────┼─▶ (the switch page: the host's world) ─▶ world_entered
-halt ─▶ wait ────────────────────────────┤
+halt, the guest's end ─▶ wait ───────────┤
 emulate ─▶ ship_text, ship_sector ───────┘            world_entered ─▶ emulate, wait or resume
 """
 
@@ -42,7 +42,7 @@ def arrive(vm: HostedVm) -> str | None:
     if vector not in layout.HOST_VECTORS:
         return following
     vm.pending, vm.link = Pending(), NO_LINK
-    vm.host.shared.write(layout.VECTOR, vector)
+    vm.shared.write(layout.VECTOR, vector)
     return "to_host"
 
 
@@ -53,9 +53,9 @@ def to_host(vm: HostedVm) -> None:
 
 def world_entered(vm: HostedVm) -> str:
     """The VMM has the processor again."""
-    shared, ports = vm.host.shared, vm.ports
+    shared, ports = vm.shared, vm.ports
     if shared.take(layout.FIRED):
-        vm.host.timer.acknowledge()
+        vm.timer.acknowledge()
     # What came while the host was still starting lies in its devices since: nobody was interrupted.
     if shared.take(layout.INPUT) or not shared.read(layout.REASON):
         vm.host.machines.hand_over()
@@ -78,7 +78,7 @@ def emulate(vm: HostedVm) -> str | None:
         if access.port == _DATA_PORT and access.instruction.repeat:
             following = _repeat(vm, access.instruction)
         elif ports.needs_vmapp(access.port, access.size, access.write, access.value):
-            shared = vm.host.shared
+            shared = vm.shared
             shared.write(layout.PORT_NUMBER, access.port)
             shared.write(layout.SIZE, access.size)
             shared.write(layout.WRITE, int(access.write))
@@ -108,7 +108,7 @@ def ask_vmapp(vm: HostedVm) -> None:
 
 def ship_sector(vm: HostedVm) -> None:
     """A sector has gone through the disk's data port: VMApp is to go on with the next."""
-    shared, through = vm.host.shared, vm.ports.through
+    shared, through = vm.shared, vm.ports.through
     vm.ports.through = None
     shared.write(layout.PORT_NUMBER, _DATA_PORT)
     shared.write(layout.WRITE, int(bool(through)))
@@ -126,17 +126,20 @@ def ask_timer(vm: HostedVm) -> None:
 
 
 def wait(vm: HostedVm) -> str | None:
-    """The guest has nothing to run, so its process has not either: VMApp waits in the host."""
-    host, machines = vm.host, vm.host.machines
+    """The guest has nothing to run, so its process has not either: VMApp waits in the host, or ends."""
+    machines = vm.host.machines
     machines.look_after()
     if vm.ready:
         return "inject" if vm.devices.interrupt_pending else "resume"
     if vm.pc.stopped is not None:
         return None
+    vm.timer.armed = None
+    if vm.stopped is not None:
+        _leave(vm, layout.END, tell=False)
+        return None
     deadline = machines.deadline()
-    count = -1 if deadline is None else host.timer.count(deadline)
-    host.shared.write(layout.TIMEOUT, count & 0xFFFF_FFFF)
-    host.timer.armed = None
+    count = -1 if deadline is None else vm.timer.count(deadline)
+    vm.shared.write(layout.TIMEOUT, count & 0xFFFF_FFFF)
     _leave(vm, layout.HALT, tell=False)
     return None
 
@@ -146,7 +149,7 @@ def resume(vm: HostedVm) -> str | None:
     following = classical.due(vm)
     if following != classical.ENTER:
         return following
-    if vm.host.timer.misses(vm.host.machines.deadline()):
+    if vm.timer.misses(vm.host.machines.deadline()):
         return "ask_timer"
     return translating.resume(vm)
 
@@ -206,15 +209,15 @@ def _repeat(vm: HostedVm, instruction: Instruction) -> str | None:
 
 def _leave(vm: HostedVm, reason: int, *, tell: bool = True) -> None:
     """Go to the VMM's way out, which the processor executes. FS and GS are nobody's meanwhile."""
-    pc, host = vm.pc, vm.host
+    pc = vm.pc
     if tell:
         vm.tell_deadline()
-    host.shared.write(layout.REASON, reason)
+    vm.shared.write(layout.REASON, reason)
     for index in (FS, GS):
         vm.bill.charge("mon_segment_load")
         pc.cpu.set_segment(index, SegmentState(0))
     vm.virtual.reload = True
-    pc.cpu.eip = host.leave
+    pc.cpu.eip = vm.host.leave
 
 
 PHASES: Final[dict[str, Callable[[HostedVm], str | None]]] = {

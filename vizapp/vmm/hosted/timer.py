@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from vizapp.machine.pc import Pc
 
 TICK_SECONDS: Final = 1e-3
+TICK_COUNTS: Final = 1193
 _LONGEST: Final = 0xFFFF
 
 
 class HostTimer(PhysicalTimer):
-    """The host's timer, of which the VMM knows when it was told to go off: ``armed``."""
+    """The host's timer, of which a VMM knows when it was told to go off for it: ``armed``."""
 
     def __init__(self, pc: Pc) -> None:
         super().__init__(pc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMM, VMM_WORLD, Place
 from vizapp.vmm.binary_translation.vm import TranslatedVm
 from vizapp.vmm.hosted import layout
@@ -12,10 +13,8 @@ from vizapp.vmm.hosted.ports import HostedPorts
 from vizapp.vmm.hosted.shared import SharedPages
 from vizapp.vmm.hosted.timer import HostTimer
 from vizapp.vmm.trap_and_emulate.vm import Host
-from vizapp.vmm.virtual_machines import VirtualMachines
 
 if TYPE_CHECKING:
-    from vizapp.isa.addresses import HostPhysical
     from vizapp.machine.events import Payload
     from vizapp.machine.pc import Pc
     from vizapp.vmm.base import Hosted, Paths
@@ -31,39 +30,27 @@ def places_of(vm: int) -> tuple[Place, ...]:
 
 
 class HostedHost(Host):
-    """What ``Host`` is, with the host operating system's timer.
+    """What ``Host`` is, beside a host operating system.
 
     Attributes:
-        shared: the pages shared with VMDriver and VMApp.
-        leave: the linear address of the VMM's way out, in the switch page.
+        shared: where the pages are that the first machine shares with VMDriver and VMApp.
+        leave: the linear address of a VMM's way out, in its switch page.
     """
-
-    timer: HostTimer
 
     def __init__(
         self, pc: Pc, paths: Paths, frames: FrameAllocator, shared: HostPhysical, leave: int
     ) -> None:
         super().__init__(pc, paths, frames)
-        self.timer = HostTimer(pc)
-        self.shared = SharedPages(pc.memory, shared, self.bill.charge)
+        self.shared = shared
         self.leave = leave
 
 
-class HostedMachines(VirtualMachines["HostedVm"]):
-    """The one machine: what could wake it may be a device of VMApp's, of which the VMM knows nothing.
-
-    Where nothing at all is coming the host's own HLT finds that out.
-    """
-
-    def gives_up(self, vm: HostedVm, awaited: int | None) -> bool:
-        """See ``VirtualMachines``."""
-        return awaited is not None and vm.waits > vm.devices.waking_events
-
-
 class HostedVm(TranslatedVm):
-    """The virtual machine as the VMM holds it.
+    """The virtual machine as its VMM holds it.
 
     Attributes:
+        timer: the host's timer, as far as this VMM has asked for it.
+        shared: the pages shared with VMDriver and VMApp.
         ports: the ports of VMApp's devices.
         asked: VMApp does the port access of the instruction that is being emulated.
         after: the phase that follows when VMApp has been told of the end of a sector; "" if none does.
@@ -73,11 +60,15 @@ class HostedVm(TranslatedVm):
     """
 
     host: HostedHost
+    timer: HostTimer
     ports: HostedPorts
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.places = places_of(self.index)
+        self.timer = HostTimer(self.pc)
+        at = HostPhysical(self.host.shared + self.index * layout.SHARED_BYTES)
+        self.shared = SharedPages(self.pc.memory, at, self.bill.charge)
         self.asked = False
         self.after = ""
         self.text = False
@@ -86,7 +77,7 @@ class HostedVm(TranslatedVm):
 
     def connect(self, hosted: Hosted, *, network: bool, disk: bool) -> None:
         """Connect its board with what VMApp does for it."""
-        shared, devices, pc = self.host.shared, self.devices, self.pc
+        shared, devices, pc = self.shared, self.devices, self.pc
 
         def read_time(source: str, value: int) -> int:
             return value if pc.read_time is None else pc.read_time(source, value)
@@ -100,22 +91,25 @@ class HostedVm(TranslatedVm):
 
     def emit(self, kind: str, cause: str, payload: Payload, *, to_guest: bool = False) -> None:
         """Report something that the VMM did, to itself or to the guest."""
-        self.pc.emit(kind, cause, payload, VMM_PLACE, self.place if to_guest else VMM_PLACE)
+        vmm = self.places[0]
+        self.pc.emit(kind, cause, payload, vmm, self.place if to_guest else vmm)
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
         ports = (self.ports.answer, self.ports.through)
-        return {**super().save(), "hosted": (self.asked, self.after, self.text, ports, self.relayed)}
+        hosted = (self.asked, self.after, self.text, ports, self.relayed, self.timer.save())
+        return {**super().save(), "hosted": hosted}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take up a saved state."""
         super().load(saved)
-        self.asked, self.after, self.text, ports, self.relayed = saved["hosted"]
+        self.asked, self.after, self.text, ports, self.relayed, armed = saved["hosted"]
+        self.timer.load(armed)
         self.ports.answer, self.ports.through = ports
 
     def note_stores(self) -> None:
         """VMApp has stored in guest memory, by itself: translations of it may be stale."""
-        stores = self.host.shared.take_stores()
+        stores = self.shared.take_stores()
         if stores is None:
             stores = ((0, self.memory.size),)
         for address, count in stores:
@@ -131,14 +125,14 @@ class HostedVm(TranslatedVm):
 
     def _descriptors(self, ring: int, stores: Iterable[tuple[int, int]]) -> int:
         """How many of a ring's descriptors VMApp has given back to the guest."""
-        base, size = (self.host.shared.peek(ring + offset) for offset in (0, 4))
+        base, size = (self.shared.peek(ring + offset) for offset in (0, 4))
         return sum(
             count == layout.GIVEN_BACK and base <= address < base + 8 * size for address, count in stores
         )
 
     def tell_deadline(self) -> None:
         """Let VMDriver program the timer, if the VMM would be brought in too late."""
-        timer, deadline = self.host.timer, self.host.machines.deadline()
+        timer, deadline = self.timer, self.host.machines.deadline()
         if deadline is not None and timer.misses(deadline):
-            self.host.shared.write(layout.TIMER_COUNT, timer.count(deadline))
+            self.shared.write(layout.TIMER_COUNT, timer.count(deadline))
             timer.armed = deadline
