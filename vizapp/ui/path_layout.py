@@ -11,7 +11,7 @@ from math import dist
 from typing import TYPE_CHECKING, NamedTuple
 
 from vizapp.isa.addresses import M32
-from vizapp.session.journeys.routes import LABELS
+from vizapp.session.journeys.route import LABELS
 from vizapp.ui.rings_layout import BEFORE
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vizapp.session.details.path import Followed, Paths
     from vizapp.session.journeys.journey import Stop
-    from vizapp.session.journeys.routes import Group, Node, Route, Row
+    from vizapp.session.journeys.route import Group, Node, Route, Row
 
 _CANDIDATES = 9  # places that an arrow may take along a side
 DONE, NOW, TO_COME, UNSEEN = "done", "now", "to come", "unseen"

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from vizapp.messages import Message
 from vizapp.session.details.rings import FORMATS
-from vizapp.session.journeys.routes import RING
+from vizapp.session.journeys.route import RING
 from vizapp.ui.path_layout import DONE, NOW, TO_COME, UNSEEN, lay_out, ring_facts, ring_slots
 from vizapp.ui.path_words import STATES
 from vizapp.ui.rings_panel import KINDS, ROLES
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPaintEvent, QResizeEvent
 
-    from vizapp.session.journeys.routes import Route
+    from vizapp.session.journeys.route import Route
     from vizapp.ui.look import Look
     from vizapp.ui.path_layout import Area, Arrow, Drawing, StageRow
 

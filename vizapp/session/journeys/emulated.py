@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizapp.isa.addresses import Linear
     from vizapp.machine.events import Event
     from vizapp.machine.pc import Pc
-    from vizapp.session.journeys.routes import Route
+    from vizapp.session.journeys.route import Route
     from vizapp.vmm.base import Monitor
 
 _IN = frozenset(

@@ -1,82 +1,37 @@
-"""Routes: who takes part in a way of doing I/O, where each stands in the drawing, and the stages in order.
-
-A route is all that the drawing of a path knows; another way of doing I/O is another route here.
-
-    left, right    shares of the drawing's width
-    row, rows      the row of the drawing that a node begins in, and how many it goes over
-"""
+"""The routes that there are; another way of doing I/O is another route here, and all that a drawing knows."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from vizapp.messages import N_
+from vizapp.session.journeys.kernel_routes import (
+    KERNEL_LOCAL,
+    KERNEL_READ,
+    KERNEL_RECEIVE,
+    KERNEL_SEND,
+    KERNEL_WRITE,
+)
+from vizapp.session.journeys.route import (
+    HARDWARE,
+    INJECTED,
+    RING,
+    RING_0,
+    RING_1,
+    RING_3,
+    Group,
+    Node,
+    Route,
+    Row,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LABELS: Final = 0.085
-"""The share of the width, at the left, that is for the titles of the rows."""
-RING: Final = "ring"
-"""The node that is drawn as a ring with slots and indices."""
-
-
-class Row(NamedTuple):
-    """A band of the drawing: its title, its ring (-1: hardware), and how high it is against the others."""
-
-    title: str
-    ring: int
-    weight: float = 1.0
-
-
-class Node(NamedTuple):
-    """Somebody who takes part; ``key`` is what stages name it by."""
-
-    key: str
-    title: str
-    row: int
-    left: float
-    right: float
-    rows: int = 1
-
-
-class Group(NamedTuple):
-    """A frame around nodes: a domain, a world; ``{vm}`` in its title is the name of the journey's own."""
-
-    title: str
-    row: int
-    left: float
-    right: float
-    rows: int = 1
-
-
-class Stage(NamedTuple):
-    """A step of the way, from a node to a node, and what happens there in a sentence."""
-
-    key: str
-    title: str
-    source: str
-    target: str
-    about: str
-
-
-class Route(NamedTuple):
-    """A way: ``title`` names what travels; ``ring`` is the ring's name where it leads through one."""
-
-    name: str
-    title: str
-    rows: tuple[Row, ...]
-    groups: tuple[Group, ...]
-    nodes: tuple[Node, ...]
-    stages: tuple[Stage, ...]
-    ring: str = ""
-
-
-_RING3, _RING1, _RING0 = Row(N_("ring 3"), 3), Row(N_("ring 1"), 1), Row(N_("ring 0"), 0)
-_HARDWARE: Final = Row(N_("hardware"), -1)
-_XEN_ROWS: Final = (_RING3, _RING1._replace(weight=2.4), _RING0, _HARDWARE)
-_HOSTED_ROWS: Final = (_RING3, _RING1, _RING0, _HARDWARE)
+_XEN_ROWS: Final = (RING_3, RING_1._replace(weight=2.4), RING_0, HARDWARE)
+_HOSTED_ROWS: Final = (RING_3, RING_1, RING_0, HARDWARE)
 
 # Xen: domain 0 at the left, the domain that the packet or block belongs to at the right.
 _XEN_GROUPS: Final = (
@@ -240,10 +195,6 @@ _TO_VMM: Final = Stage(
     "back", N_("world switch to the VMM"), "vmdriver", "vmm",
     N_("VMApp asks VMDriver to run the virtual machine again, and the switch page changes worlds."),
 )  # fmt: skip
-_INJECTED: Final = Stage(
-    "injected", N_("virtual interrupt"), "vmm", "guest",
-    N_("The VMM delivers the interrupt of the virtual adapter through the guest's own table."),
-)  # fmt: skip
 HOSTED_SEND: Final = Route(
     "hosted-send", N_("frame sent"), _HOSTED_ROWS, _HOSTED_GROUPS, _HOSTED_NODES,
     (
@@ -259,7 +210,7 @@ HOSTED_SEND: Final = Route(
         Stage("line", N_("on the line"), "nic", "line",
               N_("The adapter reads the frame out of memory by itself and sends it to the switch.")),
         _TO_VMM,
-        _INJECTED,
+        INJECTED,
     ),
 )  # fmt: skip
 HOSTED_RECEIVE: Final = Route(
@@ -279,103 +230,12 @@ HOSTED_RECEIVE: Final = Route(
         Stage("read", N_("read from VMNet"), "host", "vmapp",
               N_("VMApp reads the frame out of VMNet's queue and stores it in the guest's memory.")),
         _TO_VMM,
-        _INJECTED,
+        INJECTED,
     ),
-)  # fmt: skip
-
-# Bare metal: the guests above, each with its monitor's virtual devices, and the VMkernel with the real ones.
-_KERNEL_ROWS: Final = (_RING1, _RING0, _HARDWARE)
-_KERNEL_NODES: Final = (
-    Node("guest", N_("guest kernel"), 0, 0.1, 0.36),
-    Node("vmm", N_("VMM"), 1, 0.1, 0.36),
-    Node("switch", N_("VMkernel: switch"), 1, 0.42, 0.66),
-    Node("driver", N_("VMkernel: driver"), 1, 0.72, 0.98),
-)
-_KERNEL_NET: Final = (
-    *_KERNEL_NODES,
-    Node("peer", N_("another guest"), 0, 0.42, 0.98),
-    Node("nic", N_("network adapter"), 2, 0.72, 0.98),
-    Node("line", N_("switch"), 2, 0.42, 0.6),
-)
-_KERNEL_DISK: Final = (
-    _KERNEL_NODES[0],
-    _KERNEL_NODES[1],
-    Node("kernel", N_("VMkernel: extents"), 1, 0.42, 0.66),
-    _KERNEL_NODES[3],
-    Node("disk", N_("disk"), 2, 0.72, 0.98),
-)
-_TAKEN: Final = (
-    Stage("out", N_("guest's OUT"), "guest", "vmm",
-          N_("The guest's driver has put the frame into its ring and writes to the adapter's port.")),
-    Stage("taken", N_("taken by the VMkernel"), "vmm", "switch",
-          N_("The VMkernel reads the frame out of the guest's memory, by way of the virtual adapter.")),
-)  # fmt: skip
-KERNEL_SEND: Final = Route(
-    "kernel-send", N_("frame sent"), _KERNEL_ROWS, (), _KERNEL_NET,
-    (
-        *_TAKEN,
-        Stage("switched", N_("to the uplink"), "switch", "driver",
-              N_("The switch has nobody of that address among its guests.")),
-        Stage("driver", N_("driver's OUT"), "driver", "nic",
-              N_("The VMkernel's driver tells the machine's adapter that a frame lies in its ring.")),
-        Stage("line", N_("on the line"), "nic", "line",
-              N_("The adapter reads the frame out of memory by itself and sends it to the switch.")),
-        _INJECTED,
-    ),
-)  # fmt: skip
-KERNEL_LOCAL: Final = Route(
-    "kernel-local", N_("frame to another guest"), _KERNEL_ROWS, (), _KERNEL_NET,
-    (
-        *_TAKEN,
-        Stage("switched", N_("to another guest"), "switch", "switch",
-              N_("The switch knows the receiver: a virtual machine of its own.")),
-        Stage("stored", N_("stored for the other"), "switch", "peer",
-              N_("The frame goes from memory to memory: no adapter and no line take part.")),
-        _INJECTED,
-    ),
-)  # fmt: skip
-KERNEL_RECEIVE: Final = Route(
-    "kernel-receive", N_("frame received"), _KERNEL_ROWS, (), _KERNEL_NET,
-    (
-        Stage("line", N_("stored by the adapter"), "line", "nic",
-              N_("The adapter, which takes every frame, stores this one in the VMkernel's memory.")),
-        Stage("interrupt", N_("interrupt"), "nic", "driver",
-              N_("The adapter's line interrupts the processor; the gate leads to the monitor.")),
-        Stage("switched", N_("through the switch"), "driver", "switch",
-              N_("The switch looks which virtual machine has that address.")),
-        Stage("stored", N_("stored for the guest"), "switch", "vmm",
-              N_("The VMkernel puts the frame into the guest's memory, by way of the virtual adapter.")),
-        _INJECTED,
-    ),
-)  # fmt: skip
-
-
-def _kernel_block(name: str, title: str, about: str) -> Route:
-    return Route(
-        name, title, _KERNEL_ROWS, (), _KERNEL_DISK,
-        (
-            Stage("asked", N_("guest's command"), "guest", "vmm",
-                  N_("The guest's driver writes sector and command to the ports of its virtual disk.")),
-            Stage("request", N_("command to the disk"), "kernel", "disk", about),
-            Stage("interrupt", N_("interrupt"), "disk", "driver",
-                  N_("The drive's line interrupts the processor; the gate leads to the monitor.")),
-            Stage("injected", N_("virtual interrupt"), "vmm", "guest",
-                  N_("The VMM delivers the interrupt of the virtual disk through the guest's own table.")),
-        ),
-    )  # fmt: skip
-
-
-KERNEL_READ: Final = _kernel_block(
-    "kernel-read", N_("block read"),
-    N_("The VMkernel finds the sector in the guest's extent, and its driver commands the machine's disk."),
-)  # fmt: skip
-KERNEL_WRITE: Final = _kernel_block(
-    "kernel-write", N_("block written"),
-    N_("The guest has given the data; the VMkernel finds the sector in its extent and commands the disk."),
 )  # fmt: skip
 
 # One monitor with an adapter of its own making, or none at all.
-_PLAIN_ROWS: Final = (Row(N_("guest"), 1), Row(N_("monitor"), 0), _HARDWARE)
+_PLAIN_ROWS: Final = (Row(N_("guest"), 1), Row(N_("monitor"), 0), HARDWARE)
 _EMULATED_NODES: Final = (
     Node("guest", N_("guest kernel"), 0, 0.12, 0.98),
     Node("vmm", N_("monitor"), 1, 0.12, 0.42),
@@ -391,7 +251,7 @@ EMULATED_SEND: Final = Route(
               N_("The monitor's model of the adapter reads the frame out of the guest's memory.")),
         Stage("line", N_("on the line"), "adapter", "line",
               N_("The frame goes to the switch that the virtual adapter is plugged into.")),
-        _INJECTED,
+        INJECTED,
     ),
 )  # fmt: skip
 EMULATED_RECEIVE: Final = Route(
@@ -401,7 +261,7 @@ EMULATED_RECEIVE: Final = Route(
               N_("The monitor's model of the adapter puts the frame into the guest's memory.")),
         Stage("interrupt", N_("the monitor comes in"), "adapter", "vmm",
               N_("A physical timer or a fault has brought the monitor in, and the virtual line is up.")),
-        _INJECTED,
+        INJECTED,
     ),
 )  # fmt: skip
 _DIRECT_NODES: Final = (
@@ -409,7 +269,7 @@ _DIRECT_NODES: Final = (
     Node("adapter", N_("network adapter"), 1, 0.12, 0.5),
     Node("line", N_("switch"), 1, 0.66, 0.98),
 )
-_DIRECT_ROWS: Final = (_RING0, _HARDWARE)
+_DIRECT_ROWS: Final = (RING_0, HARDWARE)
 _INTERRUPTED: Final = Stage(
     "injected", N_("interrupt"), "adapter", "guest",
     N_("The adapter's line interrupts the processor; the gate is the kernel's own."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from vizapp.machine import events as ev
 from vizapp.machine.devices.ide import IDE_IRQ
 from vizapp.machine.devices.lance import LANCE_IRQ, TDMD
-from vizapp.session.journeys import routes
+from vizapp.session.journeys import kernel_routes as routes
 from vizapp.session.journeys.emulated import EmulatedFollower
 from vizapp.session.journeys.journey import Journey, Journeys, Stop
 from vizapp.vmm.physical_timer import SLAVE_VECTOR
