@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -12,17 +14,22 @@ from vizapp.experiment.scenarios import make_scenario
 from vizapp.guest.library import build_guest
 from vizapp.machine import events as ev
 from vizapp.machine.devices.carried_drive import CarriedDrive, Request
+from vizapp.machine.devices.relayed_lance import CAME, LOST
 from vizapp.machine.events import Event
 from vizapp.machine.meter import Purpose
 from vizapp.machine.places import VMKERNEL, VMM
+from vizapp.resources import assets
 from vizapp.session.builder import Machine, build
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 from vizapp.session.state_hash import state_hash
+from vizapp.vmm.saved_vm import restore_vm, save_vm
 from vizapp.vmm.trap_and_emulate.monitor import TrapAndEmulateMonitor
-from vizapp.vmm.vmkernel.kernel import KERNEL, Vmkernel
+from vizapp.vmm.vmkernel.kernel import KERNEL, MOST_WAITING, Vmkernel
 
 ESX = "binary-translation"
+RING = 16  # descriptors of a library guest's
+SHIPPED = assets() / "scenarios"
 HOSTED_PLAINLY = {"ports": False, "combining": False, "notification": False}
 
 
@@ -55,16 +62,14 @@ def test_a_guest_does_what_it_does_on_the_bare_machine(guest: str, iterations: i
 
 
 def test_several_guests_share_one_adapter_and_one_disk() -> None:
-    names = (("network-send", 6), ("disk-write", 1), ("network-receive", 6))
-    session = Session(
-        together(*(build_guest(name, iterations=count) for name, count in names)), lockstep=True
-    )
+    guests = (("network-send", 8), ("disk-write", 2), ("network-receive", 8))
+    session = Session(make_scenario(str(SHIPPED / "shared-devices.yaml")), lockstep=True)
     session.run()
     report = session.report()
     assert report["scorecard"]["resource_control"]["let_through"] == 0
-    for (name, count), vm in zip(names, report["vms"], strict=True):
+    for guest, vm in zip(guests, report["vms"], strict=True):
         assert vm["scorecard"]["equivalence"]["holds"] is True, vm
-        assert result_of(vm["serial"]) == bare_result(name, count)
+        assert result_of(vm["serial"]) == bare_result(*guest)
     assert report["events"]["vm-switch"] > 3
 
 
@@ -222,6 +227,71 @@ def test_going_back_and_forward_gives_the_same_state() -> None:
     for mark in marks:
         session.seek(mark)
         assert state_hash(session.machine.pc) == found[mark]
+
+
+FLOOD = """
+        mov     eax, STATION_FETCH      ; more than the ring takes and the VMkernel keeps
+        xor     edx, edx
+        mov     ebx, 60
+        mov     ecx, 60
+        call    station_ask
+        jc      late
+        mov     ebx, [clock_ticks]
+.sleep: WAIT_FOR_INTERRUPT
+        cmp     ebx, [clock_ticks]
+        je      .sleep
+        xor     ebp, ebp
+        xor     edi, edi
+.take:  call    network_poll
+        jc      .rest
+        cmp     [esi + AT_NUMBER], ebp
+        jne     late
+        inc     ebp
+        call    network_release
+        jmp     .take
+.rest:  mov     ebx, [clock_ticks]      ; the others come when there is room
+.again: WAIT_FOR_INTERRUPT
+        cmp     ebx, [clock_ticks]
+        je      .again
+        inc     edi
+        cmp     edi, 3
+        jb      .take
+        mov     eax, ebp
+        call    put_decimal
+        jmp     end
+"""
+
+
+def test_what_a_guests_ring_has_no_room_for_waits_and_more_than_that_is_lost() -> None:
+    """And what the bare machine is told of it, by number of frames alone, leads to the same memory."""
+    session = Session(together(networked(FLOOD, name="flood")), lockstep=True)
+    adapter = session.machine.monitor.vms[0].devices.peripherals.network  # type: ignore[attr-defined]
+    told, tell = Counter(), adapter.on_carried
+
+    def listen(said: tuple[str | bytes | int, ...]) -> None:
+        told[said[0]] += 1
+        tell(said)
+
+    adapter.on_carried = listen
+    session.run()
+    assert session.final_serial.startswith(f"{RING + MOST_WAITING}\n")
+    assert (told[CAME], told[LOST]) == (RING + MOST_WAITING, 60 - RING - MOST_WAITING)
+    card = session.scorecard()
+    assert card.holds is True, card
+
+
+def test_a_machine_that_moves_takes_along_what_it_has_written() -> None:
+    def made() -> Machine:
+        return build(make_scenario("disk-write", technique_name=ESX, iterations=2))
+
+    first, second = made(), made()
+    first.pc.run(max_steps=30_000)
+    saved = pickle.loads(pickle.dumps(save_vm(first.pc, first.monitor, ESX)))  # type: ignore[arg-type]
+    assert saved.state["sectors"]
+    restore_vm(second.pc, second.monitor, ESX, saved)  # type: ignore[arg-type]
+    second.pc.run()
+    output = bytes(second.monitor.devices.uart.output).decode("ascii")
+    assert result_of(output) == bare_result("disk-write", 2)
 
 
 HOSTILE = """

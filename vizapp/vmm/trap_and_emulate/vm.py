@@ -186,11 +186,19 @@ class Vm(VirtualMachine):
 
     def take_out(self) -> dict[str, Any]:
         """See ``VirtualMachine``: the virtual CPU too. What the shadow remembers is filled anew."""
-        return {**super().take_out(), "cpu": save_cpu(self.virtual.cpu), "mmu": self.mmu.save()}
+        kernel = self.host.kernel
+        return {
+            **super().take_out(),
+            "cpu": save_cpu(self.virtual.cpu),
+            "mmu": self.mmu.save(),
+            "sectors": {} if kernel is None else kernel.take_sectors(self.index),
+        }
 
     def put_in(self, state: Mapping[str, Any]) -> None:
         """Become the machine that ``take_out`` told of."""
         super().put_in(state)
+        if self.host.kernel is not None:
+            self.host.kernel.put_sectors(self.index, state["sectors"])
         load_cpu(self.virtual.cpu, state["cpu"])
         self.mmu.load(state["mmu"])
         self.virtual.reload = True

@@ -24,8 +24,9 @@ from vizapp.vmm.vmkernel.lance_driver import OWNER, PAGES, LanceDriver, copying
 from vizapp.vmm.vmkernel.virtual_switch import UPLINK, Port, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from vizapp.machine.devices.disk import Disk
     from vizapp.machine.pc import Pc
     from vizapp.vmm.base import Options
     from vizapp.vmm.bill import Bill
@@ -248,6 +249,22 @@ class Vmkernel:
             drive.refuse(request)
         self._vms[vm].devices.advance()
 
+    def take_sectors(self, vm: int) -> dict[tuple[int, int], bytes]:
+        """What a machine has written to its disks, by disk and sector: it leaves, and takes that along."""
+        return {
+            (extent.drive, at - extent.first): data
+            for extent in self._own(vm)
+            for at, data in self._medium.save().items()
+            if 0 <= at - extent.first < extent.sectors
+        }
+
+    def put_sectors(self, vm: int, sectors: Mapping[tuple[int, int], bytes]) -> None:
+        """A machine has come, with what it had written; before the clock runs."""
+        for (drive, block), data in sectors.items():
+            for extent in self._own(vm):
+                if extent.drive == drive and (at := extent.physical(block, 1)) is not None:
+                    self._medium.write(at, data)
+
     def save(self) -> Any:
         """Everything outside memory and devices, as plain data."""
         return (
@@ -311,7 +328,15 @@ class Vmkernel:
 
     def _where(self, vm: int, drive: int, request: Request) -> int | None:
         """The sector of the machine's disk at which a request begins; None: it is not for its extent."""
-        extent: Extent | None = next(
-            (extent for extent in self.extents if (extent.vm, extent.drive) == (vm, drive)), None
-        )
+        extent = next((extent for extent in self._own(vm) if extent.drive == drive), None)
         return None if extent is None else extent.physical(request.block, request.sectors)
+
+    def _own(self, vm: int) -> list[Extent]:
+        return [extent for extent in self.extents if extent.vm == vm]
+
+    @property
+    def _medium(self) -> Disk:
+        devices = self._pc.board.peripherals
+        assert devices is not None
+        assert devices.ide is not None
+        return devices.ide.drives[0].disk
