@@ -92,6 +92,8 @@ class Exit(ast.Pass):
     ``flags`` says what the parts of the flag record are that their variables have not been given.
     """
 
+    _fields = ("target",)
+
     def __init__(self, target: ast.expr, done: int, flags: Mapping[str, ast.expr] = NO_FLAGS) -> None:
         super().__init__(**HERE)
         self.target = target

@@ -22,7 +22,7 @@ from typing import Any, Final
 from vizapp.machine.engine.block_source import Exit
 from vizapp.machine.engine.liveness import EVERY_FLAG, Step
 from vizapp.machine.engine.trees import HERE
-from vizapp.machine.engine.uses import Substitution, exits, failing_line, read, written
+from vizapp.machine.engine.uses import Substitution, exits, failing_line, nodes_of, read, written
 
 Promises = dict[str, ast.expr]
 _KEPT: Final = (ast.Name, ast.Constant, ast.BinOp, ast.operator, ast.expr_context)
@@ -130,7 +130,7 @@ def _row(row: list[Step], index: int, pending: Promises, postponed: Postponed) -
                 continue
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in EVERY_FLAG:
                 value = _with(pending, value)
-                if place >= len(failing) and all(isinstance(node, _KEPT) for node in ast.walk(value)):
+                if place >= len(failing) and all(isinstance(node, _KEPT) for node in nodes_of(value)):
                     pending[name] = value
                     continue
                 pending.pop(name, None)
@@ -157,7 +157,7 @@ def _read_before(statement: ast.stmt, pending: Promises) -> list[ast.stmt]:
     """Compute once what a statement reads more than once."""
     if not pending:
         return []
-    reads = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and node.id in pending]
+    reads = [node.id for node in nodes_of(statement) if isinstance(node, ast.Name) and node.id in pending]
     return _kept_now(
         pending,
         [

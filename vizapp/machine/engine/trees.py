@@ -35,6 +35,20 @@ def move_here(tree: ast.AST) -> None:
                     move_here(member)
 
 
+class _Parts(dict[type[ast.AST], tuple[str, ...]]):
+    """By kind of node, the fields in which there may be statements and expressions."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        leaf = issubclass(kind, ast.Constant | ast.Name)
+        parts = () if leaf else tuple(name for name in kind._fields if name not in _NO_PARTS)
+        self[kind] = parts
+        return parts
+
+
+_NO_PARTS: Final = ("attr", "ctx", "op", "ops", "type_comment", "simple", "is_async", "conversion")
+PARTS: Final = _Parts()
+
+
 class Rewriter(ast.NodeVisitor):
     """Makes a new tree of an old one; a ``visit_`` method may turn one statement into several.
 
@@ -54,18 +68,18 @@ class Rewriter(ast.NodeVisitor):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """The node with its fields rewritten."""
-        fields = vars(node)
         new: dict[str, Any] | None = None
-        for name, old in fields.items():
-            if isinstance(old, ast.expr):
-                part = self.visit(old)
-            elif type(old) is list:
+        for name in PARTS[type(node)]:
+            old = getattr(node, name)
+            if type(old) is list:
                 part = self.visit_all(old)
+            elif isinstance(old, ast.expr):
+                part = self.visit(old)
             else:
                 continue
             if part is not old:
                 if new is None:
-                    new = fields.copy()
+                    new = vars(node).copy()
                 new[name] = part
         if new is None:
             return node

@@ -6,25 +6,34 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 
 from vizapp.machine.engine.block_source import Exit
-from vizapp.machine.engine.trees import Rewriter
+from vizapp.machine.engine.trees import PARTS, Rewriter
 
 
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """As ``ast.walk``, into what exits say too."""
-    for inner in ast.walk(node):
-        yield inner
-        if isinstance(inner, Exit):
-            for part in (inner.target, *inner.flags.values()):
-                yield from ast.walk(part)
+def nodes_of(node: ast.AST) -> list[ast.AST]:
+    """The statements and expressions in one, itself the first; of exits that they are there."""
+    found = [node]
+    for inner in found:
+        if type(inner) is Exit:
+            continue
+        for name in PARTS[type(inner)]:
+            part = getattr(inner, name)
+            if type(part) is list:
+                found += part
+            elif part is not None:
+                found.append(part)
+    return found
 
 
 def _names(body: Iterable[ast.AST], context: type[ast.expr_context]) -> set[str]:
-    return {
-        node.id
-        for statement in body
-        for node in walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
-    }
+    names: set[str] = set()
+    for statement in body:
+        for node in nodes_of(statement):
+            if type(node) is ast.Name:
+                if type(node.ctx) is context:
+                    names.add(node.id)
+            elif type(node) is Exit:
+                names |= _names((node.target, *node.flags.values()), context)
+    return names
 
 
 def read(body: Iterable[ast.AST]) -> set[str]:
@@ -40,14 +49,15 @@ def written(body: Iterable[ast.AST]) -> set[str]:
 def exits(body: Iterable[ast.stmt]) -> Iterator[Exit]:
     """Every way out of the block."""
     for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, Exit):
+        for node in nodes_of(statement):
+            if type(node) is Exit:
                 yield node
 
 
 def failing_line(statement: ast.stmt) -> int:
     """The line that an access to memory, or a fault, in a statement was given; 0 if there is none."""
-    return max((line for node in ast.walk(statement) if (line := getattr(node, "lineno", 1)) > 1), default=0)
+    line: int = max([getattr(node, "lineno", 1) for node in nodes_of(statement)])
+    return line if line > 1 else 0
 
 
 class Substitution(Rewriter):
