@@ -32,11 +32,14 @@ from vizapp.messages import N_, Message
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.doors import Door
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.mmu import Mmu
+    from vizapp.machine.segments import SegmentState
 
 
 _MOST_SPACES = 64
+_AHEAD = 32  # instructions
 
 
 class _Links:
@@ -56,6 +59,7 @@ class CodeCache:
         hot: of the present ring and code segment; ``select`` changes it.
         covered: of each frame with decoded code, which of its bytes belong to an instruction: 1, else 0.
         linked: the linear pages that ``hot`` rests on, with their frames.
+        doors: host-physical addresses that are not executed as they are.
         marks: linear addresses of progress marks.
         translated: linear addresses of instructions that a monitor has made of a guest's, with the guest
             instruction that each ends, or None.
@@ -65,6 +69,7 @@ class CodeCache:
 
     def __init__(self, memory: PhysicalMemory, mmu: Mmu) -> None:
         self.hot: dict[int, Decoded] = {}
+        self.doors: Mapping[HostPhysical, Door] = {}
         self.marks: Mapping[Linear, str] = {}
         self.translated: Mapping[Linear, Linear | None] = {}
         self._memory = memory
@@ -112,20 +117,25 @@ class CodeCache:
         bits = 32 if code.big else 16
         known = self._frames.get(frame)
         found = None if known is None else known.get(offset | bits << PAGE_SHIFT)
+        linear = Linear(code.base + cpu.eip & M32)
+        is_new = found is None
         if found is None:
             found = self._decode(cpu, host, bits)
-            crosses = offset + found.length > PAGE_SIZE
+            crosses = offset + len(found[3]) > PAGE_SIZE
             if crosses or frame >= self._memory.frames:
-                return self._marked(cpu, found)
+                return self._marked(linear, found)
             self._keep(frame, offset, bits, found)
-        if cpu.eip + found.length - 1 > code.limit:
+        _, _, kind, raw, _ = found
+        if cpu.eip + len(raw) - 1 > code.limit:
             raise Fault(vectors.GP, 0)
-        found = self._marked(cpu, found)
+        found = self._marked(linear, found)
         self.hot[cpu.eip] = found
-        self.linked[(code.base + cpu.eip & M32) >> PAGE_SHIFT] = frame
+        self.linked[linear >> PAGE_SHIFT] = frame
+        if is_new and not kind:
+            self._decode_ahead(code, cpu.eip + len(raw), frame, offset + len(raw), bits)
         return found
 
-    def peek(self, frame: int, offset: int, bits: int, eip: int) -> Decoded | None:
+    def peek(self, frame: int, offset: int, bits: int) -> Decoded | None:
         """The instruction at a place in memory, decoded ahead of its execution.
 
         None where that could not be done without a fault, or where it crosses into another page.
@@ -135,7 +145,7 @@ class CodeCache:
             host = HostPhysical(frame << PAGE_SHIFT | offset)
             raw = self._memory.dump(host, min(MAX_LENGTH, PAGE_SIZE - offset))
             try:
-                found = prepared(raw, eip, bits)
+                found = prepared(raw, bits)
             except DecodeError:
                 return None
             self._keep(frame, offset, bits, found)
@@ -156,7 +166,7 @@ class CodeCache:
             known = self._frames[frame]
             for key in list(known):
                 start = key & PAGE_MASK
-                raw = known[key].encoded.raw
+                raw = known[key][3]
                 if page[start : start + len(raw)] != raw:
                     del known[key]
 
@@ -164,14 +174,14 @@ class CodeCache:
         """The guest instruction that the one at a linear address ends: itself where nothing is translated."""
         return self.translated.get(linear) or linear
 
-    def _marked(self, cpu: Cpu, found: Decoded) -> Decoded:
-        linear = Linear(cpu.segments[CS].base + cpu.eip & M32)
+    def _marked(self, linear: Linear, found: Decoded) -> Decoded:
+        run, price, kind, raw, source = found
         if linear in self.translated:
             ended = self.translated[linear]
             if ended is None:
-                return found._replace(kind=found.kind | SILENT)
+                return run, price, kind | SILENT, raw, source
             linear = ended
-        return found._replace(kind=found.kind | MARKED) if linear in self.marks else found
+        return (run, price, kind | MARKED, raw, source) if linear in self.marks else found
 
     def _keep(self, frame: int, offset: int, bits: int, found: Decoded) -> None:
         known = self._frames.get(frame)
@@ -180,8 +190,34 @@ class CodeCache:
             self.covered[frame] = bytearray(PAGE_SIZE)
             self._mmu.protect_code(frame)
         known[offset | bits << PAGE_SHIFT] = found
-        length = found.length
+        length = len(found[3])
         self.covered[frame][offset : offset + length] = b"\1" * length
+
+    def _decode_ahead(self, code: SegmentState, eip: int, frame: int, offset: int, bits: int) -> None:
+        """Decode what follows a new instruction in its page, up to one that may lead elsewhere.
+
+        It is most likely executed next. Nothing comes of it but time: no page is touched that has not been.
+        """
+        known, page, hot, start = self._frames[frame], self._memory.page(frame), self.hot, offset
+        plain = not (self.marks or self.translated)
+        for _ in range(_AHEAD):
+            key = offset | bits << PAGE_SHIFT
+            if key in known or HostPhysical(frame << PAGE_SHIFT | offset) in self.doors:
+                break
+            try:
+                found = prepared(bytes(page[offset : offset + MAX_LENGTH]), bits)
+            except DecodeError:
+                break
+            _, _, kind, raw, _ = found
+            if eip + len(raw) - 1 > code.limit:
+                break
+            known[key] = found
+            hot[eip] = found if plain else self._marked(Linear(code.base + eip & M32), found)
+            eip += len(raw)
+            offset += len(raw)
+            if kind:
+                break
+        self.covered[frame][start:offset] = b"\1" * (offset - start)
 
     def _decode(self, cpu: Cpu, host: HostPhysical, bits: int) -> Decoded:
         """Fetch and decode; the second page is touched only if the instruction needs it."""
@@ -189,10 +225,10 @@ class CodeCache:
         count = min(room, PAGE_SIZE - (host & PAGE_MASK))
         raw = self._memory.dump(host, count)
         try:
-            return prepared(raw, cpu.eip, bits)
+            return prepared(raw, bits)
         except DecodeError as error:
             if error.escape is not None:
-                return prepare(error.escape, bits)
+                return prepare(error.escape)
             if error.kind != "truncated":
                 raise _refusal(error) from None
         if count < room:
@@ -205,7 +241,7 @@ class CodeCache:
             key = bytes((bits,)) + instruction.raw
             found = self._crossing.get(key)
             if found is None:
-                found = self._crossing[key] = prepare(instruction, bits)
+                found = self._crossing[key] = prepare(instruction)
             return found
         raise Fault(vectors.GP, 0)
 
@@ -218,7 +254,7 @@ class CodeCache:
         for start in range(max(0, offset - MAX_LENGTH + 1), offset + count):
             for bits in (16, 32):
                 found = known.get(start | bits << PAGE_SHIFT)
-                if found is not None and start + found.length > offset:
+                if found is not None and start + len(found[3]) > offset:
                     del known[start | bits << PAGE_SHIFT]
         covered[offset : offset + count] = bytes(count)
         self.unlink()

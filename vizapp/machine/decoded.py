@@ -14,9 +14,9 @@ it. System instructions and whatever does not decode have none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from vizapp.isa.addresses import Linear
 from vizapp.isa.decode import Field, decode, dissect
@@ -43,6 +43,7 @@ BRANCH: Final = 16  # what follows it may be a compiled block; nothing to look a
 PASSAGE: Final = 32  # INT n or IRETD: there may be a crossing
 _BRANCHES: Final = frozenset(("branch", "branch_indirect", "call", "call_indirect", "ret"))
 _EVERY_BIT: Final = -1
+_REMEMBERED: Final = 4096
 _READ: Final = {
     (size, signed): Struct("<" + (letter if signed else letter.upper())).unpack_from
     for size, letter in ((1, "b"), (2, "h"), (4, "i"))
@@ -50,57 +51,28 @@ _READ: Final = {
 }
 
 
-class Encoded:
-    """The bytes of an instruction, and what they say to those who ask.
+Decoded: TypeAlias = tuple[Executor, int, int, bytes, Instruction | int]
+"""An instruction ready to run: run, price, kind, raw, source.
 
-    Attributes:
-        raw: every byte, prefixes included.
-        instruction: decoded, with the address at which it was first met.
-    """
+They are its effect, the index of its price, what to look at afterwards, every byte with the prefixes, and
+for ``instruction_of`` the instruction or the bits of its code segment. It is a plain tuple because the parts
+of one with names take four times as long to have at once.
+"""
 
-    __slots__ = ("_bits", "_eip", "_instruction", "raw")
-
-    def __init__(self, raw: bytes, eip: int, bits: int, instruction: Instruction | None = None) -> None:
-        self.raw = raw
-        self._eip = eip
-        self._bits = bits
-        self._instruction = instruction
-
-    @property
-    def instruction(self) -> Instruction:
-        """Decoded when it is first asked for."""
-        if self._instruction is None:
-            self._instruction = decode(self.raw, Linear(self._eip), self._bits)
-        return self._instruction
+# Place, read, position, offset, mask: a template's number at a place is what ``read`` finds at a position,
+# plus an offset, masked.
+_Read: TypeAlias = tuple[int, Callable[[bytes, int], tuple[int]], int, int, int]
 
 
-class Decoded(NamedTuple):
-    """An instruction ready to run: its effect, the index of its price, and what to look at afterwards."""
-
-    run: Executor
-    price: int
-    kind: int
-    encoded: Encoded
-
-    @property
-    def length(self) -> int:
-        """Bytes, prefixes included."""
-        return len(self.encoded.raw)
-
-    @property
-    def instruction(self) -> Instruction:
-        """What it was made of."""
-        return self.encoded.instruction
+def instruction_of(found: Decoded) -> Instruction:
+    """What it was made of; its address says nothing."""
+    *_, raw, source = found
+    return source if isinstance(source, Instruction) else _instruction(raw, source)
 
 
-class _Read(NamedTuple):
-    """A template's number at ``place``: what ``read`` finds at ``position``, plus ``offset``, masked."""
-
-    place: int
-    read: Callable[[bytes, int], tuple[int]]
-    position: int
-    offset: int
-    mask: int
+@lru_cache(_REMEMBERED)
+def _instruction(raw: bytes, bits: int) -> Instruction:
+    return decode(raw, Linear(0), bits)
 
 
 class Head:
@@ -110,25 +82,31 @@ class Head:
         length: of the whole instruction in bytes.
     """
 
-    __slots__ = ("_kind", "_numbers", "_price", "_reads", "_run", "_template", "length")
+    __slots__ = ("_bits", "_kind", "_numbers", "_only", "_price", "_reads", "_template", "length")
 
-    def __init__(self, instruction: Instruction, meaning: str, fields: Sequence[Field | None]) -> None:
+    def __init__(
+        self, instruction: Instruction, meaning: str, fields: Sequence[Field | None], bits: int
+    ) -> None:
         shape, self._numbers = describe(instruction, meaning, fields)
         self.length = len(instruction.raw)
+        self._bits = bits
         self._price, self._kind = _charge(instruction)
         self._template = template(shape)
         self._reads = tuple(_reads(instruction, shape, self._numbers, fields))
-        self._run = self._template.bind(self._numbers)
+        # Without numbers to be read there is but one instruction with this head.
+        self._only: Decoded | None = None
+        if not self._reads:
+            self._only = self._template.bind(self._numbers), self._price, self._kind, instruction.raw, bits
 
-    def decoded(self, code: bytes, eip: int, bits: int) -> Decoded:
+    def decoded(self, code: bytes) -> Decoded:
         """The instruction that ``code`` begins with, which has this head and is complete."""
-        run = self._run
-        if self._reads:
-            numbers = [*self._numbers]
-            for place, read, position, offset, mask in self._reads:
-                numbers[place] = read(code, position)[0] + offset & mask
-            run = self._template.bind(tuple(numbers))
-        return Decoded(run, self._price, self._kind, Encoded(code[: self.length], eip, bits))
+        if self._only is not None:
+            return self._only
+        numbers = [*self._numbers]
+        for place, read, position, offset, mask in self._reads:
+            numbers[place] = read(code, position)[0] + offset & mask
+        run = self._template.bind(tuple(numbers))
+        return run, self._price, self._kind, code[: self.length], self._bits
 
 
 def _reads(
@@ -148,11 +126,11 @@ def _reads(
         match operand:
             case Memory(displacement=displacement):
                 mask = WIDTH_MASK[instruction.address_size]
-                yield _Read(place, read, field.position, numbers[place] - displacement, mask)
+                yield place, read, field.position, numbers[place] - displacement, mask
             case Immediate(size=size):
-                yield _Read(place, read, field.position, 0, WIDTH_MASK[size])
+                yield place, read, field.position, 0, WIDTH_MASK[size]
             case Relative():
-                yield _Read(place, read, field.position, len(instruction.raw), _EVERY_BIT)
+                yield place, read, field.position, len(instruction.raw), _EVERY_BIT
 
 
 def _charge(instruction: Instruction) -> tuple[int, int]:
@@ -166,11 +144,10 @@ def _charge(instruction: Instruction) -> tuple[int, int]:
     return INDEX[instruction.price_class], kind
 
 
-def prepare(instruction: Instruction, bits: int) -> Decoded:
+def prepare(instruction: Instruction) -> Decoded:
     """Everything about an instruction that does not depend on where it lies."""
     price, kind = _charge(instruction)
-    encoded = Encoded(instruction.raw, instruction.address, bits, instruction)
-    return Decoded(executor(instruction), price, kind, encoded)
+    return executor(instruction), price, kind, instruction.raw, instruction
 
 
 _Table: TypeAlias = "dict[int, _Table | Head]"
@@ -182,7 +159,7 @@ def _table(bits: int) -> _Table:
     return {}
 
 
-def prepared(code: bytes, eip: int, bits: int) -> Decoded:
+def prepared(code: bytes, bits: int) -> Decoded:
     """The instruction that ``code`` begins with, in a code segment of ``bits``.
 
     Raises:
@@ -194,12 +171,12 @@ def prepared(code: bytes, eip: int, bits: int) -> Decoded:
         if type(found) is not dict:
             break
     if type(found) is Head and found.length <= len(code):
-        return found.decoded(code, eip, bits)
-    instruction, fields = dissect(code, Linear(eip), bits)
+        return found.decoded(code)
+    instruction, fields = dissect(code, Linear(0), bits)
     meaning = meaning_of(instruction)
     if meaning is None:
-        return prepare(instruction, bits)
-    head = Head(instruction, meaning, fields)
+        return prepare(instruction)
+    head = Head(instruction, meaning, fields, bits)
     raw = instruction.raw
     *path, last = raw[: min((field.position for field in fields if field is not None), default=len(raw))]
     table = _table(bits)
@@ -208,4 +185,4 @@ def prepared(code: bytes, eip: int, bits: int) -> Decoded:
         assert isinstance(inner, dict)
         table = inner
     table[last] = head
-    return head.decoded(code, eip, bits)
+    return head.decoded(code)

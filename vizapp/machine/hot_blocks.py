@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
-from vizapp.machine.decoded import BRANCH
+from vizapp.machine.decoded import BRANCH, instruction_of
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import compile_block
 from vizapp.machine.engine.deopt import DEOPTIMIZE, recover, recover_region
@@ -311,11 +311,14 @@ class HotBlocks:
                     return None
             if HostPhysical(frame << PAGE_SHIFT | offset) in self.doors:
                 return None
-            found = self._code.peek(frame, offset, view.facts.bits, eip)
-            if found is None or found.kind & ~BRANCH or eip + found.instruction.length - 1 > code.limit:
+            found = self._code.peek(frame, offset, view.facts.bits)
+            if found is None:
                 return None
-            prices[eip] = found.price
-            return found.instruction
+            _, price, kind, raw, _ = found
+            if kind & ~BRANCH or eip + len(raw) - 1 > code.limit:
+                return None
+            prices[eip] = price
+            return instruction_of(found)
 
         block = compile_block(head, fetch, facts, self._guarded)
         if block is None:

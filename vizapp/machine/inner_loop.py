@@ -12,7 +12,17 @@ from vizapp.isa.instruction import Instruction
 from vizapp.isa.registers import CS, EFLAGS_TF
 from vizapp.machine.crossings import Crossings
 from vizapp.machine.debug import check_execution
-from vizapp.machine.decoded import BRANCH, MARKED, PASSAGE, PRICED, REPEATED, SILENT, SYSTEM, Decoded
+from vizapp.machine.decoded import (
+    BRANCH,
+    MARKED,
+    PASSAGE,
+    PRICED,
+    REPEATED,
+    SILENT,
+    SYSTEM,
+    Decoded,
+    instruction_of,
+)
 from vizapp.machine.doors import Door
 from vizapp.machine.features import Features
 from vizapp.machine.hardware import Hardware
@@ -44,7 +54,7 @@ class InnerLoop(Hardware):
         super().__init__(prices, memory_bytes, hertz, identity, features)
         self.phase: str | None = None
         self.doors: dict[HostPhysical, Door] = {}
-        self.blocks.doors = self.doors
+        self.blocks.doors = self.code.doors = self.doors
         self.pause_requested = False
         self.on_retired: Callable[[], None] | None = None
         self._crossings = Crossings(self)
@@ -141,7 +151,7 @@ class InnerLoop(Hardware):
                         view = after
                 hot, counts = self.code.hot, meter.counts
             try:
-                run, price, kind, encoded = found or hot[eip]
+                run, price, kind, _, _ = decoded = found or hot[eip]
             except KeyError:
                 found = self._arrive()
                 if found is None:
@@ -163,7 +173,7 @@ class InnerLoop(Hardware):
                     if meter.pending:  # what made no event in this step belongs to no later one
                         meter.pending.clear()
                     if kind & PASSAGE and view is not None and not kind & (MARKED | SILENT) and eip in hot:
-                        self._crossings.learn(view, eip, encoded.instruction)
+                        self._crossings.learn(view, eip, instruction_of(decoded))
                 if kind & REPEATED and cpu.eip == eip:
                     counts[UNFINISHED] += 1
                 elif guest and not kind & SILENT:
@@ -191,7 +201,7 @@ class InnerLoop(Hardware):
             if self.position >= last or meter.cycles >= due:
                 return
             if kind & REPEATED and cpu.eip == eip:
-                self._repeat(encoded.instruction, price, last, due)
+                self._repeat(instruction_of(decoded), price, last, due)
 
     def _repeat(self, instruction: Instruction, price: int, last: int, due: int) -> None:
         """Do many iterations at once, with at least one step left to the bounds."""

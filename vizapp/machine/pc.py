@@ -192,7 +192,7 @@ class Pc(Outside):
         found = self.code.hot.get(cpu.eip)
         if (
             found is None
-            or found.kind & ~BRANCH
+            or found[2] & ~BRANCH
             or self.phase is not None
             or self._arrival is not None
             or self.inputs.due <= self.position
@@ -210,8 +210,8 @@ class Pc(Outside):
         ):
             return False
         self._left = None
-        found.run(cpu)
-        price = found.price
+        run, price, _, _, _ = found
+        run(cpu)
         meter.counts[price] += 1
         meter.cycles += meter.prices[price]
         if meter.place.is_guest:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from vizapp.machine.engine.access import locate
 from vizapp.machine.engine.commitment import check_commitment
@@ -55,7 +55,7 @@ class Template:
 
     def bind(self, numbers: Numbers) -> Executor:
         """The function of the instruction that has these numbers."""
-        return cast("Executor", FunctionType(self.code, RUNTIME, self.code.co_name, numbers))
+        return FunctionType(self.code, RUNTIME, None, numbers)
 
 
 def expand(meaning: Meaning, shape: Shape) -> list[ast.stmt]:
