@@ -247,6 +247,30 @@ PROGRAMS = {
         jnz .1
         hlt
     """,
+    "strings beside code, and over it": """
+        mov edx, 40
+    .1: mov edi, .data
+        mov ecx, 300
+        mov al, dl
+        rep stosb
+        mov esi, .data
+        lea edi, [esi + 5]
+        mov ecx, 90
+        rep movsd
+        mov edi, .2 - 20
+        mov eax, 0x90909090
+        mov ecx, 5
+        test dl, 7
+        jnz .3
+        rep stosd
+    .3: sub edi, ebx
+        times 24 nop
+    .2: dec edx
+        jnz .1
+        hlt
+    .data:
+        times 700 db 0
+    """,
     "16-bit parts": """
         mov cx, 500
     .1: add ax, cx

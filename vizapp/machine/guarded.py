@@ -35,6 +35,15 @@ class GuardedMemory:
         page, offset = self._page(address, size)
         page[offset : offset + size] = value.to_bytes(size, "little")
 
+    def stretch(self, address: int) -> tuple[bytearray | None, int]:
+        """The page of an address, and how many bytes from there on are not of decoded code; None: no page."""
+        frame = self._mmu.guarded[self._mmu.ring].get(address >> PAGE_SHIFT)
+        if frame is None:
+            return None, 0
+        offset = address & PAGE_MASK
+        code = self._covered[frame].find(1, offset)
+        return self._memory.writable_page(frame), (PAGE_SIZE if code < 0 else code) - offset
+
     def _page(self, address: int, size: int) -> tuple[bytearray, int]:
         mmu = self._mmu
         number, offset = address >> PAGE_SHIFT, address & PAGE_MASK

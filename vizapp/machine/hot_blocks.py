@@ -64,6 +64,7 @@ class HotBlocks:
 
     Attributes:
         doors: host-physical addresses that no block goes through.
+        guarded: where stores of blocks beside code go.
         heat: if there, how often execution arrived at each EIP of the guest; see ``Pc.heat``.
     """
 
@@ -81,8 +82,8 @@ class HotBlocks:
         self._switched(mmu.tlb.tag)
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
         self._covered: dict[int, bytearray] = {}
-        self._guarded = GuardedMemory(mmu, memory, code.covered)
-        self._regions = HotRegions(self._guarded)
+        self.guarded = GuardedMemory(mmu, memory, code.covered)
+        self._regions = HotRegions(self.guarded)
         self._rewrites: dict[int, int] = {}
         self._unsettled = False
         self._begun: dict[int, int] = {}  # first blocks of ``run``, by EIP
@@ -320,7 +321,7 @@ class HotBlocks:
             prices[eip] = price
             return instruction_of(found)
 
-        block = compile_block(head, fetch, facts, self._guarded)
+        block = compile_block(head, fetch, facts, self.guarded)
         if block is None:
             return None
         offsets = [code.base + eip & PAGE_MASK for eip in block.addresses]

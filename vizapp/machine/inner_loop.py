@@ -210,7 +210,7 @@ class InnerLoop(Hardware):
         most = last - self.position - 1
         if each:
             most = min(most, (due - meter.cycles - 1) // each)
-        done = repeat(self.cpu, instruction, most)
+        done = repeat(self.cpu, instruction, most, self.blocks.guarded)
         meter.counts[price] += done
         meter.counts[UNFINISHED] += done
         meter.cycles += done * each

@@ -1,7 +1,7 @@
 """Many iterations of a repeated move or store at once, where nobody could tell it from one after the other.
 
 What is left to single iterations: the last one, whatever touches a page that the fast maps do not have or
-that crosses a page, and strings that go down.
+that crosses a page, what replaces decoded code, and strings that go down.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from vizapp.isa.registers import EFLAGS_DF
 if TYPE_CHECKING:
     from vizapp.isa.instruction import Instruction
     from vizapp.machine.cpu import Cpu
+    from vizapp.machine.guarded import GuardedMemory
 
 
-def repeat(cpu: Cpu, instruction: Instruction, most: int) -> int:
+def repeat(cpu: Cpu, instruction: Instruction, most: int, guarded: GuardedMemory) -> int:
     """Do up to ``most`` further iterations of an instruction that has begun to repeat; how many were done."""
     name = instruction.opcode.operation
     if name not in ("movs", "stos") or instruction.address_size != 4 or cpu.system_flags & EFLAGS_DF:
@@ -27,6 +28,9 @@ def repeat(cpu: Cpu, instruction: Instruction, most: int) -> int:
     size = destination.size
     count = min(most, cpu.ecx - 1)
     to, to_room, page = _run_of(cpu, destination.segment, cpu.edi, write=True)
+    if page is None:
+        page, free = guarded.stretch(cpu.segments[destination.segment].base + cpu.edi & M32)
+        to_room = min(to_room, free)
     count = min(count, to_room // size)
     if page is None or count <= 0:
         return 0
