@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from vizapp.cost.choice import PAGINGS
 from vizapp.messages import N_, Message
 from vizapp.ui.selection import in_hardware, surroundings
+from vizapp.ui.short_box import ShortBox
 from vizapp.ui.widgets import label, named, toggle
 from vizapp.ui.words import TECHNIQUE_TITLES
 
@@ -36,14 +37,13 @@ if TYPE_CHECKING:
     from vizapp.ui.look import Look
     from vizapp.ui.selection import Selection
 
-_PROCESSOR_LETTERS = 11  # of a processor's name are always seen
 _SURROUNDINGS = {
     "bare-metal": N_("bare metal"),
     "hosted": N_("hosted"),
     "split": N_("domain 0"),
     "hvm": N_("HVM domain"),
 }
-_PROCESSOR_ROOM = 20  # letters of it that are seen where there is room for them
+_GAPS = (6, 3)  # between widgets: as there is room
 
 
 class Header(QWidget):
@@ -98,9 +98,7 @@ class Header(QWidget):
         self.io = QComboBox()
         self.io.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.io.activated.connect(lambda index: self.io_chosen.emit(self.io.itemData(index)))
-        self.processor = QComboBox()
-        self.processor.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
+        self.processor = ShortBox(short_name)
         for name, title in choices.processors:
             self.processor.addItem(title, name)
         self.processor.activated.connect(
@@ -173,7 +171,6 @@ class Header(QWidget):
         self._rows.setSpacing(look.px(6))
         for row in (self._left_row, self._right_row):
             row.setContentsMargins(0, 0, 0, 0)
-            row.setSpacing(look.px(6))
         self.menu_button.setIcon(look.icon("menu"))
         self.menu_button.setIconSize(QSize(look.px(15), look.px(15)))
         self.retranslate(self._translator)
@@ -271,21 +268,19 @@ class Header(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        """The tagline stands where there is room; the processor gives way before a second row comes."""
-        room = self.width() - self._look.px(44)
+        """The tagline stands where there is room; the processor's name gets shorter, and the gaps smaller,
+        before a second row comes."""
+        room = self.width() - self._look.px(28)
         self.tagline.hide()
-        self.processor.hide()
-        self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
-        need = self._left.sizeHint().width() + self._right.sizeHint().width() + self._look.px(7)
-        with_processor = need + self.processor.sizeHint().width() + self._look.px(7)
-        self.processor.setVisible(room >= with_processor or room < need)
-        with_tagline = with_processor + self.tagline.sizeHint().width() + self._look.px(30)
-        self.tagline.setVisible(room >= with_tagline)
-        narrow = self.processor.sizeHint().width()
-        self.processor.setMinimumContentsLength(_PROCESSOR_ROOM)
-        if room < with_tagline + self.processor.sizeHint().width() - narrow:
-            self.processor.setMinimumContentsLength(_PROCESSOR_LETTERS)
+        wide, tight = _GAPS
+        for short, gap in ((False, wide), (True, wide), (True, tight)):
+            need = self._width(short=short, gap=gap)
+            if need <= room:
+                break
+        self.tagline.setVisible(room >= need + self.tagline.sizeHint().width() + self._look.px(30))
         two_rows = need > room > self._look.px(200)
+        if two_rows:
+            self._width(short=False, gap=wide)
         if two_rows != self._two_rows:
             self._two_rows = two_rows
             if two_rows:
@@ -294,6 +289,20 @@ class Header(QWidget):
             else:
                 self._rows.removeWidget(self._right)
                 self._first.addWidget(self._right)
+
+    def _width(self, *, short: bool, gap: int) -> int:
+        """How wide one row is with such a name and such gaps, which it has from now on."""
+        self.processor.set_short(short)
+        for row in (self._left_row, self._right_row, self._first):
+            row.setSpacing(self._look.px(gap))
+        return self._left.sizeHint().width() + self._right.sizeHint().width() + self._look.px(gap)
+
+
+def short_name(processor: str) -> str:
+    """A processor's name without its maker and its clock: ``Pentium 4 672``."""
+    name = processor.partition(",")[0]
+    maker, _, rest = name.partition(" ")
+    return rest if maker in ("AMD", "Intel") else name
 
 
 def guest_name(guest: str) -> str:
