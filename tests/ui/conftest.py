@@ -224,6 +224,7 @@ def nothing_is_left():
 @pytest.fixture(scope="session")
 def appearance(qapp):
     made = Appearance(QApplication.instance(), assets())
+    made.dress(QApplication.instance())  # panels are looked at without a window here
     made.change(motion=False)
     return made
 

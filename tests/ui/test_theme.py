@@ -1,9 +1,11 @@
 import re
 
 import pytest
+from PySide6.QtWidgets import QApplication, QWidget
 
 from vizapp.errors import DataError, UnknownNameError
 from vizapp.resources import assets
+from vizapp.ui.look import Appearance
 from vizapp.ui.theme import THEME_TITLES, load_theme, style_sheet
 
 THEMES = assets() / "themes"
@@ -91,3 +93,22 @@ def test_no_literal_colour_stands_in_the_code_or_the_template():
     sources = [*(assets().parent / "vizapp" / "ui").glob("*.py"), THEMES / "style.qss"]
     for path in sources:
         assert re.findall(r"#[0-9A-Fa-f]{6}\b|QColor\(\d", path.read_text(encoding="utf-8")) == []
+
+
+def test_a_window_has_its_own_look_and_leaves_the_application_as_it_was(qtbot, appearance):
+    application = QApplication.instance()
+    window = QWidget()
+    qtbot.addWidget(window)
+    before = application.styleSheet(), application.palette(), application.font()
+    application.setStyleSheet("")
+    own = Appearance(application, assets(), "dark")
+    own.dress(window)
+    first = window.styleSheet()
+    own.change(scale=1.5)
+    assert "" != first != window.styleSheet()
+    assert application.styleSheet() == ""
+    assert application.palette() != before[1]
+    own.undress()
+    assert (window.styleSheet(), application.styleSheet()) == ("", "")
+    assert (application.palette(), application.font()) == before[1:]
+    application.setStyleSheet(before[0])

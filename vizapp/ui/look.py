@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from weakref import ReferenceType, ref
 
 from PySide6.QtCore import QByteArray, QRectF, Qt, QTemporaryDir
 from PySide6.QtGui import QBrush, QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPen, QPixmap
 from PySide6.QtSvg import QSvgRenderer
+from shiboken6 import isValid
 
 from vizapp.ui.theme import Theme, load_theme, style_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication, QWidget
 
+_STYLE = "fusion"  # under the sheet
 SANS = "DejaVu Sans"
 MONO = "DejaVu Sans Mono"
 SCALE_STEPS = (0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0)
@@ -161,7 +164,10 @@ def _recoloured(path: Path, colour: str) -> str:
 
 
 class Appearance:
-    """Makes looks from themes, zoom and motion, and applies one to the application.
+    """Makes looks from themes, zoom and motion, and applies one to the application and to its windows.
+
+    The style sheet is the windows' own: Qt styles a widget anew for each of its ancestors where the sheet is
+    the application's, and twice where it is a window's.
 
     Attributes:
         look: the look of now.
@@ -169,14 +175,42 @@ class Appearance:
 
     def __init__(self, application: QApplication, assets: Path, theme: str = "light") -> None:
         self._application = application
+        hints = application.styleHints()
+        self._former = (
+            application.style().name(),
+            application.palette(),
+            application.font(),
+            hints.colorScheme(),
+        )
+        self._dressed: list[ReferenceType[QWidget | QApplication]] = []
+        self._sheet = ""
         self._themes = assets / "themes"
         self._template = (self._themes / "style.qss").read_text(encoding="utf-8")
         self._icon_files = QTemporaryDir()
         for font in sorted((assets / "fonts").glob("*.ttf")):
             QFontDatabase.addApplicationFont(str(font))
         self.look = Look(load_theme(self._themes, theme), assets / "icons")
-        application.setStyle("Fusion")
+        if self._former[0].lower() != _STYLE:
+            application.setStyle(_STYLE)
         self._apply()
+
+    def dress(self, window: QWidget | QApplication) -> None:
+        """Give a window the look of now and every later one; or all windows, those of the application."""
+        if self._application not in self._windows():
+            self._dressed.append(ref(window))
+            window.setStyleSheet(self._sheet)
+
+    def undress(self) -> None:
+        """Leave the application as it was found."""
+        style, palette, font, scheme = self._former
+        for window in self._windows():
+            window.setStyleSheet("")
+        self._dressed.clear()
+        self._application.styleHints().setColorScheme(scheme)
+        self._application.setPalette(palette)
+        self._application.setFont(font)
+        if style and style.lower() != _STYLE:
+            self._application.setStyle(style)
 
     def change(
         self, *, theme: str | None = None, scale: float | None = None, motion: bool | None = None
@@ -195,16 +229,23 @@ class Appearance:
             self._apply()
         return look
 
+    def _windows(self) -> list[QWidget | QApplication]:
+        """Those that are still there."""
+        found = [window for kept in self._dressed if (window := kept()) is not None and isValid(window)]
+        self._dressed = [ref(window) for window in found]
+        return found
+
     def _apply(self) -> None:
-        """Set palette, font and style sheet of the application; each makes every widget think anew."""
+        """Set palette, font and style sheets; each makes every widget think anew."""
         application = self._application
         application.styleHints().setColorScheme(
             Qt.ColorScheme.Dark if self.look.theme.dark else Qt.ColorScheme.Light
         )
         application.setPalette(self.look.palette())
         application.setFont(self.look.font())
-        sheet = style_sheet(self._template, self.look.theme.colors, self.look.scale, self._icon_file)
-        application.setStyleSheet(sheet)
+        self._sheet = style_sheet(self._template, self.look.theme.colors, self.look.scale, self._icon_file)
+        for window in self._windows():
+            window.setStyleSheet(self._sheet)
 
     def _icon_file(self, name: str, role: str) -> str:
         """A recoloured copy of an icon on disk: style sheets take images only from files."""

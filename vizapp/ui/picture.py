@@ -123,27 +123,49 @@ def render(
     Raises:
         VizappError: the file's ending, or the file itself.
     """
-    film = FILM_EVENTS if check_suffix(Path(file)) == ".gif" and view != "compare" else 0
+    suffix = check_suffix(Path(file))
     application = offscreen_application()
     appearance = Appearance(application, assets(), theme)
-    appearance.change(motion=False)
-    directory = QTemporaryDir()
-    settings = QSettings(directory.filePath("picture.ini"), QSettings.Format.IniFormat)
-    for key, value in (("theme", theme), ("language", language), ("motion", False)):
-        settings.setValue(key, value)
-    player = Player(_no_session, _no_session)
-    window = Window(
-        player, appearance, lambda name: Translator(name, assets() / "locale"), choices(), settings
-    )
-    window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-    window.resize(QSize(*size))
-    window.show()
+    try:
+        appearance.change(motion=False)
+        directory = QTemporaryDir()
+        settings = QSettings(directory.filePath("picture.ini"), QSettings.Format.IniFormat)
+        for key, value in (("theme", theme), ("language", language), ("motion", False)):
+            settings.setValue(key, value)
+        player = Player(_no_session, _no_session)
+        window = Window(
+            player, appearance, lambda name: Translator(name, assets() / "locale"), choices(), settings
+        )
+        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
+        window.resize(QSize(*size))
+        window.show()
+        try:
+            _draw(window, view, scenario, race, file, opening, film=suffix == ".gif" and view != "compare")
+        finally:
+            window.close()
+            window.deleteLater()
+            application.sendPostedEvents(window, QEvent.Type.DeferredDelete)
+    finally:
+        appearance.undress()
+
+
+def _draw(
+    window: Window,
+    view: str,
+    scenario: Scenario,
+    race: Sequence[Scenario],
+    file: str | Path,
+    opening: Sequence[Command],
+    *,
+    film: bool,
+) -> None:
     window.show_selection(_selection_of(scenario))
-    application.processEvents()
+    QApplication.processEvents()
     recording = None
     if view != "compare":
         details = frozenset(name for entry in PANELS for name in entry.panel.details)
-        recording = record(scenario, opening, checked=True, film=film, details=details)
+        following = FILM_EVENTS if film else 0
+        recording = record(scenario, opening, checked=True, film=following, details=details)
         _feed_steps(window, recording)
     if view != "stage":
         _feed_race(window, race)
@@ -152,20 +174,16 @@ def render(
     if view == "stage":
         window.present(True)
     for _ in range(3):  # layouts settle, then what they hide and show
-        application.processEvents()
+        QApplication.processEvents()
     if recording is not None and film:
         images = [window.grab().toImage()]
         for frame in recording.film:
             window.steps.show_frame(frame)
-            application.processEvents()
+            QApplication.processEvents()
             images.append(window.grab().toImage())
         save_film(images, file)
     else:
         save_widget(window, file)
-    window.close()
-    # What nobody sees again would still be styled with the next one.
-    window.deleteLater()
-    application.sendPostedEvents(window, QEvent.Type.DeferredDelete)
 
 
 def _selection_of(scenario: Scenario) -> Selection:

@@ -105,6 +105,7 @@ class Window(QMainWindow):
         self._menu.processor_chosen.connect(lambda name: self._choose(processor=name))
         self.header.set_menu(self._menu)
         self._connect()
+        appearance.dress(self)
         self._restyle(look)
         self.set_language(self._language)
         self._follow_system()
