@@ -9,7 +9,7 @@ from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_A, PTE_D, PTE_G, PT
 from vizapp.isa.registers import CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
 from vizapp.isa.vectors import GP
 from vizapp.machine.faults import Fault
-from vizapp.machine.identity import PENTIUM_4, with_large_pages
+from vizapp.machine.identity import PENTIUM_4, with_large_pages, without_large_pages
 from vizapp.machine.inputs import NAMES
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
@@ -26,9 +26,10 @@ ALL = PTE_P | PTE_W | PTE_U
 class Space:
     """An MMU with paging on."""
 
-    def __init__(self, cr4: int) -> None:
+    def __init__(self, cr4: int, *, pse36: bool = False) -> None:
         self.memory = PhysicalMemory(16 << 20)
         self.mmu = Mmu(self.memory, Meter(dict.fromkeys(NAMES, 1)))
+        self.mmu.pse36 = pse36
         self.cr4 = cr4
 
     def turn_on(self, cr4: int | None = None) -> None:
@@ -46,9 +47,9 @@ class Space:
         return None
 
 
-def large(entry: int, cr4: int = CR4_PSE) -> Space:
+def large(entry: int, cr4: int = CR4_PSE, *, pse36: bool = False) -> Space:
     """A 4 MB page at linear 4 MB."""
-    space = Space(cr4)
+    space = Space(cr4, pse36=pse36)
     space.memory.write(DIRECTORY + 4, 4, entry)
     space.turn_on()
     return space
@@ -85,9 +86,36 @@ def test_a_and_d_are_in_the_directory_entry_of_a_large_page():
     assert space.memory.read(DIRECTORY + 4, 4) & PTE_D
 
 
-@pytest.mark.parametrize("bit", [13, 17, 21])
-def test_reserved_bits_of_a_large_page(bit):
-    assert large(0x80_0000 | ALL | PTE_PS | 1 << bit).error(0x40_0000) == PF_P | PF_RSVD
+@pytest.mark.parametrize("bit", range(13, 22))
+@pytest.mark.parametrize("pse36", [False, True])
+def test_reserved_bits_of_a_large_page(bit, pse36):
+    refused = PF_P | PF_RSVD if bit > 16 or not pse36 else None
+    assert large(0x80_0000 | ALL | PTE_PS | 1 << bit, pse36=pse36).error(0x40_0000) == refused
+
+
+@pytest.mark.parametrize("high", [1, 2, 4, 8, 15])
+def test_pse_36_gives_four_more_bits_of_the_frame(high):
+    space = large(0x80_0000 | ALL | PTE_PS | high << 13, pse36=True)
+    assert space.mmu.translate(0x40_5123, False, False, 0) == high << 20 | 0x805
+    assert space.mmu.probe(0x40_5123) == high << 20 | 0x805
+    assert space.mmu.describe_walk(0x40_5123).frame == high << 20 | 0x805
+
+
+@pytest.mark.parametrize(
+    "space", [large(ALL | PTE_PS | 1 << 13, pse36=True), large(0xF000_0000 | ALL | PTE_PS)]
+)
+def test_nobody_answers_beyond_memory(space):
+    space.memory.write(0x5000, 4, 0x1234)
+    assert space.mmu.read(0x40_5000, 4, False) == 0xFFFF_FFFF
+    space.mmu.write(0x40_5000, 4, 0x5678, False)
+    assert space.mmu.read(0x40_5000, 4, False) == 0xFFFF_FFFF
+    assert space.mmu.fetch(0x40_5000, 2, False) == b"\xff\xff"
+    assert space.memory.read(0x5000, 4) == 0x1234
+
+
+def test_pse_36_is_for_4_mb_pages_alone():
+    space = large(0x80_0000 | ALL | 1 << 13, pse36=True)
+    assert space.mmu.describe_walk(0x40_0000).steps[1].host_physical == 0x80_2000
 
 
 def test_rights_of_a_large_page():
@@ -148,6 +176,19 @@ def test_pae_faults(pde, pte, error):
 
 def test_a_pointer_that_is_absent_faults():
     assert wide(TABLE | ALL, 0x7000 | ALL).error(0x4000_0000) == 0
+
+
+def test_a_frame_beyond_4_gb_is_not_one_below():
+    space = wide(TABLE | ALL, 1 << 32 | 0x7000 | ALL)
+    space.memory.write(0x7000, 4, 0x1234)
+    assert space.mmu.read(0x20_5000, 4, False) == 0xFFFF_FFFF
+
+
+@pytest.mark.parametrize("identity", [PENTIUM_4, with_large_pages(PENTIUM_4)])
+def test_cpuid_says_who_has_pse_36(identity):
+    assert bool(identity.leaf(1).edx & 1 << 17) == identity.has_pse36 == (identity is not PENTIUM_4)
+    assert not without_large_pages(identity).has_pse36
+    assert Bench(identity=identity).pc.mmu.pse36 == identity.has_pse36
 
 
 def test_pointers_are_registers():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.oracle import bochs, limits, virtual_interrupts
+from tests.oracle import bochs, large_pages, limits, virtual_interrupts
 from tests.oracle.probe import Case, Outcome, Tables, outcomes, rom
 
 _GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
@@ -43,12 +43,13 @@ class Golden(NamedTuple):
 
 
 LIMITS = Golden("limits.txt", limits.cases, 100)
+LARGE_PAGES = Golden("large_pages.txt", large_pages.cases, 1)
 VIRTUAL_INTERRUPTS = Golden("virtual_interrupts.txt", virtual_interrupts.cases, 37)
 
 
 def main() -> None:
     """Make all of them anew."""
-    for golden in (LIMITS, VIRTUAL_INTERRUPTS):
+    for golden in (LIMITS, LARGE_PAGES, VIRTUAL_INTERRUPTS):
         golden.make()
 
 

@@ -93,10 +93,11 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Tables:
-    """The GDT, in which cases have segments of their own, and the page table."""
+    """The GDT, in which cases have segments of their own, the page table, and the directory from 1 on."""
 
     descriptors: dict[int, bytes] = field(default_factory=dict)
     pages: dict[int, int] = field(default_factory=dict)
+    directory: dict[int, int] = field(default_factory=dict)
 
     def add(self, base: int, limit: int, access: int) -> int:
         """A descriptor as it is, ``limit`` as its 20 bits; its index."""
@@ -164,7 +165,8 @@ def _image(tables: Tables, cases: list[Case], symbols: dict[str, int]) -> bytes:
         put(IMAGE + 8 * vector, d.to_bytes(d.pack_gate(gate)))
     for index, raw in (gdt | tables.descriptors).items():
         put(GDT + 8 * index, raw)
-    put(DIRECTORY, struct.pack("<I", TABLE | 7))
+    for index, entry in ({0: TABLE | 7} | tables.directory).items():
+        put(DIRECTORY + 4 * index, struct.pack("<I", entry))
     for page in range(1024):
         put(TABLE + 4 * page, struct.pack("<I", tables.pages.get(page, page << 12 | 7)))
     records = b"".join(case.record() for case in cases)

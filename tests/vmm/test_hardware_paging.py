@@ -68,6 +68,29 @@ more:   mov [edi + ecx * 8], eax
         invlpg [0x1120000]
         mov eax, [0x1120004]
 """
+# 4 MB pages in a directory at 131000, one of them 4 GB higher, where there is nothing.
+PSE36 = """
+        mov eax, cr4
+        or eax, 0x10
+        mov cr4, eax
+        mov dword [0x131000], 0x00000083
+        mov dword [0x131004], 0x00002083
+        mov dword [0x131008], 0x0001E083
+        mov dword [0x13100C], 0x00020083
+        mov eax, 0x131000
+        mov cr3, eax
+        mov eax, cr0
+        or eax, 0x80010000
+        mov cr0, eax
+        mov dword [0x120000], 0x1234
+        mov ebx, [0x120000]
+        mov edx, [0x520000]
+        mov dword [0x520000], 5
+        mov esi, [0x520000]
+        mov edi, [0x920000]
+        mov ecx, [0x120000]
+        mov eax, [0xD20004]
+"""
 # A task gate for #DE and a TSS behind it: the fault switches tasks, the other task ends the guest.
 TASK = """
         mov dword [idt + 0], 0x00380000
@@ -100,6 +123,17 @@ def test_large_pages(body: str, setting: str) -> None:
     native = HardwareRun(image, setting, features=features, native=True).run()
     assert run.ending() == native.ending()
     assert run.monitor.guest_view().control[2] == 0x112_0004  # the fault that ended it
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_large_page_beyond_4_gb_has_nothing_behind_it(setting: str) -> None:
+    image, features = small_image(PSE36), Features(apic=False)
+    run = HardwareRun(image, setting, features=features).run()
+    native = HardwareRun(image, setting, features=features, native=True).run()
+    assert run.ending() == native.ending()
+    _, ecx, edx, ebx, _, _, esi, edi = run.monitor.guest_view().general
+    assert (ebx, ecx, edx, esi, edi) == (0x1234, 0x1234, *3 * (0xFFFF_FFFF,))
+    assert run.monitor.guest_view().control[2] == 0xD2_0004  # a reserved bit
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

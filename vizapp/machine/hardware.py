@@ -83,6 +83,7 @@ class Hardware:
         self.uart, self.screen = self.board.uart, self.board.screen
         if features is not None:
             identity = self._equip(features, identity)
+        self.mmu.pse36 = identity.has_pse36
         self.code = CodeCache(self.memory, self.mmu)
         self.blocks = HotBlocks(self.memory, self.mmu, self.code, self.meter)
         self._implicit = ImplicitAccess(self.mmu)

@@ -47,6 +47,7 @@ FEATURE_APIC = 1 << 9
 FEATURE_SEP = 1 << 11
 FEATURE_PGE = 1 << 13
 FEATURE_CMOV = 1 << 15
+FEATURE_PSE36 = 1 << 17
 FEATURE_FXSR = 1 << 24
 # Leaf 1, ECX.
 FEATURE_VMX = 1 << 5
@@ -62,6 +63,7 @@ SVM_LEAF = 0x8000_000A
 INTEL = "GenuineIntel"
 AMD = "AuthenticAMD"
 
+_LARGE_PAGES = FEATURE_PSE | FEATURE_PAE | FEATURE_PSE36
 _SVM_REVISION = 1
 _ASIDS = 64
 # Processors by AMD repeat these bits of leaf 1, EDX in leaf 8000_0001h, EDX.
@@ -108,6 +110,11 @@ class Identity(NamedTuple):
     def has_fxsr(self) -> bool:
         """Whether FXSAVE and FXRSTOR exist."""
         return bool(self.leaves[1].edx & FEATURE_FXSR)
+
+    @property
+    def has_pse36(self) -> bool:
+        """Whether the frames of 4 MB pages have 36 bits."""
+        return bool(self.leaves[1].edx & FEATURE_PSE36)
 
     def leaf(self, number: int) -> Registers:
         """The answer to CPUID with EAX = ``number``."""
@@ -178,18 +185,17 @@ def with_fpu(identity: Identity) -> Identity:
 
 def with_large_pages(identity: Identity) -> Identity:
     """The same processor with 4 MB pages and with PAE: for a machine whose memory no monitor manages."""
-    identity = identity.with_features(FEATURE_PSE | FEATURE_PAE)
+    identity = identity.with_features(_LARGE_PAGES)
     return identity._replace(cr4_bits=identity.cr4_bits | CR4_PSE | CR4_PAE)
 
 
 def without_large_pages(identity: Identity) -> Identity:
     """The same processor with neither: what a guest sees that is not to know of them."""
-    both = FEATURE_PSE | FEATURE_PAE
     leaves = dict(identity.leaves)
-    leaves[1] = leaves[1]._replace(edx=leaves[1].edx & ~both)
+    leaves[1] = leaves[1]._replace(edx=leaves[1].edx & ~_LARGE_PAGES)
     if identity.vendor == AMD:
         extended = leaves[EXTENDED_FEATURES]
-        leaves[EXTENDED_FEATURES] = extended._replace(edx=extended.edx & ~both)
+        leaves[EXTENDED_FEATURES] = extended._replace(edx=extended.edx & ~_LARGE_PAGES)
     return identity._replace(leaves=leaves, cr4_bits=identity.cr4_bits & ~(CR4_PSE | CR4_PAE))
 
 

@@ -21,13 +21,13 @@ from vizapp.isa import vectors
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical
 from vizapp.isa.paging import PF_P, PF_RSVD, PF_U, PF_W, PTE_D, PTE_G, PTE_U, PTE_W
 from vizapp.isa.registers import CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE
-from vizapp.machine.fast_maps import ALL_LINES, FastMaps, ParkedMaps
+from vizapp.machine.fast_maps import FastMaps, ParkedMaps
 from vizapp.machine.faults import Fault
 from vizapp.machine.memory import PhysicalMemory
 from vizapp.machine.meter import Meter
 from vizapp.machine.nested_paging import NestedMemory, NestedTables
+from vizapp.machine.page_tables import FRAMES, Tables, flat, look_up
 from vizapp.machine.page_tables import PhysicalMemory as PhysicalMemoryAccess
-from vizapp.machine.page_tables import Tables, flat, look_up
 from vizapp.machine.tlb import SavedTlb, Tlb, TlbEntry
 from vizapp.machine.walks import Peek, Walk, describe_walk
 
@@ -47,9 +47,9 @@ class Mmu(FastMaps):
         on_unmapped: called when translations cease to hold: with a page number, or None for all, and the tag
             of the address space.
         on_switched: called with the tag of another address space, now that the processor is in it.
-        parks: whether the maps of an address space are parked when it is left, and not dropped: which tells
-            in nothing but time.
+        parks: whether the maps of an address space that is left are kept, which tells in time alone.
         nested: the tables below the guest's own, while a guest runs under nested paging.
+        pse36: 4 MB pages may lie anywhere in 64 GB; said before paging is first on.
     """
 
     def __init__(self, memory: PhysicalMemory, meter: Meter) -> None:
@@ -60,7 +60,7 @@ class Mmu(FastMaps):
         self.on_switched: list[Callable[[int], None]] = []
         self.parks = True
         self._meter = meter
-        self._frame_mask = ALL_LINES
+        self._frame_mask, self.pse36 = FRAMES, False
         self._take((0, 0, 0, ()))
         self.nested: NestedTables | None = None
         self._physical: PhysicalMemoryAccess = memory  # where page tables are read from
@@ -68,11 +68,11 @@ class Mmu(FastMaps):
     @property
     def a20(self) -> bool:
         """Whether address line 20 reaches memory."""
-        return self._frame_mask == ALL_LINES
+        return self._frame_mask == FRAMES
 
     @a20.setter
     def a20(self, enabled: bool) -> None:
-        mask = ALL_LINES if enabled else ALL_LINES & ~A20_FRAME
+        mask = FRAMES if enabled else FRAMES & ~A20_FRAME
         if mask != self._frame_mask:
             self._frame_mask = mask
             self._unmap(None)
@@ -193,8 +193,7 @@ class Mmu(FastMaps):
 
     def read_as(self, linear: int, size: int, user: bool, ring: int) -> int:
         """As ``read``, on behalf of a ring or of ``NO_RING``."""
-        offset = linear & PAGE_MASK
-        first = self.translate(linear, False, user, ring)
+        offset, first = linear & PAGE_MASK, self.translate(linear, False, user, ring)
         if offset + size <= PAGE_SIZE:
             if first in self.mmio.frames:
                 self._meter.charge("uncached")
@@ -288,7 +287,8 @@ class Mmu(FastMaps):
 
     def _take(self, control: Control) -> None:
         self._control = control
-        self._paging, self._write_protect, self._mode, self._global_pages, self._tables = _rules_of(control)
+        found = _rules_of(control, self.pse36)
+        self._paging, self._write_protect, self._mode, self._global_pages, self._tables = found
 
     def _frame(self, linear: int, write: bool, user: bool, fetch: bool) -> int:
         page = linear >> PAGE_SHIFT
@@ -393,8 +393,8 @@ class Mmu(FastMaps):
 
 
 @lru_cache(_REMEMBERED)  # those of a guest and those of its monitor take turns
-def _rules_of(control: Control) -> tuple[bool, bool, int, bool, Tables]:
+def _rules_of(control: Control, pse36: bool) -> tuple[bool, bool, int, bool, Tables]:
     """Paging, CR0.WP, the bits of CR4 that make the format of the tables, CR4.PGE, the tables."""
     cr0, cr3, cr4, pointers = control
-    tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+    tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else (), pse36)
     return bool(cr0 & CR0_PG), bool(cr0 & CR0_WP), cr4 & _FORMAT, bool(cr4 & CR4_PGE), tables

@@ -30,11 +30,12 @@ _LEVELS: Final = ("nPDE", "nPTE")
 class NestedPageTables(NestedTables):
     """The tables that nCR3 names, walked as the host's CR4 says."""
 
-    def __init__(self, memory: HostMemory, cr3: int, host_cr4: int) -> None:
+    def __init__(self, memory: HostMemory, cr3: int, host_cr4: int, *, pse36: bool = False) -> None:
         super().__init__(memory)
         self.cr3 = cr3
         self._wide = bool(host_cr4 & CR4_PAE)
         self._large = bool(host_cr4 & CR4_PSE)
+        self._pse36 = pse36
 
     def look_up(self, address: int) -> NestedTranslation:
         """Walk for a guest-physical address, without side effects."""
@@ -44,7 +45,10 @@ class NestedPageTables(NestedTables):
             if loaded is None:
                 return NestedTranslation((), present=True, malformed=True)
             pointers = loaded
-        found = look_up(self._memory, Tables(self.cr3, self._large, pointers), address)
+        elif address >> 32:  # no table of 32-bit paging leads there
+            return NestedTranslation((), present=False)
+        tables = Tables(self.cr3, self._large, pointers, self._pse36)
+        found = look_up(self._memory, tables, address)
         entries = tuple(
             NestedEntry(level, at, value) for level, (at, value) in zip(_LEVELS, found.entries, strict=False)
         )

@@ -1,9 +1,12 @@
 """What the page tables say: the walk in each of the processor's formats.
 
     32-bit   CR3 ─▶ directory[31:22] ─▶ table[21:12]                 4-byte entries, 4 KB
-             CR3 ─▶ directory[31:22], PS set and CR4.PSE             4 MB
+             CR3 ─▶ directory[31:22], PS set and CR4.PSE             4 MB; with PSE-36 anywhere in 64 GB
     PAE      PDPTE[31:30] ─▶ directory[29:21] ─▶ table[20:12]        8-byte entries, 4 KB
              PDPTE[31:30] ─▶ directory[29:21], PS set                2 MB
+
+    entry of 4 MB with PSE-36    31     22 21  17 16      13 12   8 ...
+                                 | 31:22  |  0   |  35:32   |PAT|    of the frame's address
 
 The four PDPTEs are registers, loaded with CR3: what memory says of them later does not count.
 SDM Vol. 3, "32-Bit Paging" and "PAE Paging".
@@ -18,10 +21,11 @@ from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.isa.paging import PTE_A, PTE_D, PTE_FRAME, PTE_P, PTE_PS, PTE_U, PTE_W
 
 PHYSICAL_BITS: Final = 36
+FRAMES: Final = (1 << PHYSICAL_BITS - PAGE_SHIFT) - 1
 _FRAME_36: Final = (1 << PHYSICAL_BITS) - 1 & ~0xFFF
 # Beyond the address there is nothing, since neither NX nor the protection keys of later processors exist.
 _RESERVED_HIGH: Final = (1 << 64) - (1 << PHYSICAL_BITS)
-_RESERVED_4M: Final = 0x003F_E000  # bits 21-13, PSE-36 being absent
+_RESERVED_4M: Final = (0x003F_E000, 0x003E_0000)  # bits 21-13; with PSE-36 21-17
 _RESERVED_2M: Final = 0x001F_E000  # bits 20-13
 _POINTER_RESERVED: Final = _RESERVED_HIGH | 0x1E6  # bits 8-5, 2 and 1
 POINTER_BYTES: Final = 8
@@ -69,11 +73,15 @@ def walk(memory: PhysicalReader, directory: int, linear: int) -> PageWalk:
 
 
 class Tables(NamedTuple):
-    """Where a walk begins: CR3, whether CR4.PSE allows large pages, and with PAE the four PDPTEs."""
+    """Where a walk begins: CR3, whether CR4.PSE allows large pages, and with PAE the four PDPTEs.
+
+    ``pse36``: the processor has 36 bits for the frames of 4 MB pages.
+    """
 
     directory: int = 0
     large_pages: bool = False
     pointers: tuple[int, ...] = ()
+    pse36: bool = False
 
 
 class Translation(NamedTuple):
@@ -116,13 +124,19 @@ def look_up(memory: PhysicalReader, tables: Tables, linear: int) -> Translation:
     if not entry & PTE_P:
         return Translation(((address, entry),), present=False)
     if entry & PTE_PS and tables.large_pages:
-        frame = (entry & 0xFFC0_0000) >> PAGE_SHIFT | linear >> PAGE_SHIFT & 0x3FF
-        reserved = bool(entry & _RESERVED_4M)
+        frame = large_frame(entry, pse36=tables.pse36) | linear >> PAGE_SHIFT & 0x3FF
+        reserved = bool(entry & _RESERVED_4M[tables.pse36])
         return Translation(((address, entry),), True, reserved, entry, frame, 1024)
     second = entry & PTE_FRAME | linear >> 10 & 0xFFC
     page = memory.read(second, 4)
     frame = page >> PAGE_SHIFT
     return Translation(((address, entry), (second, page)), bool(page & PTE_P), False, entry & page, frame)
+
+
+def large_frame(entry: int, *, pse36: bool) -> int:
+    """The first frame of a 4 MB page; ``entry`` is its directory entry."""
+    low = (entry & 0xFFC0_0000) >> PAGE_SHIFT
+    return low | (entry >> 13 & 0xF) << 32 - PAGE_SHIFT if pse36 else low
 
 
 def flat(linear: int) -> Translation:

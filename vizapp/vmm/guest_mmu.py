@@ -44,6 +44,7 @@ class GuestMmu:
         flush_requested: the guest loaded CR3, or changed how its tables are read.
         reshaped: more has changed than the address space: how tables are read, or where memory lies.
         invalidated: linear addresses that the guest named to INVLPG.
+        pse36: the virtual processor's 4 MB pages may lie anywhere in 64 GB.
     """
 
     def __init__(self, memory: GuestMemory, charge: Callable[[str, int], None]) -> None:
@@ -55,6 +56,7 @@ class GuestMmu:
         self._write_protect = False
         self._mode = 0  # the bits of CR4 that make the format of the tables
         self._tables = Tables()
+        self.pse36 = False
 
     def configure(self, cr0: int, cr3: int, cr4: int = 0, pointers: tuple[int, ...] = ()) -> None:
         """Take over the virtual control registers; ``pointers`` are the PDPTEs, with PAE."""
@@ -62,7 +64,7 @@ class GuestMmu:
         if now != (self._paging, self._write_protect, self._mode):
             self.flush_requested = self.reshaped = True
         self._paging, self._write_protect, self._mode = now
-        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else ())
+        self._tables = Tables(cr3, bool(cr4 & CR4_PSE), pointers if cr4 & CR4_PAE else (), self.pse36)
 
     def flush(self) -> None:
         """The virtual CPU loaded CR3."""

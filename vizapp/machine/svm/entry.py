@@ -76,7 +76,9 @@ def switch_memory(unit: SvmUnit, cpu: Cpu, guest: SvmGuest) -> None:
     """The guest's address space, under its ASID."""
     nested = None
     if unit.has_nested_paging and guest.controls["np_enable"] & NP_ENABLE:
-        nested = NestedPageTables(unit.memory, guest.controls["n_cr3"], guest.host_cr4)
+        nested = NestedPageTables(
+            unit.memory, guest.controls["n_cr3"], guest.host_cr4, pse36=cpu.identity.has_pse36
+        )
     unit.mmu.switch(guest.controls["guest_asid"], nested, (cpu.cr0, cpu.cr3, cpu.cr4, cpu.pointers))
 
 

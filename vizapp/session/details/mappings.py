@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa.addresses import PAGE_SHIFT
 from vizapp.isa.paging import PTE_D, PTE_FRAME, PTE_P, PTE_PS, PTE_U, PTE_W
-from vizapp.machine.page_tables import POINTER_BYTES, POINTERS, Tables
+from vizapp.machine.page_tables import POINTER_BYTES, POINTERS, Tables, large_frame
 from vizapp.machine.walks import Peek
 from vizapp.session.details.walk import GuestMemory, shared_tables, tables_of
 
@@ -66,7 +66,7 @@ def mappings(subject: Subject) -> Mappings:
         own_memory = Peek(pc.memory, nested)
     elif shared_tables(seen, held):
         own_memory = pc.memory
-    own = tables_of(seen, own_memory)
+    own = tables_of(seen, own_memory, pc)
     guest = None if own is None else dict(_pages(own, own_memory))
     if nested is not None:
         if guest is None:
@@ -74,7 +74,7 @@ def mappings(subject: Subject) -> Mappings:
         return _collect("nested", guest, {page: _below(nested, found) for page, found in guest.items()})
     if guest is not None and shared_tables(seen, held):
         return _collect("shared", guest, guest)
-    real = tables_of(held, pc.memory)
+    real = tables_of(held, pc.memory, pc)
     if real is None:
         return Mappings("off", ())
     shadow = {
@@ -97,12 +97,14 @@ def _pages(tables: Tables, memory: Reader) -> Iterator[tuple[int, Page]]:
     if tables.pointers:
         for index, pointer in enumerate(tables.pointers[:POINTERS]):
             if pointer & PTE_P:
-                yield from _directory(memory, pointer & _FRAME_36, index * 512 * 512, POINTER_BYTES, True)
+                yield from _directory(memory, pointer & _FRAME_36, index * 512 * 512, POINTER_BYTES, tables)
     else:
-        yield from _directory(memory, tables.directory & PTE_FRAME, 0, 4, tables.large_pages)
+        yield from _directory(memory, tables.directory & PTE_FRAME, 0, 4, tables)
 
 
-def _directory(memory: Reader, table: int, first: int, size: int, large: bool) -> Iterator[tuple[int, Page]]:
+def _directory(
+    memory: Reader, table: int, first: int, size: int, tables: Tables
+) -> Iterator[tuple[int, Page]]:
     count = 4096 // size
     frame_mask = PTE_FRAME if size == 4 else _FRAME_36
     for index in range(count):
@@ -110,8 +112,10 @@ def _directory(memory: Reader, table: int, first: int, size: int, large: bool) -
         page = first + index * count
         if not entry & PTE_P:
             continue
-        if entry & PTE_PS and large:
+        if entry & PTE_PS and (size == POINTER_BYTES or tables.large_pages):
             start = (entry & frame_mask) >> PAGE_SHIFT & ~(count - 1)
+            if size != POINTER_BYTES:
+                start = large_frame(entry, pse36=tables.pse36)
             for offset in range(count):
                 yield page + offset, _page(start + offset, entry, entry)
             continue

@@ -56,11 +56,11 @@ def walk(subject: Subject) -> Walk | None:
     if linear is None:
         linear = seen.code_base + seen.eip & M32
     nested = monitor.nested_tables(vm)
-    processor = describe_walk(pc.memory, nested, tables_of(held, Peek(pc.memory, nested)), linear)
+    processor = describe_walk(pc.memory, nested, tables_of(held, Peek(pc.memory, nested), pc), linear)
     own, guest = None, processor
     if nested is None and not shared_tables(seen, held):
         memory = GuestMemory(pc, monitor, vm)
-        own = tables_of(seen, memory)
+        own = tables_of(seen, memory, pc)
         guest = describe_walk(memory, None, own, linear)
     entry = pc.mmu.tlb.lookup(linear >> PAGE_SHIFT)
     return Walk(
@@ -81,13 +81,13 @@ def shared_tables(seen: CpuView, held: CpuView) -> bool:
     return bool(seen.control[0] & held.control[0] & CR0_PG) and seen.control[3] == held.control[3]
 
 
-def tables_of(view: CpuView, memory: Reader) -> Tables | None:
+def tables_of(view: CpuView, memory: Reader, pc: Pc) -> Tables | None:
     """Where a walk begins by the control registers of a view; None with paging off."""
     cr0, _, _, cr3, cr4 = view.control
     if not cr0 & CR0_PG:
         return None
     pointers = (read_pointers(memory, cr3) or ()) if cr4 & CR4_PAE else ()
-    return Tables(cr3, bool(cr4 & CR4_PSE), pointers)
+    return Tables(cr3, bool(cr4 & CR4_PSE), pointers, pc.mmu.pse36)
 
 
 def references(steps: tuple[WalkStep, ...]) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def read_exit(structure: VmcbStructure) -> Exit:
         return _instruction(structure, code, vectoring)
     kind = KINDS.get(code, "instruction")
     if kind == "nested-fault":
-        return Exit(kind, error=get("exitinfo1") & M32, address=get("exitinfo2") & M32, vectoring=vectoring)
+        return Exit(kind, error=get("exitinfo1") & M32, address=get("exitinfo2"), vectoring=vectoring)
     if kind == "task-switch":
         how = get("exitinfo2")
         cause = "iret" if how & TASK_BY_IRET else "jmp" if how & TASK_BY_JUMP else "call"

@@ -91,6 +91,7 @@ def assemble(
     if machine.features is None or not machine.features.large_pages:
         identity = without_large_pages(identity)
     identity = devices.identity(identity)
+    mmu.pse36 = identity.has_pse36
     cpu = Cpu(
         mmu, devices, identity=identity, tsc=lambda: guest_time("tsc", pc.meter.cycles + devices.offset)
     )
