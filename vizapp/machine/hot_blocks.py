@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vizapp.isa.addresses import M32, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, HostPhysical, Linear
+from vizapp.machine.block_books import BlockBooks
 from vizapp.machine.decoded import BRANCH, instruction_of
 from vizapp.machine.engine.block_source import Facts
 from vizapp.machine.engine.blocks import compile_block
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from vizapp.machine.memory import PhysicalMemory
     from vizapp.machine.meter import Meter
     from vizapp.machine.mmu import Mmu
-    from vizapp.machine.places import Place
 
 # Arrivals at an address before it is compiled. That takes about as long as executing its instructions one by
 # one this many times.
@@ -65,7 +65,6 @@ class HotBlocks:
     Attributes:
         doors: host-physical addresses that no block goes through.
         guarded: where stores of blocks beside code go.
-        heat: if there, how often execution arrived at each EIP of the guest; see ``Pc.heat``.
     """
 
     _views: dict[tuple[object, ...], View]  # of the address space that the processor is in
@@ -73,11 +72,11 @@ class HotBlocks:
 
     def __init__(self, memory: PhysicalMemory, mmu: Mmu, code: CodeCache, meter: Meter) -> None:
         self.doors: Mapping[HostPhysical, Door] = {}
-        self.heat: dict[int, int] | None = None
         self._memory = memory
         self._mmu = mmu
         self._code = code
         self._meter = meter
+        self._books = BlockBooks(meter)
         self._spaces: dict[int, dict[tuple[object, ...], View]] = {}
         self._switched(mmu.tlb.tag)
         self._frames: dict[int, dict[tuple[int, int, Facts], Compiled | None]] = {}
@@ -86,11 +85,19 @@ class HotBlocks:
         self._regions = HotRegions(self.guarded)
         self._rewrites: dict[int, int] = {}
         self._unsettled = False
-        self._begun: dict[int, int] = {}  # first blocks of ``run``, by EIP
         memory.on_code_write.append(self._written)
         code.on_unlink.append(self.unlink)
         mmu.on_switched.append(self._switched)
         meter.before_reading.append(self.settle)
+
+    @property
+    def heat(self) -> dict[int, int] | None:
+        """If there, how often execution arrived at each EIP of the guest; see ``Pc.heat``."""
+        return self._books.heat
+
+    @heat.setter
+    def heat(self, heat: dict[int, int] | None) -> None:
+        self._books.heat = heat
 
     def view(self, cpu: Cpu) -> View:
         """For the processor's segments and the meter's place as they are now; prepares the fast maps."""
@@ -178,12 +185,8 @@ class HotBlocks:
                 runs[size] += passes
                 if rest:
                     runs[rest] += 1
-        if self.heat is not None and done >= 0 and self._meter.in_guest:
-            # What leads from block to block is counted by ``_book`` as the beginning of the one. How the
-            # first began has been counted before, and the end of the last one has not.
-            self._begun[first] = self._begun.get(first, 0) + 1
-            if done:
-                self.heat[cpu.eip] = self.heat.get(cpu.eip, 0) + 1
+        if self._books.heat is not None and done >= 0:
+            self._books.ran(first, cpu.eip if done else None)
         self._meter.cycles += whole_room - room
         return position + end - steps
 
@@ -195,16 +198,10 @@ class HotBlocks:
         for blocks in self._frames.values():
             for compiled in blocks.values():
                 if compiled is not None:
-                    self._book(compiled)
+                    self._books.enter(compiled)
         for joined in self._regions:
-            self._book_region(joined)
-        heat = self.heat
-        if heat is not None:
-            for eip, times in self._begun.items():
-                heat[eip] -= times
-                if not heat[eip]:
-                    del heat[eip]
-            self._begun.clear()
+            self._books.enter_region(joined)
+        self._books.settle()
 
     def unlink(self, tag: int | None = None) -> None:
         """Forget which EIP leads where, in one address space or in all; nothing but time is lost."""
@@ -255,7 +252,7 @@ class HotBlocks:
             self._cover(frame, page & PAGE_MASK, compiled)
         if compiled is not None and compiled.failures > _FAILURES and not compiled.block.guarded:
             # Most likely it stores beside code.
-            self._book(compiled)
+            self._books.enter(compiled)
             compiled = blocks[key] = self._compile(view, eip, frame, view.facts._replace(guarded=True))
         if compiled is None:
             view.linked[eip] = None
@@ -344,9 +341,9 @@ class HotBlocks:
         self.unlink()
         for compiled in self._frames[frame].values():
             if compiled is not None:
-                self._book(compiled)
+                self._books.enter(compiled)
         for joined in self._regions.of(frame):
-            self._book_region(joined)
+            self._books.enter_region(joined)
         self._regions.drop(frame)
         del self._frames[frame], self._covered[frame]
 
@@ -360,31 +357,11 @@ class HotBlocks:
         """A region has been left; where that happens soon each time it is not made again."""
         joined.note(steps)
         if joined.too_short:
-            self._book_region(joined)
+            self._books.enter_region(joined)
             self._regions.part(joined)
             for part in joined.parts:
                 part.asked = True
             self.unlink()
-
-    def _book(self, compiled: Compiled) -> None:
-        for place, runs in compiled.runs.items():
-            self._enter(place, compiled, runs, 0)
-
-    def _book_region(self, joined: Joined) -> None:
-        for place, tally in joined.runs.items():
-            for part, piece in zip(joined.parts, joined.region.pieces, strict=True):
-                self._enter(place, part, tally, piece.tally)
-
-    def _enter(self, place: Place, compiled: Compiled, runs: list[int], first: int) -> None:
-        """Enter a block's counts, which begin at ``first``, into the books."""
-        for done in range(len(compiled.prices) + 1):
-            times = runs[first + done]
-            if times:
-                self._meter.book(place, compiled.prices[:done], times)
-                runs[first + done] = 0
-                if self.heat is not None and place.is_guest:
-                    for eip in compiled.block.addresses[: done or 1]:
-                        self.heat[eip] = self.heat.get(eip, 0) + times
 
     def _failed(self, compiled: Compiled, position: int) -> None:
         """A block that fails again and again costs more than it saves: it is not linked any more as it is."""
@@ -393,7 +370,7 @@ class HotBlocks:
             if compiled.failures > _FAILURES:
                 self.unlink()
                 for joined in [joined for joined in self._regions if compiled in joined.parts]:
-                    self._book_region(joined)
+                    self._books.enter_region(joined)
                     self._regions.part(joined)
         else:
             compiled.failures = 0
