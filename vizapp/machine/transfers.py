@@ -6,6 +6,7 @@ Control Between Code Segments". Everything that can fault comes before the first
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vizapp.isa import descriptors as d
@@ -38,6 +39,7 @@ _CALL_GATES: Final = (d.CALL_GATE_16, d.CALL_GATE_32)
 _DATA: Final = (r.ES, r.DS, r.FS, r.GS)
 _SAME_RING: Final = "far_transfer"
 _OTHER_RING: Final = "gate_call"
+_REMEMBERED: Final = 64
 
 
 class _Target(NamedTuple):
@@ -192,7 +194,7 @@ def sysenter(cpu: Cpu, instruction: Instruction) -> None:
     cpu.charge("sysenter")
     cpu.system_flags &= ~(r.EFLAGS_IF | r.EFLAGS_VM | r.EFLAGS_RF)
     cpu.esp, cpu.eip = esp, eip
-    _load_flat(cpu, selector & d.SELECTOR_ERROR, 0)
+    cpu.change_ring(*_flat(selector & d.SELECTOR_ERROR, 0), 0)
     _tell(cpu, events.GATE_CALLED, "sysenter")
 
 
@@ -202,16 +204,16 @@ def sysexit(cpu: Cpu, instruction: Instruction) -> None:
         raise Fault(vectors.GP, 0)
     cpu.charge("sysenter")
     cpu.esp, cpu.eip = cpu.ecx, cpu.edx
-    _load_flat(cpu, (cpu.sysenter[0] & d.SELECTOR_ERROR) + 16, 3)
+    cpu.change_ring(*_flat((cpu.sysenter[0] & d.SELECTOR_ERROR) + 16, 3), 3)
     _tell(cpu, events.RETURNED, "sysexit")
 
 
-def _load_flat(cpu: Cpu, selector: int, cpl: int) -> None:
-    """CS from ``selector`` and SS from the one after it, both flat whatever the GDT says."""
+@lru_cache(_REMEMBERED)
+def _flat(selector: int, cpl: int) -> tuple[SegmentState, SegmentState]:
+    """SS from the selector after ``selector`` and CS from itself, both flat whatever the GDT says."""
     data = d.segment(0, M32, d.DATA_READ_WRITE | d.TYPE_ACCESSED, cpl)
     code = d.segment(0, M32, d.CODE_READ | d.TYPE_ACCESSED, cpl)
-    cpu.set_segment(r.SS, SegmentState(selector + 8 & 0xFFFF | cpl, *data))
-    cpu.set_code_segment(SegmentState(selector & 0xFFFF | cpl, *code), cpl)
+    return SegmentState(selector + 8 & 0xFFFF | cpl, *data), SegmentState(selector & 0xFFFF | cpl, *code)
 
 
 def _pointer(cpu: Cpu, instruction: Instruction) -> tuple[int, int]:
