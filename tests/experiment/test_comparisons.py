@@ -11,9 +11,9 @@ import pytest
 import vizapp
 from tests.lengths import AT_LENGTH
 from vizapp.errors import DataError, ScenarioError, UnknownNameError
-from vizapp.experiment.compare import compare, techniques_for
+from vizapp.experiment.compare import compare, techniques_for, with_overhead
 from vizapp.experiment.execution import Bounds, Run, execute
-from vizapp.experiment.export import as_csv, json_lines, perfetto
+from vizapp.experiment.export import as_csv, as_json, json_lines, perfetto
 from vizapp.experiment.presets import presets
 from vizapp.experiment.scenarios import make_scenario
 from vizapp.experiment.until import parse_until
@@ -130,3 +130,21 @@ def test_csv_and_traces_hold_what_was_run() -> None:
     trace = perfetto(runs[1].recorded, 3_800_000_000, runs[1].cycles.total)
     stays = [record for record in trace["traceEvents"] if record["ph"] == "X"]
     assert sum(record["dur"] for record in stays) == pytest.approx(runs[1].cycles.total / 3800, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("technique", "choices"),
+    [("paravirtual", {"io": "split"}), ("binary-translation", {"io": "hosted"}), ("binary-translation", {})],
+)
+def test_overhead_begins_with_the_guests_own_first_instruction(technique: str, choices: dict) -> None:
+    native = execute(make_scenario("rings"), score=True)
+    run = execute(make_scenario("rings", technique_name=technique, **choices), score=True)
+    first = int("vms" in run.report)
+    begins = next(e.cycle for e in run.recorded if e.target.is_guest and e.target.vm >= first)
+    assert run.start == (begins if choices else 0)
+    spent, before = run.cycles.by_purpose, run.report["start"]["by_purpose"]
+    assert sum(before.values()) == run.start
+    assert all(before[purpose] <= spent[purpose] for purpose in spent)
+    overhead = with_overhead([native, run])[1].overhead
+    assert overhead == (run.cycles.total - run.start) / native.cycles.total
+    assert as_json([native, run])[1]["start"]["cycles"] == run.start

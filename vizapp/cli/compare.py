@@ -65,10 +65,18 @@ def _table(out: Output, runs: Sequence[Run]) -> None:
         spent = [run.cycles.by_purpose.get(purpose, 0) for run in runs]
         if any(spent):
             rows.append([f"  {out.text(title)}", *(number(cycles) for cycles in spent)])
+    if any(run.start for run in runs):
+        rows.append([out.text(N_("before the guest")), *(number(run.start) for run in runs)])
     rows.append([out.text(N_("× native")), *(times(run.overhead) for run in runs)])
     columns = ["", *(TITLES[run.technique] for run in runs)]
     out.table(columns, rows, right=tuple(range(1, len(columns))))
     for run in runs:
+        if run.start and run.overhead is not None:
+            technique: dict[str, Message | int] = {"technique": Message(TITLES[run.technique])}
+            start = N_("domain 0's start: {cycles} cycles under {technique}, which × native leaves out")
+            if run.report["io"] == "hosted":
+                start = N_("the host's start: {cycles} cycles under {technique}, which × native leaves out")
+            out.say(Message(start, {**technique, "cycles": number(run.start)}))
         if run.overhead is None:
             why = run.why if run.first_difference is None else run.first_difference
             parameters = {"technique": Message(TITLES[run.technique]), "reason": why}

@@ -43,8 +43,8 @@ class Cycles:
 class Run:
     """The outcome of one run.
 
-    ``overhead`` is cycles over the bare machine's for the same guest: None where there is nothing to
-    compare with, and for a run that is not equivalent. ``report`` is the JSON of ``vizapp run``.
+    ``overhead`` is cycles from ``start`` on over the bare machine's for the same guest: None where there is
+    nothing to compare with, and for a run that is not equivalent. ``report`` is the JSON of ``vizapp run``.
     ``port_logs`` is what the guest wrote to each logged port, ``exit_status`` what it wrote to the exit port
     if that ended the run. ``why`` and ``first_difference`` are the report's two sentences, untranslated.
     """
@@ -66,6 +66,11 @@ class Run:
     def cycles(self) -> Cycles:
         """What the run cost."""
         return Cycles(**self.report["cycles"])
+
+    @property
+    def start(self) -> int:
+        """Cycles before the guest's own first instruction, where a host or a domain 0 comes first; else 0."""
+        return int(self.report["start"]["cycles"])
 
     @property
     def events(self) -> dict[str, Any]:

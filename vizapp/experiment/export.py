@@ -23,15 +23,15 @@ def as_json(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def as_csv(runs: Sequence[Run]) -> str:
-    """One line a technique: cycles in all and by purpose, overhead, guest instructions."""
+    """One line a technique: cycles in all and by purpose, those before the guest's start, overhead."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     purposes = [purpose.value for purpose in Purpose]
-    writer.writerow(["technique", "stopped", "instructions", "cycles", "overhead", *purposes])
+    writer.writerow(["technique", "stopped", "instructions", "cycles", "start", "overhead", *purposes])
     for run in runs:
         cycles = run.cycles
         overhead = "" if run.overhead is None else f"{run.overhead:.4f}"
-        row = [run.technique, run.stopped, run.instructions["guest"], cycles.total, overhead]
+        row = [run.technique, run.stopped, run.instructions["guest"], cycles.total, run.start, overhead]
         writer.writerow([*row, *(cycles.by_purpose.get(purpose, 0) for purpose in purposes)])
     return text.getvalue()
 

@@ -195,11 +195,15 @@ class Frame:
     unfinished: Mapping[Place, int] = field(default_factory=dict)
 
 
+_NOTHING: Mapping[str, int] = {}
+
+
 class Progress(NamedTuple):
     """How far a run has come: for the overhead graph, one point a batch.
 
     ``progress`` is guest progress that can be compared between builds: guest instructions for runs of the
     same bytes, mark retirements otherwise (``marks``). ``overhead_valid`` is False once not equivalent.
+    ``start`` are the cycles by purpose that a host or a domain 0 took before the guest's first instruction.
     """
 
     technique: str
@@ -209,6 +213,12 @@ class Progress(NamedTuple):
     purposes: dict[str, int]
     stopped: Stopped | None
     overhead_valid: bool
+    start: Mapping[str, int] = _NOTHING
+
+    @property
+    def since_start(self) -> dict[str, int]:
+        """Cycles by purpose from the guest's own first instruction on."""
+        return {purpose: cycles - self.start.get(purpose, 0) for purpose, cycles in self.purposes.items()}
 
 
 class EventBatch(NamedTuple):

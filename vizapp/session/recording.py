@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vizapp.machine import events as ev
 from vizapp.machine.events import Event
-from vizapp.machine.places import GUEST_COMPONENTS, TRANSLATION_CACHE
+from vizapp.machine.meter import Purpose
+from vizapp.machine.places import GUEST_COMPONENTS, TRANSLATION_CACHE, VMM_WORLD
 from vizapp.session.auditor import AUDITED
 from vizapp.session.frames import DIVERGED, Progress, Stopped
 from vizapp.session.journeys.book import watch_devices
@@ -45,6 +46,8 @@ class Recorder:
     Attributes:
         heats: how often execution arrived at each guest instruction, by virtual machine and address.
         ways: how each has run.
+        start: cycles by purpose before the guest's own first instruction, where a host or a domain 0 comes
+            first: to start them is not the guest's doing. Empty where nothing does.
         end: position, guest instruction and cycle of the end of the recording.
         progress: the last point of the overhead graph.
         book: packets and blocks followed.
@@ -83,6 +86,8 @@ class Recorder:
         self.book = book
         self.run_states = run_states
         self._first_guest = first_guest
+        self.start: dict[str, int] = {}
+        self._starting = True
         self._attached = False
         self._fresh: list[Event] = []  # of this stretch
         pc.on_access = self._access
@@ -91,6 +96,12 @@ class Recorder:
         self._guest_is_bare = guest_board is pc.board
         pc.on_port = self._port
         self._measure(None)
+
+    @property
+    def start_told(self) -> dict[str, dict[str, int | dict[str, int]]]:
+        """``start`` as the JSON of a run has it."""
+        by_purpose = {purpose.value: self.start.get(purpose.value, 0) for purpose in Purpose}
+        return {"start": {"cycles": sum(by_purpose.values()), "by_purpose": by_purpose}}
 
     def watch_boards(self, boards: Sequence[Board | None]) -> None:
         """Listen at the PC's board, and at those of the virtual machines in their order."""
@@ -176,7 +187,7 @@ class Recorder:
 
     def adopt(self, other: Recorder) -> None:
         """Take over what another run of the same scenario has seen of the guest's instructions."""
-        self.heats, self.ways = other.heats, other.ways
+        self.heats, self.ways, self.start = other.heats, other.ways, other.start
 
     def cut(self, stopped: Stopped) -> None:
         """The run ends at the cursor because it diverged: what was recorded behind it did not happen."""
@@ -202,6 +213,7 @@ class Recorder:
             marks=self._marks,
             cycles=pc.meter.cycles,
             purposes={purpose.value: cycles for purpose, cycles in pc.meter.by_purpose().items()},
+            start=dict(self.start),
             stopped=stopped,
             overhead_valid=equivalent and (stopped is None or stopped.reason != DIVERGED),
         )
@@ -230,6 +242,11 @@ class Recorder:
     def _event(self, event: Event) -> None:
         self._fresh.append(event)
         kind = event.kind
+        if self._starting and event.target.is_guest and event.target.vm >= self._first_guest:
+            self._starting = False
+            if self._first_guest or event.target.world == VMM_WORLD:  # a domain 0 came first, or a host
+                spent = self._pc.meter.by_purpose()
+                self.start = {purpose.value: cycles for purpose, cycles in spent.items()}
         if kind in _PASSAGES:
             self._passed(event)
         elif kind == ev.VM_SCHEDULED:

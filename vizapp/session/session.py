@@ -293,7 +293,7 @@ class Session:
         self.timeline.seek(self.timeline.end)
         scored = self._asked or self._lockstep is not None
         shown, self._observer.vm = self._observer.vm, 0
-        found = report(self.scenario, self.frame(), self.store, scored=scored)
+        found = report(self.scenario, self.frame(), self.store, scored=scored) | self._recorder.start_told
         guests = self.machine.monitor.vms
         if len(guests) > 1:
             found["vms"] = []

@@ -51,7 +51,7 @@ class _Runner:
             return
         self.instructions.append(progress.instructions)
         self.marks.append(progress.marks)
-        self.purposes.append(tuple(float(progress.purposes.get(purpose, 0)) for purpose in PURPOSES))
+        self.purposes.append(tuple(float(progress.since_start.get(purpose, 0)) for purpose in PURPOSES))
         self.stopped = progress.stopped
         self.valid = progress.overhead_valid
 
