@@ -305,7 +305,10 @@ system_calls:   dd      system_exit, system_write, system_read, system_seek
 
 
 TRAPS
-        TRAP    7, x87_fault, RING_0, INTERRUPT_GATE
+        TRAP    0, forbidden, RING_0, INTERRUPT_GATE
+        TRAP    6, forbidden, RING_0, INTERRUPT_GATE
+        TRAP    7, forbidden, RING_0, INTERRUPT_GATE
+        TRAP    13, forbidden, RING_0, INTERRUPT_GATE
         TRAP    14, page_fault, RING_0, INTERRUPT_GATE
         TRAP    0x20, timer_gate, RING_0, INTERRUPT_GATE
         TRAP    0x21, keyboard_gate, RING_0, INTERRUPT_GATE

@@ -21,8 +21,8 @@ from vizapp.machine.events import (
     VM_ENTERED,
     VM_EXITED,
 )
-from vizapp.machine.places import DEVICE, TRANSLATION_CACHE, Place
-from vizapp.vmm.base import READABLE, cache_owner, segment_owner
+from vizapp.machine.places import DEVICE, HOST, TRANSLATION_CACHE, VM_APP, Place
+from vizapp.vmm.base import READABLE, app_owner, cache_owner, segment_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,11 @@ def _is_translators(place: Place, owner: str, write: bool) -> bool:
     if place.component != TRANSLATION_CACHE:
         return False
     return owner == segment_owner(place.vm) or (owner == cache_owner(place.vm) and not write)
+
+
+def _is_process(place: Place) -> bool:
+    """Whether it is where one of several guests' processes runs in a host."""
+    return place.component == VM_APP and place.vm >= 0
 
 
 class Leak(NamedTuple):
@@ -85,8 +90,8 @@ class Auditor:
         self.leaks: list[Leak] = []
 
     def access(self, position: int, place: Place, frame: int, write: bool) -> None:
-        """Code at ``place`` is about to use a page frame."""
-        if place.is_guest and frame < self._memory_frames:
+        """Code at ``place``, a guest's or of the process that a guest is for its host, uses a page frame."""
+        if (place.is_guest or _is_process(place)) and frame < self._memory_frames:
             self._check(position, place, "frame", frame, write)
 
     def port(self, position: int, place: Place, port: int, write: bool) -> None:
@@ -184,6 +189,7 @@ class Auditor:
             or shared
             or (owner == READABLE and not write)
             or _is_translators(place, owner, write)
+            or (_is_process(place) and owner in (HOST, app_owner(place.vm)))
         ):
             self._seen.add((place.vm, place.ring, kind, number, write))
         else:

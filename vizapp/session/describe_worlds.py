@@ -42,6 +42,10 @@ _TO_HOST: Final = {
         "MOV CR3 in the switch page: back to the host's world, where VMApp prints what the virtual serial "
         "port has sent."
     ),
+    "end": N_(
+        "MOV CR3 in the switch page: back to the host's world, for the last time. The guest has ended, and "
+        "so will VMApp, its process; the others go on."
+    ),
 }
 
 
@@ -83,6 +87,10 @@ _SWITCH_PAGE: Final = N_(
     "{text}: the switch page, which both worlds have at the same address. It keeps the state of one world "
     "and loads that of the other: tables, control registers, segments, stack."
 )
+_SCHEDULED: Final = N_(
+    "The host's scheduler goes on with another process, the VMApp of {vm}. With its page directory come its "
+    "own shared pages and its own switch page, by which VMDriver can reach the world of its VMM and no other."
+)
 _SOMETHING: Final = N_("The host's world goes on at ring {target}, at {address}.")
 
 
@@ -113,6 +121,8 @@ def describe_host_event(event: Event, step: LastStep) -> Message:
         "target": event.target.ring,
         "address": hexadecimal(step.after.own_eip),
     }
+    if event.kind == ev.VM_SCHEDULED:
+        return Message(_SCHEDULED, {"vm": event.cause})
     if event.kind == ev.INTERRUPT_DELIVERED:
         return Message(_INTERRUPTED, parameters)
     return Message(_EVENTS.get((event.kind, event.source.component), _SOMETHING), parameters)

@@ -55,6 +55,11 @@ def segment_owner(vm: int) -> str:
     return f"vm{vm}-segment"
 
 
+def app_owner(vm: int) -> str:
+    """The owner of a host's frames that are the process's of a guest: no other guest's may use them."""
+    return f"vm{vm}-app"
+
+
 class Action(NamedTuple):
     """What is done to virtual machine ``vm`` once the counter has reached ``cycle`` and the monitor is in.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizapp.machine import events
 from vizapp.vmm.hosted.vm import HostedVm
-from vizapp.vmm.virtual_machines import VirtualMachines, line_of
+from vizapp.vmm.virtual_machines import KEYBOARD_LINE, VirtualMachines, line_of
 
 if TYPE_CHECKING:
     from vizapp.machine.input_log import Input
@@ -84,6 +84,11 @@ class HostedMachines(VirtualMachines[HostedVm]):
         """See ``VirtualMachines``; the line rises even if something lies there for another machine."""
         self._pc.board.line(line_of(entry))(False)
         super().take_input(entry)
+
+    def ask_to_pause(self, vm: HostedVm) -> None:
+        """See ``VirtualMachines``."""
+        self._pc.board.line(KEYBOARD_LINE)(False)
+        super().ask_to_pause(vm)
 
     def hand_over(self) -> None:
         """The current machine's VMM takes what has come for its own."""

@@ -19,7 +19,7 @@ from vizapp.machine.places import (
     Place,
 )
 from vizapp.messages import N_, Message
-from vizapp.vmm.base import Ownership
+from vizapp.vmm.base import Ownership, app_owner
 from vizapp.vmm.binary_translation.monitor import TranslatingMonitor
 from vizapp.vmm.frame_allocator import FrameRange
 from vizapp.vmm.hosted import layout
@@ -124,10 +124,24 @@ class HostedMonitor(TranslatingMonitor):
         return HostPhysical(frame << PAGE_SHIFT | linear & PAGE_MASK)
 
     def ownership(self) -> Ownership:
-        """The guest has its memory; the rest is the VMM's or, as every port and line, the host's."""
+        """A guest has its memory, and its process the pages shared with its VMM.
+
+        The rest is the VMMs' or, as every port and line, the host's.
+        """
         first = layout.HOST_END >> PAGE_SHIFT
+        pages = layout.SHARED_BYTES >> PAGE_SHIFT
+        apps = [
+            FrameRange((self.host.shared >> PAGE_SHIFT) + pages * vm.index, pages, app_owner(vm.index))
+            for vm in self.vms
+        ]
+        behind = apps[-1].end
         return Ownership(
-            (FrameRange(0, first, OWNER), *self.host.frames.ranges()),
+            (
+                FrameRange(0, apps[0].first, OWNER),
+                *apps,
+                FrameRange(behind, first - behind, OWNER),
+                *self.host.frames.ranges(),
+            ),
             ((0, 0xFFFF, OWNER),),
             tuple((line, OWNER) for line in range(16)),
         )
