@@ -101,7 +101,7 @@ def application(seed: int) -> Image:
 
 
 def _compare(native: Run, run: Run, seed: int, steps: int = STEPS) -> None:
-    both = zip(states(native, steps), states(run, steps), strict=False)
+    both = zip(states(native, steps), states(run, steps), strict=True)
     for count, (expected, found) in enumerate(both):
         assert found == expected, f"seed {seed}, instruction {count}"
 
@@ -127,3 +127,9 @@ def test_the_classical_monitor_has_pvi_on_its_virtual_processor() -> None:
     for seed in range(SEEDS):
         run = Run(application(seed), TrapAndEmulate(), virtualizable=True)
         _compare(Run(application(seed), Native()), run, seed)
+
+
+def test_the_classical_monitor_says_that_it_has_no_virtual_8086_mode() -> None:
+    run = Run(task(3), TrapAndEmulate(), virtualizable=True).run()
+    assert run.reason == "crashed"
+    assert "virtual-8086" in run.pc.stopped[1].in_english()

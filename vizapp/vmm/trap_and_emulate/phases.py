@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from vizapp.vmm.trap_and_emulate.vm import Vm
 
 _PORTS: Final = frozenset({"in", "out", "ins", "outs"})
+_NO_TASKS: Final = N_(
+    "the guest entered virtual-8086 mode, whose segments this monitor does not put in another ring; "
+    "binary-translation, vt-x and amd-v run such tasks"
+)
 _MOST_ITERATIONS: Final = 64  # of a repeated instruction, in one phase
 
 # Faults that may be of the monitor's own making (a deprivileged ring, a truncated segment, an empty shadow):
@@ -260,6 +264,8 @@ def resume(vm: Vm) -> str | None:
     following = due(vm)
     if following != ENTER:
         return following
+    if vm.virtual.cpu.virtual_8086:
+        return vm.stop("crashed", Message(_NO_TASKS))
     if not vm.virtual.reachable:
         return "decode"
     prepare(vm)
