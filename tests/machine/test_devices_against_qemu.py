@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.oracle import bare_machine, devices
+from tests.oracle.sources import include
 from vizapp.guest.assembler.assembler import assemble
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.features import Features
@@ -20,7 +21,7 @@ def answers(program: str) -> dict[str, str]:
     features = Features(disks=(devices.disk(),), mac=bytes.fromhex(devices.MAC.replace(":", "")))
     prices = {**dict.fromkeys(NAMES, 1), "io": 1000}  # a port is slow, so that a second is soon over
     pc = Pc(prices, 16 << 20, 62_500_000, features=features)
-    code = assemble(devices.source(program).read_text(encoding="ascii"), f"{program}.asm")
+    code = assemble(include(f"{program}.asm"), f"{program}.asm", include=include)
     pc.memory.load(HostPhysical(code.origin), code.data)
     pc.cpu.eip = code.origin
     pc.run(max_steps=2_000_000)

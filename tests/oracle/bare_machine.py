@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.oracle.sources import HERE, nasm
 from vizapp.guest.catalogue import Guest
 from vizapp.guest.library import spare_disk
 from vizapp.machine.devices.station import Station
@@ -21,7 +22,6 @@ LOAD_ADDRESS = 0x0010_0000
 # Virtual time follows the instruction count (16 ns each), so that a run is the same on any computer.
 BY_INSTRUCTIONS = ("-accel", "tcg", "-icount", "shift=4,sleep=off")
 IN_REAL_TIME = ("-accel", "tcg")
-HERE = Path(__file__).resolve().parent
 _PATIENCE = 15  # seconds that may pass for one of QEMU's
 _SCHEDULED = 2  # which of Linux's clocks of a process: what it was given by the scheduler
 
@@ -37,7 +37,7 @@ def build_rom(directory: Path, *defines: str) -> Path:
     """Assemble the ROM that starts the guest; the path of the 64 KB file."""
     rom = directory / "flat_boot.rom"
     options = [f"-D{name}" for name in defines]
-    subprocess.run(["nasm", "-f", "bin", *options, "-o", rom, HERE / "flat_boot.asm"], check=True)
+    nasm(HERE / "flat_boot.asm", rom, *options)
     return rom
 
 

@@ -433,53 +433,7 @@ error:  mov     dx, 0x1F1
         and     al, 0x04                ; aborted
         jmp     byte_out
 
-head:   mov     al, 10                  ; a new line with the four letters in EBX
-        call    character
-        mov     ecx, 4
-.next:  mov     al, bl
-        call    character
-        shr     ebx, 8
-        dec     ecx
-        jnz     .next
-        ret
-
-long_out:
-        push    eax
-        shr     eax, 16
-        call    word_digits
-        pop     eax
-word_out:
-        call    word_digits
-        jmp     space
-word_digits:
-        push    eax
-        mov     al, ah
-        call    digits
-        pop     eax
-        jmp     digits
-byte_out:
-        push    eax
-        call    digits
-        call    space
-        pop     eax
-        ret
-space:  mov     al, ' '
-        jmp     character
-digits: push    eax
-        shr     al, 4
-        call    .digit
-        pop     eax
-.digit: and     al, 15
-        add     al, '0'
-        cmp     al, '9'
-        jbe     character
-        add     al, 7
-character:
-        push    edx
-        mov     dx, 0x3F8
-        out     dx, al
-        pop     edx
-        ret
+%include "heading.inc"
 
 cmos_registers:
         db      0x15, 0x16, 0x17, 0x18, 0x30, 0x31, 0x34, 0x35, 0x0D, 0

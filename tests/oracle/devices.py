@@ -10,22 +10,21 @@ Left out of the programs, as faults of QEMU:
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from pathlib import Path
 
 from tests.oracle import bare_machine
+from tests.oracle.sources import HERE, nasm
 
 PROGRAMS = ("devices", "network")
 SECTORS = 3 * 16 * 63
 MAC = "00:0c:29:00:00:01"
-_HERE = Path(__file__).resolve().parent
-_GOLDENS = _HERE.parent / "goldens"
+_GOLDENS = HERE.parent / "goldens"
 
 
 def source(program: str) -> Path:
     """Where a program stands."""
-    return _HERE / f"{program}.asm"
+    return HERE / f"{program}.asm"
 
 
 def golden(program: str) -> Path:
@@ -41,7 +40,7 @@ def disk() -> bytes:
 def run(program: str, directory: Path) -> str:
     """What the devices of QEMU's PC answer."""
     binary, image = directory / f"{program}.bin", directory / "disk.img"
-    subprocess.run(["nasm", "-f", "bin", "-o", binary, source(program)], check=True)
+    nasm(source(program), binary)
     image.write_bytes(disk())
     drive = ["-drive", f"file={image},format=raw,if=ide,index=0"]
     network = ["-device", f"pcnet,mac={MAC},addr=3,netdev=none", "-netdev", "hubport,hubid=0,id=none"]

@@ -3,25 +3,9 @@
 ; No firmware runs, so a guest sees the devices as they are after reset. With
 ; -DPCNET a PCI network adapter is put first to where an ISA one would be.
 
-        bits    16
-        org     0xF0000
-rom:
-start:
-        cli
-        o32 lgdt [cs:gdt_pointer - rom]
-        mov     eax, cr0
-        or      al, 1
-        mov     cr0, eax
-        jmp     dword 0x08:flat
+%include "reset.inc"
 
-        bits    32
-flat:
-        mov     eax, 0x10
-        mov     ds, ax
-        mov     es, ax
-        mov     fs, ax
-        mov     gs, ax
-        mov     ss, ax
+        FROM_RESET
 %ifdef PCNET
         mov     esp, 0x00090000
         mov     eax, 0x80001810         ; device 3: its ports,
@@ -36,22 +20,6 @@ flat:
 %endif
         jmp     0x08:0x00100000
 
-pci:    mov     dx, 0xCF8
-        out     dx, eax
-        mov     dx, 0xCFC
-        mov     eax, ecx
-        out     dx, eax
-        ret
+%include "pci.inc"
 
-        align   8
-gdt:    dd      0, 0
-        dd      0x0000FFFF, 0x00CF9A00
-        dd      0x0000FFFF, 0x00CF9200
-gdt_pointer:
-        dw      gdt_pointer - gdt - 1
-        dd      gdt
-
-        times   0xFFF0 - ($ - rom) db 0
-        bits    16
-        jmp     0xF000:start - rom      ; the reset vector
-        times   0x10000 - ($ - rom) db 0
+        RESET_VECTOR

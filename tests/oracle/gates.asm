@@ -10,14 +10,7 @@ STACK1  equ     0x181000
 STACK2  equ     0x182000
 STACK3  equ     0x183000
 
-%assign attempt 0
-%macro TRY 0
-        mov     dword [resume], caught_ %+ attempt
-%endmacro
-%macro CAUGHT 0
-caught_ %+ attempt:
-%assign attempt attempt + 1
-%endmacro
+%include "attempts.inc"
 
 ; Run the code at %1 in ring %2; it ends with INT 0x80 or a fault.
 %macro IN_RING 2
@@ -45,13 +38,7 @@ caught_ %+ attempt:
 
 start:
         mov     esp, STACK0
-        lgdt    [gdt_pointer]
-        lidt    [idt_pointer]
-        jmp     code0:.here
-.here:  mov     ax, data0
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
+        OWN_TABLES code0, data0
         mov     ax, task
         ltr     ax
         mov     ax, local
@@ -353,11 +340,6 @@ map:    db      0xFF, 0xFF, 0xFF, 0xFF, 0xFD, 0xFF, 0xFF, 0xFF, 0xFF
         db      0xFF, 0xFF, 0xFF, 0xFF, 0xFF
 tss_end:
 
-%macro GATE 3                           ; target, selector, access
-        dw      (%1 - $$ + 0x100000) & 0xFFFF, %2
-        db      0, %3
-        dw      (%1 - $$ + 0x100000) >> 16
-%endmacro
         align   8
 idt:
 %rep 0x80

@@ -10,14 +10,7 @@ STACK_T equ     0x184000
 PARAGRAPH equ   0xFFFF
 %define IP(label) ((label) - 0xFFFF0)
 
-%assign attempt 0
-%macro TRY 0
-        mov     dword [resume], caught_ %+ attempt
-%endmacro
-%macro CAUGHT 0
-caught_ %+ attempt:
-%assign attempt attempt + 1
-%endmacro
+%include "attempts.inc"
 
 ; Run 16-bit code at %1 as a virtual-8086 task with EFLAGS %2.
 %macro VIRTUAL 2
@@ -42,13 +35,7 @@ caught_ %+ attempt:
 
 start:
         mov     esp, STACK0
-        lgdt    [gdt_pointer]
-        lidt    [idt_pointer]
-        jmp     code0:.here
-.here:  mov     ax, data0
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
+        OWN_TABLES code0, data0
         mov     fs, ax
         mov     gs, ax
         mov     ax, main_task
@@ -554,11 +541,6 @@ narrow_tss:
         dw      data16, code16, data16, data16, 0
         align   8
 
-%macro GATE 3                           ; target, selector, access
-        dw      (%1 - $$ + 0x100000) & 0xFFFF, %2
-        db      0, %3
-        dw      (%1 - $$ + 0x100000) >> 16
-%endmacro
 idt:
 %rep 10
         GATE    handler, code0, 0x8E

@@ -136,12 +136,7 @@ start:  mov     esp, 0x00090000
 .end:   cli
         hlt
 
-pci:    mov     dx, 0xCF8
-        out     dx, eax
-        mov     dx, 0xCFC
-        mov     eax, ecx
-        out     dx, eax
-        ret
+%include "pci.inc"
 
 rings:                                  ; four buffers of 128 bytes, one frame
         mov     edi, RINGS
@@ -236,49 +231,7 @@ csr_set:                                ; AX into the register ECX
         out     dx, ax
         ret
 
-head:   mov     al, 10                  ; a new line with the four letters in EBX
-        call    character
-        mov     ecx, 4
-.next:  mov     al, bl
-        call    character
-        shr     ebx, 8
-        dec     ecx
-        jnz     .next
-        ret
-
-long_out:
-        push    eax
-        shr     eax, 16
-        call    word_digits
-        pop     eax
-word_out:
-        call    word_digits
-        jmp     space
-word_digits:
-        push    eax
-        mov     al, ah
-        call    digits
-        pop     eax
-        jmp     digits
-byte_out:
-        call    digits
-space:  mov     al, ' '
-        jmp     character
-digits: push    eax
-        shr     al, 4
-        call    .digit
-        pop     eax
-.digit: and     al, 15
-        add     al, '0'
-        cmp     al, '9'
-        jbe     character
-        add     al, 7
-character:
-        push    edx
-        mov     dx, 0x3F8
-        out     dx, al
-        pop     edx
-        ret
+%include "heading.inc"
 
 own:    db      0x00, 0x0C, 0x29, 0x00, 0x00, 0x01
 everyone:

@@ -15,31 +15,23 @@ WIDE_DIRECTORY equ 0x203000
 WIDE_TABLE equ  0x204000
 TARGET  equ     0x500000                ; what the pages under test map
 
-%assign attempt 0
-%macro TRY 1+                           ; an instruction that may fault
-        mov     dword [resume], caught_ %+ attempt
-        %1
-caught_ %+ attempt:
+%include "attempts.inc"
+
+%macro TRY_PAGE 1+                      ; an instruction that may fault
+        TRY     %1
         mov     edx, cr2
-%assign attempt attempt + 1
 %endmacro
 %macro EVERY_WAY 1                      ; of touching an address
-        TRY     mov eax, [%1]
-        TRY     mov [%1], ecx
-        TRY     mov [%1 + 0xFFE], ecx
-        TRY     call user_read
-        TRY     call user_write
+        TRY_PAGE mov eax, [%1]
+        TRY_PAGE mov [%1], ecx
+        TRY_PAGE mov [%1 + 0xFFE], ecx
+        TRY_PAGE call user_read
+        TRY_PAGE call user_write
 %endmacro
 
 start:
         mov     esp, STACK
-        lgdt    [gdt_pointer]
-        lidt    [idt_pointer]
-        jmp     8:.here
-.here:  mov     ax, 0x10
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
+        OWN_TABLES 8, 0x10
         mov     ax, 0x28
         ltr     ax
         cld
@@ -67,8 +59,8 @@ start:
         LARGE   0x85
         LARGE   0x87
         mov     dword [DIRECTORY + 8], 0
-        TRY     mov eax, [esi]          ; stale
-        TRY     mov eax, [esi + 0x3FF000]
+        TRY_PAGE mov eax, [esi]         ; stale
+        TRY_PAGE mov eax, [esi + 0x3FF000]
         mov     eax, cr3
         mov     cr3, eax
         EVERY_WAY esi
@@ -126,11 +118,11 @@ start:
         mov     dword [WIDE_DIRECTORY + 4 * 8], 0x400000 | 0x87
         invlpg  [esi + 0x1000]
         EVERY_WAY esi
-        TRY     mov eax, [0x40000000]
+        TRY_PAGE mov eax, [0x40000000]
         mov     dword [POINTERS + 8], 0x203001
         mov     ecx, POINTERS
         mov     cr3, ecx
-        TRY     mov eax, [0x40100000]
+        TRY_PAGE mov eax, [0x40100000]
         ; global pages
         mov     eax, cr4
         or      eax, 0x80
@@ -139,7 +131,7 @@ start:
         WIDE    TARGET | 0x107, 0
         mov     dword [WIDE_TABLE], 0
         invlpg  [esi]
-        TRY     mov eax, [esi]
+        TRY_PAGE mov eax, [esi]
         hlt
 
 user_read:

@@ -644,43 +644,7 @@ tick:   push    eax
         pop     eax
         iretd
 
-long_out:
-        push    eax
-        shr     eax, 16
-        call    word_digits
-        pop     eax
-word_out:
-        call    word_digits
-        jmp     space
-word_digits:
-        push    eax
-        mov     al, ah
-        call    digits
-        pop     eax
-        jmp     digits
-byte_out:
-        push    eax
-        call    digits
-        call    space
-        pop     eax
-        ret
-space:  mov     al, ' '
-        jmp     character
-digits: push    eax
-        shr     al, 4
-        call    .digit
-        pop     eax
-.digit: and     al, 15
-        add     al, '0'
-        cmp     al, '9'
-        jbe     character
-        add     al, 7
-character:
-        push    edx
-        mov     dx, 0x3F8
-        out     dx, al
-        pop     edx
-        ret
+%include "print.inc"
 
 ; ---- guests
 g_cpuid:        cpuid

@@ -13,12 +13,12 @@ of an exception, EXITINTINFO without its V bit, the upper half of EXITCODE.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from tests.oracle import bare_machine
+from tests.oracle.sources import HERE, nasm
 
-SOURCE = Path(__file__).resolve().with_name("svm.asm")
+SOURCE = HERE / "svm.asm"
 GOLDEN = SOURCE.parent.parent / "goldens" / "svm.txt"
 
 
@@ -26,7 +26,7 @@ def run(directory: Path, source: str | None = None) -> str:
     """What the host prints on QEMU; ``source``: another host than SOURCE."""
     binary, text = directory / "svm.bin", directory / "svm.asm"
     text.write_text(SOURCE.read_text(encoding="ascii") if source is None else source, encoding="ascii")
-    subprocess.run(["nasm", "-f", "bin", "-o", binary, text], check=True)
+    nasm(text, binary)
     return bare_machine.run_guest(binary, directory, cpu="qemu32,+svm,-apic")
 
 

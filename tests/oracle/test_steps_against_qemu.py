@@ -5,7 +5,6 @@ A sample in the ordinary run; everything with ``VIZAPP_ORACLE=full``, as ``make 
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.goldens.make import nasm_golden
 from tests.lengths import FULL
 from tests.oracle import bare_machine
 from tests.oracle.lockstep import Lockstep, qemu
+from tests.oracle.sources import HERE, nasm
 
 pytestmark = [
     pytest.mark.oracle,
@@ -29,9 +29,7 @@ GUESTS = {
     "rings": 5_000, "sensitive": 20_000, "page-fault": 20_000, "syscall": 20_000, "minikernel": 60_000,
     "privileged-app": 20_000, "red-pill": 5_000, "divide-error": 5_000, "pte-modify": 5_000,
 }  # fmt: skip
-GATES = Path(__file__).with_name("gates.asm")
-MODES = Path(__file__).with_name("modes.asm")
-PAGING = Path(__file__).with_name("paging.asm")
+GATES, MODES, PAGING = HERE / "gates.asm", HERE / "modes.asm", HERE / "paging.asm"
 
 
 def step_together(binary: Path, directory: Path, steps: int, sample: int = SAMPLE) -> None:
@@ -50,5 +48,5 @@ def test_every_step_of_a_guest_is_qemus(name: str, steps: int, tmp_path: Path) -
 @pytest.mark.parametrize("source", [GATES, MODES, PAGING], ids=["gates", "modes", "paging"])
 def test_every_way_and_every_refusal_is_qemus(source: Path, tmp_path: Path) -> None:
     binary = tmp_path / "code.bin"
-    subprocess.run(["nasm", "-w-all", "-f", "bin", "-o", binary, source], check=True)
+    nasm(source, binary, "-w-all")
     step_together(binary, tmp_path, 100_000, SOURCE_SAMPLE)

@@ -12,7 +12,6 @@ What the manual leaves undefined is not compared: see ``normal``. Left out, as f
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,11 +19,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tests.oracle import bochs
+from tests.oracle.sources import HERE, nasm
 from vizapp.guest.assembler import assemble
 from vizapp.machine.vmx import fields as f
 from vizapp.machine.vmx.reasons import name_of
 
-SOURCE = Path(__file__).resolve().with_name("vmx.asm")
+SOURCE = HERE / "vmx.asm"
 GOLDEN = SOURCE.parent.parent / "goldens" / "vmx.txt"
 ORIGIN, CODE, CODE_BYTES = 0x10_0000, 0x8000, 64
 MODEL = "corei7_sandy_bridge_2600k"
@@ -178,56 +178,13 @@ def program(cases: dict[str, Case]) -> str:
     return "\n".join(lines)
 
 
-_BOOT = """
-        bits 16
-        org 0xF0000
-rom:
-start:  cli
-        o32 lgdt [cs:pointer - rom]
-        mov eax, cr0
-        or al, 1
-        mov cr0, eax
-        jmp dword 0x08:flat
-        bits 32
-flat:   mov ax, 0x10
-        mov ds, ax
-        mov es, ax
-        mov ss, ax
-        mov esi, 0xFFFE0000
-        mov edi, 0x00100000
-        mov ecx, 0x4000
-        cld
-        rep movsd
-        in al, 0x92
-        or al, 2
-        out 0x92, al
-        jmp 0x08:0x00100000
-        align 8
-gdt:    dd 0, 0
-        dd 0x0000FFFF, 0x00CF9A00
-        dd 0x0000FFFF, 0x00CF9200
-pointer: dw pointer - gdt - 1
-        dd gdt
-        times 0xFFF0 - ($ - rom) db 0
-        bits 16
-        jmp 0xF000:start - rom
-        times 0x10000 - ($ - rom) db 0
-"""
-
-
-def _nasm(directory: Path, name: str, source: str) -> bytes:
-    path = directory / name
-    path.write_text(source, encoding="ascii")
-    binary = path.with_suffix(".bin")
-    subprocess.run(["nasm", "-f", "bin", "-o", binary, path], check=True)
-    return binary.read_bytes()
-
-
 def run(directory: Path, cases: dict[str, Case]) -> str:
     """What the program tells on Bochs."""
-    code = _nasm(directory, "program.asm", program(cases))
+    source = directory / "program.asm"
+    source.write_text(program(cases), encoding="ascii")
+    code = nasm(source, directory / "program.bin")
     assert len(code) <= 0x10000
-    image = code.ljust(0x10000, b"\0") + _nasm(directory, "boot.asm", _BOOT)
+    image = code.ljust(0x10000, b"\0") + nasm(HERE / "vmx_boot.asm", directory / "boot.bin")
     return bochs.run(image, directory, model=MODEL)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.machine.svm.bench import REV_F
 from tests.oracle import bare_machine, svm, svm_random
+from tests.oracle.sources import include
 from vizapp.guest.assembler.assembler import assemble
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.inputs import NAMES
@@ -20,7 +21,7 @@ EXPECTED = svm.by_case(svm.GOLDEN.read_text(encoding="ascii"))
 def printed(source: str) -> str:
     prices = {**dict.fromkeys(NAMES, 1), "io": 1000}
     pc = Pc(prices, 16 << 20, 62_500_000, REV_F)
-    code = assemble(source, svm.SOURCE.name)
+    code = assemble(source, svm.SOURCE.name, include=include)
     pc.memory.load(HostPhysical(code.origin), code.data)
     pc.cpu.eip = code.origin
     pc.run(max_steps=8_000_000)
