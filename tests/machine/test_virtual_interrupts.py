@@ -9,7 +9,8 @@ from tests.machine.real import ORIGIN
 from tests.machine.test_virtual8086 import BASE, SELECTORS, STACK, task
 from vizapp.isa import descriptors as d
 from vizapp.isa import vectors as v
-from vizapp.isa.addresses import M32
+from vizapp.isa.addresses import M32, Linear
+from vizapp.isa.decode import decode
 from vizapp.isa.registers import (
     CR4_PVI,
     CR4_TSD,
@@ -223,7 +224,7 @@ def test_a_tss_without_room_for_the_map_is_gp(limit, kind, base):
     bench.cpu.cr4 |= CR4_VME
     cpu = bench.cpu
     with pytest.raises(Fault) as caught:
-        cpu.execute(bench.pc.code.instruction_at(cpu, bench.pc.code.locate(cpu)).instruction)
+        cpu.execute(decode(b"\xcd\x41", Linear(cpu.eip), 16))
     assert (caught.value.vector, caught.value.error) == GP0
 
 
@@ -243,7 +244,7 @@ def test_a_page_fault_on_the_way_changes_nothing(page):
     before = bench.cpu.eflags, bench.cpu.esp, bench.cpu.eip
     cpu = bench.cpu
     with pytest.raises(Fault) as caught:
-        cpu.execute(bench.pc.code.instruction_at(cpu, bench.pc.code.locate(cpu)).instruction)
+        cpu.execute(decode(b"\xcd\x41", Linear(cpu.eip), 16))
     assert (caught.value.vector, caught.value.address >> 12) == (v.PF, page)
     assert (cpu.eflags, cpu.esp, cpu.eip) == before
 
