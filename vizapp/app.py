@@ -110,9 +110,11 @@ def make_scenario(selection: Selection) -> Scenario:
         if several.technique != selection.technique:
             raise ScenarioError(other_monitor(several.technique))
         return several
-    obstacle = guest_facts(selection.guest, _image).obstacles.get(selection.technique)
+    facts = guest_facts(selection.guest, _image)
+    obstacle = facts.obstacles.get(selection.technique)
     if obstacle is not None:
         raise ScenarioError(obstacle)
+    selection = facts.suited(selection)
     scenario = scenario_of_names(
         selection.guest,
         technique_name=selection.technique,

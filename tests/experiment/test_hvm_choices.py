@@ -10,6 +10,7 @@ import pytest
 from vizapp.cost.choice import check_processor, hardware_of
 from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
+from vizapp.experiment.compare import race
 from vizapp.experiment.presets import preset
 from vizapp.experiment.scenarios import make_scenario
 
@@ -72,3 +73,10 @@ def test_a_file_says_of_each_machine_whether_it_is_ported(tmp_path: Path) -> Non
     assert [vm.image.build for vm in scenario.machines] == ["xen", "xen", "native"]
     assert scenario.has_unmodified_domains
     assert not replace(scenario, others=scenario.others[:1]).has_unmodified_domains
+
+
+def test_who_races_beside_an_hvm_domain_is_unmodified_too() -> None:
+    like = make_scenario("sensitive", technique_name="paravirtual", guests="hvm", memory=8 << 20)
+    runners = {runner.technique: runner for runner in race("sensitive", like)}
+    assert runners["paravirtual"].has_unmodified_domains
+    assert runners["native"].memory == runners["vt-x"].memory == 8 << 20

@@ -12,8 +12,9 @@ from vizapp.session.protocol import RunTo
 from vizapp.ui.bridge import Bridge
 from vizapp.ui.choices import choices
 from vizapp.ui.guest_facts import guest_facts
+from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player
-from vizapp.ui.selection import FIRST_TRAP, Selection
+from vizapp.ui.selection import FIRST_TRAP, Selection, racers
 from vizapp.ui.window import Window
 
 HALT = "        bits    32\n        cli\n        hlt\n"
@@ -72,14 +73,14 @@ def test_a_disk_opens_on_the_bare_machine_with_its_screen(window, player, disk):
     window.guests.open(str(disk))
     assert player.selection.technique == "native"
     assert player.scenario.image.bits == 16
-    for technique in ("trap-and-emulate", "paravirtual"):
-        button = window.header.techniques[technique]
-        assert not button.isEnabled()
-        assert "real mode" in button.toolTip()
+    button = window.header.techniques["trap-and-emulate"]
+    assert not button.isEnabled()
+    assert "real mode" in button.toolTip()
+    assert window.header.techniques["paravirtual"].isEnabled()  # in an HVM domain
     assert not window.steps.docks["screen"].isHidden()
     assert not window.steps.docks["serial"].isHidden()
     assert app.guest_facts(str(disk), app._image).opening == (RunTo(0x7C00),)
-    assert set(app.guest_facts(str(disk), app._image).obstacles) == {"trap-and-emulate", "paravirtual"}
+    assert set(app.guest_facts(str(disk), app._image).obstacles) == {"trap-and-emulate"}
     window.header.guest_chosen.emit("rings")
     assert window.header.techniques["trap-and-emulate"].isEnabled()
 
@@ -152,11 +153,25 @@ def test_the_dialog_asks_for_sources_and_images(window):
     dialog.reject()
 
 
-def test_a_guest_without_a_port_says_so(source):
+def test_a_guest_without_a_port_goes_into_an_hvm_domain(window, player, source):
     facts = guest_facts(str(source), app._image)
-    assert set(facts.obstacles) == {"paravirtual"}
-    assert "ported" in facts.obstacles["paravirtual"].in_english()
+    assert (facts.obstacles, facts.ported) == ({}, False)
     assert facts.opening == FIRST_TRAP
+    for guest in (str(source), "sensitive"):
+        window.header.guest_chosen.emit(guest)
+        window.header.technique_chosen.emit("paravirtual")
+        assert player.selection.io == "hvm"
+        assert player.scenario.has_unmodified_domains
+        assert [window.header.io.itemData(i) for i in range(window.header.io.count())] == ["hvm"]
+        assert window.header.io.isVisible()
+        assert window.steps.panel(OverheadPanel).view.titles["paravirtual"] == "HVM domain (Xen)"
+        # The race makes its own scenarios: there it is in a domain too, whatever is looked at.
+        runner = racers(player.selection._replace(technique="native", io="bare-metal"))["paravirtual"]
+        assert app.make_scenario(runner).has_unmodified_domains
+        window.header.technique_chosen.emit("native")
+        assert player.selection.io == "bare-metal"
+    window.header.guest_chosen.emit("rings")
+    assert window.steps.panel(OverheadPanel).view.titles["paravirtual"] == "Paravirtual (Xen)"
 
 
 def test_a_file_of_several_machines_chooses_paging_and_devices_itself(window, player, tmp_path):

@@ -313,3 +313,15 @@ def test_a_guest_that_waits_keeps_its_run_up(qtbot, player, links):
     say(qtbot, player, links, make_frame(moving=True))
     assert not player.run_state.running
     assert links.active.sent == [Run(4.0), Feed("keyboard", ("a", True)), Run(5.0), Back(1)]
+
+
+def test_another_owner_of_the_devices_is_another_race(qtbot, player):
+    told = []
+    player.race_started.connect(told.append)
+    player.open(Selection(technique="paravirtual"))
+    player.open(Selection(technique="vt-x"))
+    assert told == []
+    player.open(Selection(technique="paravirtual", io="hvm"))
+    assert told == [()]
+    player.open(Selection(technique="binary-translation", io="hosted"))
+    assert told == [(), ()]

@@ -10,7 +10,7 @@ from vizapp.cost.processors import load_processor
 from vizapp.errors import ScenarioError
 from vizapp.experiment.execution import UNBOUNDED, Bounds, Run, execute
 from vizapp.experiment.scenario_file import is_scenario_file
-from vizapp.experiment.scenarios import make_scenario
+from vizapp.experiment.scenarios import HVM, make_scenario
 from vizapp.experiment.techniques import technique
 from vizapp.guest.catalogue import GUESTS
 from vizapp.messages import N_, Message
@@ -92,17 +92,22 @@ def race(guest: str, like: Scenario) -> list[Scenario]:
     """
     if is_scenario_file(guest):
         return [like]
+    hvm = (like.technique,) if like.has_unmodified_domains else ()
     return [
         make_scenario(
             guest,
             technique_name=name,
             processor=like.processor,
-            paging=like.paging if uses_virtualization(name) else "shadow",
+            paging=like.paging if uses_virtualization(name) or name in hvm else "shadow",
             virtualizable=name != YARDSTICK,
-            memory=like.memory,
+            memory=like.others[0].memory if like.others else like.memory,
             overrides=like.overrides,
+            guests=HVM if name in hvm else None,
+            io="hosted" if like.host is not None and name == like.technique else None,
         )
-        for name in techniques_for(guest, processor=like.processor, paging=like.paging)
+        for name in dict.fromkeys(
+            (*techniques_for(guest, processor=like.processor, paging=like.paging), *hvm)
+        )
     ]
 
 

@@ -29,9 +29,11 @@ from vizapp.ui.overhead_view import OverheadView
 from vizapp.ui.stage_view import StageView
 from vizapp.ui.table_model import Column, RowsModel
 from vizapp.ui.widgets import ElidedLabel, label
-from vizapp.ui.words import EVENT_TITLES, PURPOSE_TITLES, STOP_TITLES, TECHNIQUE_TITLES
+from vizapp.ui.words import EVENT_TITLES, PURPOSE_TITLES, STOP_TITLES, TECHNIQUE_TITLES, racer_titles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PySide6.QtGui import QShowEvent
 
     from vizapp.messages import Message, Translator
@@ -84,10 +86,10 @@ class CompareColumn(Card):
         self.lanes.set_times(frame.cycle, frame.last_cycle)
         self.stage.show_place(frame.place)
 
-    def write(self, translator: Translator, bar: Bar | None) -> None:
+    def write(self, translator: Translator, bar: Bar | None, title: str) -> None:
         """All words."""
         say, frame = translator.text, self.frame
-        self.name.setText(say(TECHNIQUE_TITLES.get(self.technique, self.technique)))
+        self.name.setText(say(title))
         if frame is not None:
             most = sorted(frame.event_counts.items(), key=lambda item: -item[1])[:2]
             self.counts.set_words(" · ".join(f"{say(EVENT_TITLES.get(k, k))} {grouped(n)}" for k, n in most))
@@ -113,6 +115,7 @@ class CompareView(QWidget):
         self._look = look
         self._translator = translator
         self.model = OverheadModel()
+        self._titles: Mapping[str, str] = TECHNIQUE_TITLES
         self.columns: dict[str, CompareColumn] = {}
         self.graph = OverheadGraph(look)
         self.bars = OverheadView(look)
@@ -146,6 +149,11 @@ class CompareView(QWidget):
         self._column.addLayout(self._grid, 6)
         self.restyle(look)
         self.retranslate(translator)
+
+    def name_racers(self, surroundings: Mapping[str, str]) -> None:
+        """By technique, who has the devices of the guest in the race."""
+        self._titles = racer_titles(surroundings)
+        self.retranslate(self._translator)
 
     def start_race(self, techniques: tuple[str, ...]) -> None:
         """All techniques begin anew."""
@@ -210,7 +218,7 @@ class CompareView(QWidget):
         self.table_card.name.setText(say(N_("In numbers")))
         self.again.setText(say(N_("Race again")))
         self.graph.language = self.bars.language = translator.language
-        self.bars.titles = {name: say(title) for name, title in TECHNIQUE_TITLES.items()}
+        self.bars.titles = {name: say(title) for name, title in self._titles.items()}
         self.bars.purpose_titles = {name: say(title) for name, title in PURPOSE_TITLES.items()}
         self.bars.no_figure = say(N_("diverged: no figure"))
         self.table_model.set_columns(self._table_columns())
@@ -231,7 +239,8 @@ class CompareView(QWidget):
         bars = self.model.bars()
         for bar in bars:
             if bar.technique in self.columns:
-                self.columns[bar.technique].write(self._translator, bar)
+                title = self._titles.get(bar.technique, bar.technique)
+                self.columns[bar.technique].write(self._translator, bar, title)
         self.bars.bars = bars
         self.bars.reasons = {
             bar.technique: self._translator.render(bar.reason) for bar in bars if bar.reason is not None
@@ -239,7 +248,7 @@ class CompareView(QWidget):
         self.bars.update()
         self.graph.unit = say(N_("progress marks")) if self.model.in_marks else say(N_("guest instructions"))
         self.graph.curves = [
-            Curve(name, say(TECHNIQUE_TITLES.get(name, name)), *self.model.series(name))
+            Curve(name, say(self._titles.get(name, name)), *self.model.series(name))
             for name in self.model.techniques
         ]
         self.graph.update()
@@ -259,7 +268,7 @@ class CompareView(QWidget):
         return [
             Column(
                 say(N_("technique")),
-                lambda row: say(TECHNIQUE_TITLES.get(row.bar.technique, row.bar.technique)),
+                lambda row: say(self._titles.get(row.bar.technique, row.bar.technique)),
             ),
             Column(say(N_("cycles")), lambda row: grouped(round(row.bar.cycles)), right=True),
             Column(

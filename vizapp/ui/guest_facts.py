@@ -11,7 +11,7 @@ from vizapp.guest.catalogue import GUESTS
 from vizapp.guest.real_mode import BOOT_ADDRESS
 from vizapp.messages import N_, Message
 from vizapp.session.protocol import RunTo
-from vizapp.ui.selection import FIRST_TRAP, Selection
+from vizapp.ui.selection import FIRST_TRAP, PORTED, Selection, fitting
 from vizapp.vmm.registry import TECHNIQUES, maker
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class GuestFacts(NamedTuple):
     """What decides how a guest is opened.
 
     ``obstacles`` are the techniques that cannot run it, with the reason; ``needs_pc`` is the image's;
-    ``boots`` says that the BIOS will fetch it from a disk. ``own`` is what a file of several virtual machines
+    ``boots`` says that the BIOS will fetch it from a disk; ``ported`` that it can be a domain of Xen's by
+    itself, or else one in hardware only. ``own`` is what a file of several virtual machines
     asks for itself: technique, processor, paging and whether the processor is virtualizable.
     """
 
@@ -35,6 +36,7 @@ class GuestFacts(NamedTuple):
     needs_pc: bool = False
     boots: bool = False
     own: tuple[str, str, str, bool] | None = None
+    ported: bool = True
 
     def suited(self, selection: Selection) -> Selection:
         """The selection as the guest wants it: under a technique that can run it."""
@@ -43,9 +45,10 @@ class GuestFacts(NamedTuple):
             return selection._replace(
                 technique=technique, processor=processor, paging=paging, virtualizable=virtualizable
             )
-        if selection.technique not in self.obstacles:
-            return selection
-        return selection._replace(technique=next(name for name in TECHNIQUES if name not in self.obstacles))
+        if selection.technique in self.obstacles:
+            technique = next(name for name in TECHNIQUES if name not in self.obstacles)
+            selection = selection._replace(technique=technique)
+        return selection if self.ported else fitting(selection, ported=False)
 
     @property
     def opening(self) -> tuple[Command, ...]:
@@ -65,16 +68,18 @@ def guest_facts(guest: str, load: Callable[[str, str], Image]) -> GuestFacts:
         return _several(guest)
     if guest in GUESTS:
         builds = GUESTS[guest].builds
+        if "native" in builds:
+            return GuestFacts({}, ported="xen" in builds)
         names = [name for name in TECHNIQUES if maker(name).build not in builds]
-        why = _not_ported(guest) if "native" in builds else _only_ported(guest)
-        return GuestFacts(dict.fromkeys(names, why))
+        return GuestFacts(dict.fromkeys(names, _only_ported(guest)))
     try:
         image = load(guest, "native")
     except VizappError:
         return NOTHING_KNOWN
     found = {name: _obstacle(guest, image, name, load) for name in TECHNIQUES}
+    obstacles = {name: why for name, why in found.items() if why is not None and name not in PORTED}
     return GuestFacts(
-        {name: why for name, why in found.items() if why is not None}, image.needs_pc, _boots(image)
+        obstacles, image.needs_pc, _boots(image), ported=all(found[name] is None for name in PORTED)
     )
 
 

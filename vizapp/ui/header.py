@@ -133,8 +133,11 @@ class Header(QWidget):
         """The menu behind the button."""
         self.menu_button.setMenu(menu)
 
-    def show_selection(self, selection: Selection, *, own: bool = False) -> None:
-        """What is looked at now; a file that says under what its guests run makes its ``own`` choices."""
+    def show_selection(self, selection: Selection, *, own: bool = False, ported: bool = True) -> None:
+        """What is looked at now; a file that says under what its guests run makes its ``own`` choices.
+
+        ``ported``: the guest was, to Xen's calls.
+        """
         if selection.technique in self.techniques:
             self.techniques[selection.technique].setChecked(True)
         index = self.guests.findData(selection.guest)
@@ -147,12 +150,12 @@ class Header(QWidget):
         self.virtualizable.setChecked(selection.virtualizable)
         self.paging.setVisible(in_hardware(selection) and not own)
         self.paging.setCurrentIndex(self.paging.findData(selection.paging))
-        names = surroundings(selection.technique)
+        names = surroundings(selection.technique, ported=ported)
         if names != tuple(self.io.itemData(index) for index in range(self.io.count())):
             self.io.clear()
             for name in names:
                 self.io.addItem(self._translator.text(_SURROUNDINGS[name]), name)
-        self.io.setVisible(len(names) > 1 and not own)
+        self.io.setVisible(names != ("bare-metal",) and not own)
         self.io.setCurrentIndex(self.io.findData(selection.io))
         self.processor.setCurrentIndex(self.processor.findData(selection.processor))
         self._arrange()

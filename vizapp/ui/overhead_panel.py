@@ -13,9 +13,11 @@ from vizapp.ui.overhead_model import OverheadModel
 from vizapp.ui.overhead_view import OverheadView
 from vizapp.ui.panel import Panel
 from vizapp.ui.widgets import label, toggle
-from vizapp.ui.words import PURPOSE_TITLES, TECHNIQUE_TITLES
+from vizapp.ui.words import PURPOSE_TITLES, TECHNIQUE_TITLES, racer_titles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vizapp.messages import Translator
     from vizapp.session.frames import Frame, Progress
     from vizapp.session.protocol import Opened
@@ -36,6 +38,7 @@ class OverheadPanel(Panel):
     def __init__(self, look: Look, translator: Translator, parent: QWidget | None = None) -> None:
         super().__init__(look, translator, parent)
         self.model = OverheadModel()
+        self._titles: Mapping[str, str] = TECHNIQUE_TITLES
         self.view = OverheadView(look)
         self.status = label("muted", align=Qt.AlignmentFlag.AlignVCenter)
         self.status.setMinimumWidth(1)
@@ -52,6 +55,11 @@ class OverheadPanel(Panel):
         self._column.addLayout(self._row)
         self.restyle()
         self.retranslate()
+
+    def name_racers(self, surroundings: Mapping[str, str]) -> None:
+        """By technique, who has the devices of the guest in the race."""
+        self._titles = racer_titles(surroundings)
+        self._write_titles()
 
     def start_race(self, techniques: tuple[str, ...]) -> None:
         """All techniques begin anew."""
@@ -93,7 +101,7 @@ class OverheadPanel(Panel):
 
     def retranslate(self) -> None:
         """All words."""
-        self.view.titles = {name: self.say(title) for name, title in TECHNIQUE_TITLES.items()}
+        self._write_titles()
         self.view.purpose_titles = {name: self.say(title) for name, title in PURPOSE_TITLES.items()}
         self.view.no_figure = self.say(N_("diverged: no figure"))
         self.view.language = self.translator.language
@@ -104,6 +112,10 @@ class OverheadPanel(Panel):
         self.scale_button.setAccessibleName(self.say(N_("Logarithmic scale")))
         self.set_note(self.say(N_("same guest · cycles by purpose · × native")))
         self._show_bars()
+
+    def _write_titles(self) -> None:
+        self.view.titles = {name: self.say(title) for name, title in self._titles.items()}
+        self.view.update()
 
     def _set_logarithmic(self, logarithmic: bool) -> None:
         self.view.logarithmic = logarithmic

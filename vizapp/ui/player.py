@@ -24,7 +24,7 @@ from vizapp.session.protocol import (
 )
 from vizapp.ui.panel import RunState
 from vizapp.ui.race import Race
-from vizapp.ui.selection import PORTED, TRAP_KINDS, Selection, racers
+from vizapp.ui.selection import PORTED, TRAP_KINDS, Selection, racers, racing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class Player(QObject):
         A session that is ``checked`` stops where it is no longer what the bare machine does.
         """
         self._end_session()
-        if (selection.guest, selection.processor) != (self.selection.guest, self.selection.processor):
+        if racing(selection) != racing(self.selection):
             self._race.forget()
             self._raced = False
         self.selection = selection

@@ -72,15 +72,18 @@ class Selection(NamedTuple):
     io: str = "bare-metal"
 
 
-def surroundings(technique: str) -> tuple[str, ...]:
+def surroundings(technique: str, *, ported: bool = True) -> tuple[str, ...]:
     """Who can have the devices of a technique's guests; the first is what it has if nobody chooses.
 
     ``bare-metal`` is the monitor, or under Xen whatever the guest needs; ``hosted`` a host operating system,
-    ``split`` domain 0 with its back ends, and ``hvm`` its device model, for a guest that was not ported.
+    ``split`` domain 0 with its back ends, and ``hvm`` its device model, for a guest that was not ported: one
+    that is not ``ported`` at all can have nothing else there.
     """
     if technique in HOSTED:
         return "bare-metal", "hosted"
-    return ("bare-metal", SPLIT, HVM) if technique in PORTED else ("bare-metal",)
+    if technique in PORTED:
+        return ("bare-metal", SPLIT, HVM) if ported else (HVM,)
+    return ("bare-metal",)
 
 
 def in_hardware(selection: Selection) -> bool:
@@ -88,10 +91,14 @@ def in_hardware(selection: Selection) -> bool:
     return uses_virtualization(selection.technique) or selection.io == HVM
 
 
-def fitting(selection: Selection) -> Selection:
-    """The selection on a processor that its technique can be on: its own, else the technique's default."""
-    if selection.io not in surroundings(selection.technique):
-        selection = selection._replace(io="bare-metal")
+def fitting(selection: Selection, *, ported: bool = True) -> Selection:
+    """The selection on a processor that its technique can be on: its own, else the technique's default.
+
+    ``ported``: its guest was, to the techniques that need it.
+    """
+    possible = surroundings(selection.technique, ported=ported)
+    if selection.io not in possible:
+        selection = selection._replace(io=possible[0])
     if not in_hardware(selection):
         return selection._replace(paging="shadow")
     processor = load_processor(selection.processor)
@@ -120,3 +127,16 @@ def racers(selection: Selection) -> dict[str, Selection]:
             runner = runner._replace(io=io)
             found[name] = runner if in_hardware(runner) else runner._replace(paging="shadow")
     return found
+
+
+def racing(selection: Selection) -> tuple[str, str, dict[str, str]]:
+    """What makes it the same race: the guest, the processor, and who has the devices under each technique."""
+    return selection.guest, selection.processor, {name: one.io for name, one in racers(selection).items()}
+
+
+def raced(selection: Selection, *, ported: bool = True) -> dict[str, str]:
+    """By technique, who has the devices where the guest races under it."""
+    return {
+        name: runner.io if runner.io in surroundings(name, ported=ported) else HVM
+        for name, runner in racers(selection).items()
+    }

@@ -29,7 +29,7 @@ from vizapp.ui.look import SCALE_STEPS, Appearance, Look
 from vizapp.ui.main_menu import MainMenu
 from vizapp.ui.overhead_panel import OverheadPanel
 from vizapp.ui.player import Player
-from vizapp.ui.selection import Selection, fitting
+from vizapp.ui.selection import Selection, fitting, raced
 from vizapp.ui.shortcuts_dialog import ShortcutsDialog
 from vizapp.ui.stage_panel import StagePanel
 from vizapp.ui.step_view import StepView
@@ -208,8 +208,9 @@ class Window(QMainWindow):
             self._player.toggle_run()
 
     def _choose(self, **chosen: str | bool) -> None:
-        selection = self._player.selection._replace(intercepts=())
-        self._player.switch(fitting(selection._replace(**chosen)))  # type: ignore[arg-type]
+        selection = self._player.selection._replace(intercepts=(), **chosen)  # type: ignore[arg-type]
+        ported = self._facts(selection.guest).ported
+        self._player.switch(fitting(selection, ported=ported))
 
     def _intercept(self, name: str, made: bool) -> None:
         """Run the same guest again with an exit more or less."""
@@ -221,7 +222,9 @@ class Window(QMainWindow):
         """Another guest, technique or processor; its session is about to begin."""
         self.banner.clear()
         facts = self._facts(selection.guest)
-        self.header.show_selection(selection, own=facts.own is not None)
+        self.header.show_selection(selection, own=facts.own is not None, ported=facts.ported)
+        for show in (self.steps.panel(OverheadPanel), self.comparison):
+            show.name_racers(raced(selection, ported=facts.ported))
         self._menu.show_processor(selection.processor)
         self.header.show_obstacles(facts.obstacles)
         self.steps.clear()

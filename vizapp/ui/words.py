@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vizapp.machine import events
 from vizapp.messages import N_
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EVENT_TITLES = {
     events.EXCEPTION_DELIVERED: N_("fault"),
@@ -74,6 +79,18 @@ TECHNIQUE_TITLES = {
     "vt-x": N_("VT-x"),
     "amd-v": N_("AMD-V"),
 }
+
+_RACER_TITLES = {
+    ("paravirtual", "hvm"): N_("HVM domain (Xen)"),
+    ("binary-translation", "hosted"): N_("Binary translation, hosted"),
+}
+
+
+def racer_titles(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """What techniques are called in a race; ``surroundings`` says by technique who has the devices."""
+    own = {name: _RACER_TITLES.get((name, io)) for name, io in surroundings.items()}
+    return TECHNIQUE_TITLES | {name: title for name, title in own.items() if title is not None}
+
 
 WORLD_TITLES = {
     "bare": N_("bare machine"),
