@@ -162,3 +162,43 @@ def test_a_way_gone_again_is_shown_once(view):
     view.forget_trail()
     view.show_movement(kernel(1), XEN, callout, 0)
     assert numbers(view) == []
+
+
+TWO_WORLDS = Stage(
+    tuple(
+        StageWorld(
+            name,
+            Message(name),
+            (
+                *(StageComponent("cache", Message("translation cache"), 1, vm, f"vm{vm}") for vm in range(2)),
+                StageComponent("host-kernel", Message("host kernel"), 0),
+                StageComponent("vmdriver", Message("VMDriver"), 0),
+            ),
+        )
+        for name in ("vmm", HOST)
+    )
+)
+
+
+@pytest.mark.parametrize("size", [(640, 300), (640, 160), (560, 90)])
+def test_narrow_boxes_have_their_words_in_lines_or_cut_late_and_the_bead_beside_or_above(size):
+    layout = lay_out(TWO_WORLDS, *size)
+    texts = {pill.text for pill in layout.pills if pill.component.ring == 1}
+    if size[1] == 300:
+        assert texts == {"translation\ncache"}
+    else:
+        assert all(text.endswith("…") and "translation cache".startswith(text[:-1]) for text in texts)
+        assert min(map(len, texts)) > 6
+    for pill in layout.pills:
+        place = Place(
+            world=pill.world, ring=pill.component.ring, vm=pill.component.vm, component=pill.component.id
+        )
+        assert pill.rect.contains(layout.slot(place))
+        assert not any(rect.contains(layout.slot(place)) for rect in layout.taken())
+
+
+def test_what_machines_share_stands_in_no_column():
+    layout = lay_out(TWO_WORLDS, 640, 300)
+    shared = [pill.rect for pill in layout.pills if pill.component.vm < 0 and pill.world == HOST]
+    assert shared[0].left() == shared[1].left()
+    assert shared[0].bottom() < shared[1].top()

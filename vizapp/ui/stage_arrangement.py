@@ -33,12 +33,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Pill:
-    """A component in its ring."""
+    """A component in its ring; ``font`` is that of its text, which may have several lines."""
 
     world: str
     component: StageComponent
     rect: QRectF
     text: str
+    font: str = "label"
 
 
 class Arrangement(ABC):

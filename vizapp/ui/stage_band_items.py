@@ -55,7 +55,7 @@ class BandsItem(StillItem):
             line.setAlphaF(0.22)
             painter.setBrush(line)
             painter.drawRoundedRect(pill.rect, look.px(8), look.px(8))
-        painter.setFont(look.font("label"))
+        painter.setFont(look.font(pill.font))
         painter.setPen(look.ring_text(ring) if ring >= 0 else look.color("text_muted"))
         painter.drawText(pill.rect, _CENTERED, pill.text)
 

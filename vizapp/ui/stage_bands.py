@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainterPath
 
 from vizapp.messages import N_, Message
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 HARDWARE = -1  # the ring that components below ring 0 are given: devices
 _LABEL, _SMALL = "label", "small"
 _MOST_IN_A_RING = 2  # components that a circle has room for; half as many where there are two circles
-_LEAST_HEIGHT, _LEAST_WIDTH = 34, 52  # of a component at 100 %; below it there are no words
+_LEAST_HEIGHT, _LEAST_WIDTH = 19, 40  # of a component at 100 %; below it there are no words
+_ROOMY = 34  # height of a band at 100 % from which on movements have words too
+_LEAST_LETTERS = 4  # of a word that is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class BandLayout(Arrangement):
     ) -> None:
         super().__init__(area, measure, render, px)
         self.bands: list[Band] = []
+        self._narrowest = area.width()  # of the columns
         rings = sorted({c.ring for world in stage.worlds for c in world.components}, reverse=True)
         if not rings:
             return
@@ -77,13 +80,15 @@ class BandLayout(Arrangement):
         owners = line + gap if any(_owners(world) for world in stage.worlds) else 0.0
         top = area.top() + titles + owners
         height = (area.bottom() - top - gap * (len(rings) - 1)) / len(rings)
-        self.roomy = height >= _LEAST_HEIGHT * px
+        self.roomy = height >= _ROOMY * px
+        self._worded = height >= _LEAST_HEIGHT * px
         labels = [self._render(_ring_name(ring)) for ring in rings]
         gutter = (
-            max(self._measure(label, _LABEL).width() for label in labels) + 16 * px if self.roomy else 0.0
+            max(self._measure(label, _LABEL).width() for label in labels) + 16 * px if self._worded else 0.0
         )
         shares = [max(1, len(_columns(world))) for world in stage.worlds]
         spare = area.width() - 3 * gap * (len(stage.worlds) - 1) - gutter * len(stage.worlds)
+        self._narrowest = spare / sum(shares)
         left = area.left()
         for world, share in zip(stage.worlds, shares, strict=True):
             width = gutter + spare * share / sum(shares)
@@ -98,9 +103,9 @@ class BandLayout(Arrangement):
 
     @property
     def bead_radius(self) -> float:
-        """Radius of the processor's bead."""
+        """Radius of the processor's bead: so that there is room for words beside or above it."""
         height = min((band.rect.height() for band in self.bands), default=60.0)
-        return max(4 * self._px, min(8 * self._px, height * 0.12))
+        return max(4 * self._px, min(8 * self._px, height * 0.12, self._narrowest * 0.055))
 
     # Components.
 
@@ -123,51 +128,84 @@ class BandLayout(Arrangement):
             row = QRectF(inner.left(), rect.top(), inner.width(), rect.height())
             common = [component for component in group if component.vm < 0]
             if len(common) == len(group):
-                self._place_boxes(world.id, common, row)
+                self._place_boxes(world.id, common, row, shared=len(columns) > 1)
                 continue
             for vm in columns:
                 boxes = [component for component in group if component.vm == vm]
                 self._place_boxes(world.id, boxes, _column(row, columns, vm))
 
-    def _place_boxes(self, world: str, components: Sequence[StageComponent], room: QRectF) -> None:
-        """Boxes side by side in a cell; on top of each other where their names would not fit."""
+    def _place_boxes(
+        self, world: str, components: Sequence[StageComponent], room: QRectF, *, shared: bool = False
+    ) -> None:
+        """Boxes side by side in a cell; on top of each other where their names would not fit.
+
+        Those ``shared`` by machines are too: beside one another they would seem to be of a column each.
+        """
         if not components:
             return
         gap, count = 5 * self._px, len(components)
         width, height = room.width() / count, room.height() / count
         widest = max(self._measure(self._render(one.title), _LABEL).width() for one in components)
-        stacked = widest > width - 2 * gap - 4 * self.bead_radius and height >= _LEAST_HEIGHT * self._px
+        narrow = shared or widest > width - 2 * gap - 4 * self.bead_radius
+        stacked = narrow and height >= _LEAST_HEIGHT * self._px
         for index, component in enumerate(components):
             if stacked:
                 box = QRectF(room.left(), room.top() + index * height, room.width(), height)
             else:
                 box = QRectF(room.left() + index * width, room.top(), width, room.height())
-            box.adjust(gap, min(gap, height / 8), -gap, -min(gap, height / 8))
-            text = self._fitting(component, box.width() - 4 * self.bead_radius)
-            self.pills.append(Pill(world, component, box, text))
-            size = self._measure(text, _LABEL)
+            edge = min(gap, height / 12)
+            box.adjust(gap, edge, -gap, -edge)
+            text, font = self._worded_in(box, self._render(component.title))
+            self.pills.append(Pill(world, component, box, text, font))
             if text:
-                self._taken.append(around(box.center(), size))
+                self._taken.append(around(box.center(), self._size(text, font)))
 
-    def _fitting(self, component: StageComponent, width: float) -> str:
-        """What a component is called in its box: its title, or as much of it as fits."""
-        if not self.roomy or width < _LEAST_WIDTH * self._px:
-            return ""
-        text = self._render(component.title)
-        if self._measure(text, _LABEL).width() <= width:
-            return text
-        words = text.split()
-        while len(words) > 1 and self._measure(" ".join(words) + "…", _LABEL).width() > width:
-            words.pop()
-        text = " ".join(words) + ("…" if len(words) < len(text.split()) else "")
-        return text if self._measure(text, _LABEL).width() <= width else text[:1] + "…"
+    def _worded_in(self, box: QRectF, title: str) -> tuple[str, str]:
+        """What a component is called in its box, and in which font.
+
+        That is its title, in several lines or smaller if need be, or as much of it as fits.
+        """
+        if not self._worded or box.width() < _LEAST_WIDTH * self._px:
+            return "", _LABEL
+        lines = title.split(" ")
+        wrapped = "\n".join(lines)
+        for text in (title, wrapped) if len(lines) > 1 else (title,):
+            for font in (_LABEL, _SMALL):
+                if self._fits(box, text, font):
+                    return text, font
+        letters = next(
+            (
+                n
+                for n in range(len(title) - 1, _LEAST_LETTERS - 1, -1)
+                if self._fits(box, title[:n] + "…", _SMALL)
+            ),
+            0,
+        )
+        return (title[:letters].rstrip() + "…" if letters else ""), _SMALL
+
+    def _fits(self, box: QRectF, text: str, font: str) -> bool:
+        """Whether words have room in a box, with the bead beside or above them."""
+        size, bead, edge = self._size(text, font), self.bead_radius, 4 * self._px
+        if size.height() > box.height():
+            return False
+        beside = size.width() <= box.width() - 6.8 * bead
+        return beside or (size.width() <= box.width() - 2 * edge and self._above(box, size.height()))
+
+    def _above(self, box: QRectF, height: float) -> bool:
+        """Whether the bead has room above words of a height."""
+        return box.height() >= height + 7 * self.bead_radius
+
+    def _size(self, text: str, font: str) -> QSizeF:
+        sizes = [self._measure(line, font) for line in text.split("\n")]
+        return QSizeF(max(size.width() for size in sizes), sum(size.height() for size in sizes))
 
     def _place_label(self, ring: int, rect: QRectF) -> None:
-        if not self.roomy:
+        if not self._worded:
             return
         text = self._render(_ring_name(ring))
         size = self._measure(text, _LABEL)
-        at = QRectF(QPointF(rect.left() + 8 * self._px, rect.top() + 6 * self._px), size)
+        down = min(6 * self._px, (rect.height() - size.height()) / 2)
+        at = QRectF(QPointF(rect.left() + 8 * self._px, rect.top() + down), size)
         self._add_text(at, text, _LABEL, f"ring{ring}_text" if ring >= 0 else "text_muted")
 
     def _place_title(self, text: str, room: QRectF) -> None:
@@ -177,7 +215,7 @@ class BandLayout(Arrangement):
     # The bead and its ways.
 
     def _find_slot(self, place: Place) -> QPointF:
-        """Inside of the component's box, at its left, where no words stand."""
+        """Inside of the component's box, at its left, beside the words or above them."""
         pill = self.pill_of(place)
         bead = self.bead_radius
         if pill is None:
@@ -185,8 +223,12 @@ class BandLayout(Arrangement):
             if band is None:
                 return self.area.center()
             return QPointF(band.right() - 2.2 * bead, band.center().y())
-        left = pill.rect.left() + 2.2 * bead
-        return QPointF(min(left, pill.rect.center().x()), pill.rect.center().y())
+        middle = pill.rect.center()
+        left = min(pill.rect.left() + 2.2 * bead, middle.x())
+        words = around(middle, self._size(pill.text, pill.font))
+        if pill.text and left + 1.1 * bead > words.left() and self._above(pill.rect, words.height()):
+            return QPointF(left, pill.rect.top() + 2.2 * bead)
+        return QPointF(left, middle.y())
 
     def _band(self, place: Place) -> QRectF | None:
         """The band of a place; that of its ring in another world where its own is not on the stage."""
