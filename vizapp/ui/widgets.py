@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QHelpEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QToolTip, QVBoxLayout, QWidget
 
 W = TypeVar("W", bound=QWidget)
@@ -26,11 +26,29 @@ def label(name: str, text: str = "", *, align: Qt.AlignmentFlag | None = None, w
     return made
 
 
+class Toggle(QPushButton):
+    """A button that stays down, and has bold words then: there is room for them always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setCheckable(True)
+
+    def sizeHint(self) -> QSize:
+        """As wide as with bold words, so that its neighbours stay where they are."""
+        hint, bold = super().sizeHint(), QFont(self.font())
+        bold.setBold(True)
+        words = self.text().replace("&&", "&")
+        more = QFontMetrics(bold).horizontalAdvance(words) - self.fontMetrics().horizontalAdvance(words)
+        return QSize(hint.width() + max(0, more), hint.height())
+
+    def minimumSizeHint(self) -> QSize:
+        """No less."""
+        return self.sizeHint()
+
+
 def toggle() -> QPushButton:
     """A button that stays down."""
-    made = QPushButton()
-    made.setCheckable(True)
-    return made
+    return Toggle()
 
 
 def tight_column() -> QVBoxLayout:
