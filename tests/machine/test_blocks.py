@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,12 +22,17 @@ COUNT = 0xFFFF_FFFF
 DEVICE = 0x30000
 
 
+def compile_soon(monkeypatch: pytest.MonkeyPatch, *, arrivals: int = 2, loop: int = 40) -> None:
+    """Small programs are to be compiled and joined too, and short loops are to be long."""
+    monkeypatch.setattr(hot_blocks, "ARRIVALS", arrivals)
+    monkeypatch.setattr(hot_blocks, "EXITS", 3)
+    monkeypatch.setattr(hot_blocks, "LOOP", loop)
+
+
 @pytest.fixture(autouse=True)
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small programs are to be compiled too, and short loops are to be long."""
-    monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
-    monkeypatch.setattr(hot_blocks, "EXITS", 3)
-    monkeypatch.setattr(hot_blocks, "LOOP", 40)
+    """Everywhere here."""
+    compile_soon(monkeypatch)
 
 
 def state(bench: Bench) -> dict[str, Any]:
@@ -50,6 +55,18 @@ def stepped(bench: Bench, steps: int) -> None:
     """The reference: one at a time."""
     for _ in range(steps):
         bench.pc.step()
+
+
+def in_stretches(fast: Bench, slow: Bench, chance: random.Random, steps: int, most: int) -> Iterator[None]:
+    """Run one in stretches beside one that is stepped, to the end or ``steps``; after each they are alike."""
+    position = 0
+    while position < steps and fast.pc.stopped is None:
+        position += chance.randrange(1, most)
+        fast.pc.run(max_steps=position - fast.pc.position)
+        while slow.pc.position < position and slow.pc.stopped is None:
+            slow.pc.step()
+        assert state(fast) == state(slow)
+        yield
 
 
 def compare(make: Callable[[], Bench], total: int, seed: int = 1, parts: int = 12) -> Bench:

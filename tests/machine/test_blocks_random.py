@@ -9,10 +9,9 @@ import pytest
 from tests.controllers import START_CONTROLLER
 from tests.lengths import FULL
 from tests.machine.bench import CODE, DATA, HANDLERS, Bench
-from tests.machine.test_blocks import MAKE_PRESENT, in_blocks, state
+from tests.machine.test_blocks import MAKE_PRESENT, compile_soon, in_blocks, in_stretches
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.vectors import DE, PF
-from vizapp.machine import hot_blocks
 
 SEEDS = 400 if FULL else 24
 STEPS = 1200
@@ -137,18 +136,10 @@ def make(seed: int) -> Bench:
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_random_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot_blocks, "ARRIVALS", 1)
-    monkeypatch.setattr(hot_blocks, "EXITS", 3)
-    monkeypatch.setattr(hot_blocks, "LOOP", 100)
+    compile_soon(monkeypatch, arrivals=1, loop=100)
     chance = random.Random(seed)
     fast, slow = make(seed), make(seed)
-    position = 0
-    while position < STEPS and fast.pc.stopped is None:
-        position += chance.randrange(1, 200)
-        fast.pc.run(max_steps=position - fast.pc.position)
-        while slow.pc.position < position and slow.pc.stopped is None:
-            slow.pc.step()
-        assert state(fast) == state(slow)
+    for _ in in_stretches(fast, slow, chance, STEPS, 200):
         if seed % 3 == 1:
             page = DATA + 0x1000 * chance.randrange(16)
             flags = chance.choice((4, 5, 7))

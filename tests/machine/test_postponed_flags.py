@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.machine.bench import Bench
-from tests.machine.test_blocks import bench_of, in_blocks, state, stepped
-from vizapp.machine import hot_blocks
+from tests.machine.test_blocks import bench_of, compile_soon, in_blocks, state, stepped
 
 FIRST, LAST = 30, 80
 
@@ -104,9 +103,7 @@ LOOPS = {
 @pytest.fixture(autouse=True)
 def compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short loops are to be long."""
-    monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
-    monkeypatch.setattr(hot_blocks, "EXITS", 3)
-    monkeypatch.setattr(hot_blocks, "LOOP", 40)
+    compile_soon(monkeypatch)
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -9,37 +9,26 @@ import pytest
 from tests.controllers import START_CONTROLLER
 from tests.lengths import FULL
 from tests.machine.bench import CODE, DATA, HANDLERS, Bench
-from tests.machine.test_blocks import MAKE_PRESENT, bench_of, compare, state, stepped
+from tests.machine.test_blocks import (
+    MAKE_PRESENT,
+    bench_of,
+    compare,
+    compile_soon,
+    in_stretches,
+    state,
+    stepped,
+)
+from tests.machine.test_blocks import PROGRAMS as BLOCKS
 from tests.machine.test_blocks_random import CONDITIONS, Programmer
 from vizapp.isa.addresses import HostPhysical
 from vizapp.isa.vectors import PF
-from vizapp.machine import hot_blocks, linked_blocks
+from vizapp.machine import linked_blocks
 
 SEEDS = 300 if FULL else 16
 STEPS = 1500
 
 PROGRAMS = {
-    "recursion": """
-        mov ecx, 40
-    .1: mov eax, 6
-        call .fib
-        dec ecx
-        jnz .1
-        hlt
-    .fib:
-        cmp eax, 2
-        jb .end
-        push eax
-        dec eax
-        call .fib
-        xchg eax, [esp]
-        sub eax, 2
-        call .fib
-        pop edx
-        add eax, edx
-    .end:
-        ret
-    """,
+    "recursion": BLOCKS["calls"],
     "loops in loops": """
         mov ecx, 60
     .1: mov ebx, ecx
@@ -175,9 +164,7 @@ PROGRAMS = {
 @pytest.fixture(autouse=True)
 def join_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small programs are to have regions too."""
-    monkeypatch.setattr(hot_blocks, "ARRIVALS", 2)
-    monkeypatch.setattr(hot_blocks, "EXITS", 3)
-    monkeypatch.setattr(hot_blocks, "LOOP", 40)
+    compile_soon(monkeypatch)
 
 
 def regions(bench: Bench) -> int:
@@ -269,13 +256,8 @@ joined: list[bool] = []
 def test_random_ways(seed: int) -> None:
     chance = random.Random(seed)
     fast, slow = make(seed), make(seed)
-    position = 0
-    while position < STEPS and fast.pc.stopped is None:
-        position += chance.randrange(1, 400)
-        fast.pc.run(max_steps=position - fast.pc.position)
-        while slow.pc.position < position and slow.pc.stopped is None:
-            slow.pc.step()
-        assert state(fast) == state(slow)
+    for _ in in_stretches(fast, slow, chance, STEPS, 400):
+        pass
     joined.append(regions(fast) > 0)
     assert sum(joined) * 3 > len(joined) - 6
 
