@@ -18,7 +18,7 @@ from vizapp.experiment.hosted import with_io
 from vizapp.guest.library import build_guest
 from vizapp.machine.devices.station import Station
 from vizapp.session.builder import Machine, build
-from vizapp.session.scenario import Scenario
+from vizapp.session.scenario import Scenario, VmScenario
 
 pytestmark = [*AT_LENGTH, pytest.mark.timeout(0)]
 
@@ -49,13 +49,26 @@ def frame_data(operation: int, number: int, size: int) -> bytes:
 
 
 def run(guest: str, iterations: int, off: dict[str, bool], disk: bytes = b"") -> tuple[Machine, str]:
-    image = build_guest(guest, "native", iterations, {"FRAME_BYTES": str(FRAME_BYTES)})
-    scenario = Scenario(image, technique="binary-translation")
-    if disk:
-        scenario = replace(scenario, disks=(disk,), image=replace(image, spare_disk=b""))
+    machine, (output,) = beside([(guest, iterations, disk)], off)
+    return machine, output
+
+
+def beside(guests: list[tuple[str, int, bytes]], off: dict[str, bool]) -> tuple[Machine, list[str]]:
+    """Guests with how often they loop and their disk, beside one host: what each has printed."""
+    vms = []
+    for number, (guest, iterations, disk) in enumerate(guests):
+        image = build_guest(guest, "native", iterations, {"FRAME_BYTES": str(FRAME_BYTES)})
+        disks = (disk,) if disk else ()
+        vms.append(
+            VmScenario(replace(image, spare_disk=b"") if disk else image, disks=disks, name=f"vm{number}")
+        )
+    first, *others = vms
+    scenario = Scenario(
+        first.image, technique="binary-translation", disks=first.disks, name=first.name, others=tuple(others)
+    )
     machine = build(with_io(scenario, "hosted", off))
     machine.pc.run()
-    return machine, bytes(machine.monitor.devices.uart.output).decode("ascii")
+    return machine, [bytes(vm.hardware.uart.output).decode("ascii") for vm in machine.monitor.vms]
 
 
 @pytest.fixture
@@ -107,3 +120,46 @@ def test_sectors_are_written_and_read_intact(off: dict[str, bool]) -> None:
     disk, host = peripherals.ide.drives[0].disk, build_guest("host").spare_disk
     held = b"".join(disk.read(sector) for sector in range(disk.sectors))
     assert held == host + b"".join(wanted) + before[SECTORS * 512 :]
+
+
+@WAYS
+def test_all_of_it_at_once_in_four_machines(
+    wire: list[tuple[bytes, list[bytes]]], off: dict[str, bool]
+) -> None:
+    """A tenth as much of each: two use the network and two write their disks, beside each other."""
+    frames, rounds = FRAMES // 10, SECTORS // BLOCK_SECTORS // 10
+    before = [bytes((index * 7 + own) % 256 for index in range(DISK_SECTORS * 512 // 4)) for own in (1, 2)]
+    guests = [
+        ("network-send", frames, b""),
+        ("disk-write", rounds, before[0]),
+        ("network-receive", frames, b""),
+        ("disk-write", rounds, before[1]),
+    ]
+    machine, (sent, first, received, second) = beside(guests, off)
+    wanted = [frame_data(1, number, 0) for number in range(frames)]
+    operations = [(frame[HEADER:], answers) for frame, answers in wire]
+    assert [frame for frame, answers in operations if frame.startswith(pack("<H", 1))] == wanted
+    total = fnv(wanted)
+    assert f"the station has received {frames}, checksum {total:08X}, ours {total:08X}\n" in sent
+    answers = [
+        frame[HEADER:]
+        for _, given in wire
+        for frame in given
+        if frame[HEADER:].startswith(pack("<H", 0x8002))
+    ]
+    wanted = [frame_data(0x8002, number, FRAME_BYTES) for number in range(frames)]
+    assert answers == wanted
+    total = fnv(wanted)
+    assert f"the station has sent {frames}, checksum {total:08X}, ours {total:08X}\n" in received
+    words = BLOCK_SECTORS * 512 // 4
+    written = b"".join(
+        pack(f"<{words}I", *((number * GOLDEN_RATIO + index) % 2**32 for index in range(words)))
+        for number in range(rounds)
+    )
+    for output in (first, second):
+        assert "doublewords wrong 0\n" in output
+    peripherals = machine.pc.board.peripherals
+    assert peripherals is not None
+    disk, host = peripherals.ide.drives[0].disk, build_guest("host").spare_disk
+    held = b"".join(disk.read(sector) for sector in range(disk.sectors))
+    assert held == host + b"".join(written + own[len(written) :] for own in before)

@@ -10,6 +10,7 @@ from statistics import mean
 import pytest
 
 from tests.goldens.make import result_of
+from tests.lengths import AT_LENGTH
 from tests.session.test_input import READER
 from vizapp.cli.main import main
 from vizapp.experiment.hosted import with_io
@@ -20,6 +21,8 @@ from vizapp.machine import events as ev
 from vizapp.machine.events import Event
 from vizapp.machine.places import VM_APP, VMM
 from vizapp.session.builder import Machine, build
+from vizapp.session.details import PATH
+from vizapp.session.details.path import Paths
 from vizapp.session.scenario import Scenario, VmScenario
 from vizapp.session.session import Session
 from vizapp.session.state_hash import state_hash
@@ -64,7 +67,7 @@ def listened(plan: Scenario) -> tuple[Machine, list[Event]]:
     ("more", "guests"),
     [
         ("", [("compute", None), ("hello", None)]),
-        ("slice: 200us, ", [("minikernel", None), ("minikernel", None)]),
+        pytest.param("slice: 200us, ", [("minikernel", None), ("minikernel", None)], marks=AT_LENGTH),
         ("", [("network-send", 4), ("disk-read", 1), ("disk-write", 1), ("network-receive", 4)]),
         (ALL_OFF, [("network-receive", 4), ("disk-write", 1), ("popf", None)]),
         ("slice: 100us, ", [("crash", None), ("rings", None)]),
@@ -189,6 +192,21 @@ def test_a_key_reaches_the_machine_that_it_is_for() -> None:
         session.run(max_steps=20_000)
     assert first.stopped is not None
     assert session.scorecard().holds
+
+
+def test_the_way_of_a_frame_is_its_own_machines(tmp_path: Path) -> None:
+    """Stage after stage, of the one that sends as of the one that receives."""
+    vms = "[{guest: network-receive, iterations: 2}, {guest: rings}, {guest: network-send, iterations: 2}]"
+    session = Session(scenario(tmp_path, vms))
+    session.run()
+    session.watch_details({PATH})
+    found = session.seek(session.timeline.end).details[PATH]
+    assert isinstance(found, Paths)
+    ways = {(one.route, one.vm): [stop.stage for stop in one.stops] for one in reversed(found.shown)}
+    assert set(ways) == {(route, vm) for route in ("hosted-send", "hosted-receive") for vm in (0, 2)}
+    for vm in (0, 2):
+        assert set(ways["hosted-send", vm]) >= {"out", "switch", "vmapp", "write", "driver", "line"}
+        assert set(ways["hosted-receive", vm]) >= {"line", "read", "back", "injected"}
 
 
 def test_no_process_has_the_pages_of_another_machine(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
-"""Follows frames of a guest beside a host: VMM, world switch, VMDriver, VMApp, VMNet, adapter, and back.
+"""Follows frames of guests beside a host: VMM, world switch, VMDriver, VMApp, VMNet, adapter, and back.
 
-The guest's frames are found in the transmit ring of its virtual adapter, which the shared page names; past
-that a frame is known by its check sequence: in the buffer of VMApp's system call, and on the line.
+A guest's frames are found in the transmit ring of its virtual adapter, which the shared page names; past
+that a frame is known by its check sequence: in the buffer of VMApp's system call, and on the line. Whose it
+is says the process that has the processor, and of one that arrives its address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from vizapp.isa.addresses import Linear
+from vizapp.isa.addresses import HostPhysical, Linear
 from vizapp.machine import events as ev
 from vizapp.machine.devices.lance import LANCE_BASE, LANCE_IRQ, RDP, TDMD
 from vizapp.machine.places import VM_APP, VM_DRIVER, VMM_WORLD
@@ -28,13 +29,14 @@ _ADAPTER: Final = LANCE_BASE + RDP
 _TRANSMIT: Final = 800  # of the shared page: base, size and next descriptor, as host_shared.inc has it
 _WRITE, _READ, _NETWORK = 1, 2, 1  # numbers of system calls, and of the file, as host.asm has them
 _LONGEST: Final = 2048
+_NO_STATION: Final = bytes(6)
 _SENDS, _ARRIVES = routes.HOSTED_SEND.name, routes.HOSTED_RECEIVE.name
 _BOTH: Final = (_SENDS, _ARRIVES)
 _IRQ_VECTOR: Final = layout.HOST_VECTORS.start + LANCE_IRQ
 
 
 class HostedFollower(Witness):
-    """Frames of the one guest that there is."""
+    """Frames of all guests of one host."""
 
     kinds: frozenset[str] = frozenset(
         {
@@ -49,8 +51,8 @@ class HostedFollower(Witness):
         super().__init__(pc)
         self._monitor = monitor
         self._journeys = journeys
-        self._door: Stop | None = None  # by which the guest was left
-        self._waiting: set[tuple[int, int]] = set()  # descriptors that a frame has been seen in
+        self._doors: dict[int, Stop] = {}  # by which each guest was left
+        self._waiting: dict[int, set[tuple[int, int]]] = {}  # descriptors that a frame has been seen in
         self._reading = 0  # the buffer of VMApp's read
 
     @classmethod
@@ -89,7 +91,7 @@ class HostedFollower(Witness):
         """A door: out of the guest, out of VMApp, or the one by which VMDriver raises an interrupt again."""
         source, payload = event.source, event.payload
         if source.is_guest and not event.target.is_guest:
-            self._door = Stop("out", event.position, event.cycle)
+            self._doors[source.vm] = Stop("out", event.position, event.cycle)
         if payload.get("vector") == _IRQ_VECTOR and event.kind == ev.INTERRUPT_DELIVERED:
             stage = "interrupt" if event.target.world == VMM_WORLD else "served"
             for journey in self._journeys.under_way(_ARRIVES, "line", stage):
@@ -119,15 +121,15 @@ class HostedFollower(Witness):
 
     def _sent_with(self, check: int) -> Journey:
         """The frame of that check sequence that VMApp has not written yet; a new one if none was seen."""
-        for journey in self._journeys.under_way(_SENDS, "", "write"):
+        for journey in self._mine(_SENDS, "", "write"):
             if journey.facts["check"] == check:
                 return journey
-        return self._journeys.open(_SENDS, 0, check=check)
+        return self._journeys.open(_SENDS, self._monitor.current, check=check)
 
     def _in_vmapp(self, event: Event) -> None:
         """The host has returned to VMApp: from the run of the VM, or with a frame that it has read."""
         for route, after in ((_SENDS, "switch"), (_ARRIVES, "served"), (_ARRIVES, "raised")):
-            for journey in self._journeys.under_way(route, after, "vmapp"):
+            for journey in self._mine(route, after, "vmapp"):
                 self._reach(journey, "vmapp")
         count, buffer, self._reading = self._pc.cpu.eax, self._reading, 0
         if not buffer or not 0 < count <= _LONGEST:
@@ -136,7 +138,7 @@ class HostedFollower(Witness):
         if data is None:
             return
         check = check_sequence(data[:-4])  # the adapter stores the check sequence behind the frame
-        for journey in self._journeys.under_way(_ARRIVES, "line", "read"):
+        for journey in self._mine(_ARRIVES, "line", "read"):
             if journey.facts["check"] == check:
                 self._reach(journey, "read", bytes=count, check=check)
                 return
@@ -148,16 +150,19 @@ class HostedFollower(Witness):
             reason = {name: int(event.payload[name]) for name in ("port", "vector") if name in event.payload}
         else:
             stage, after, reason = "back", {_SENDS: "write", _ARRIVES: "read"}, {}
-        for route in _BOTH:
-            for journey in self._journeys.under_way(route, after[route], stage):
-                self._reach(journey, stage, **reason)
+        for journey in self._mine(_SENDS, after[_SENDS], stage):
+            self._reach(journey, stage, **reason)
+        # The interrupt of a frame's arrival is the host's, whoever it has hit.
+        arriving = self._mine if stage == "back" else self._journeys.under_way
+        for journey in arriving(_ARRIVES, after[_ARRIVES], stage):
+            self._reach(journey, stage, **reason)
 
     def _injected(self, event: Event) -> None:
-        slave = self._monitor.vms[0].hardware.pic.slave
+        slave = self._monitor.vms[self._monitor.current].hardware.pic.slave
         if int(event.payload["vector"]) != slave.vector + LANCE_IRQ - 8:
             return
         for route in _BOTH:
-            for journey in self._journeys.under_way(route, "back", "injected"):
+            for journey in self._mine(route, "back", "injected"):
                 self._reach(journey, "injected", vector=int(event.payload["vector"]))
                 self._journeys.close(journey)
 
@@ -165,8 +170,9 @@ class HostedFollower(Witness):
         payload = event.payload
         facts = {name: int(payload[name]) for name in ("address", "bytes", "check")}
         if event.kind == ev.FRAME_RECEIVED:
-            journey = self._journeys.open(_ARRIVES, 0, bytes=facts["bytes"], check=facts["check"])
-            self._reach(journey, "line", **facts)
+            for vm in self._receivers(facts["address"]):
+                journey = self._journeys.open(_ARRIVES, vm, bytes=facts["bytes"], check=facts["check"])
+                self._reach(journey, "line", **facts)
             return
         for journey in self._journeys.under_way(_SENDS, "write", "line"):
             if journey.facts["check"] == facts["check"]:
@@ -175,16 +181,35 @@ class HostedFollower(Witness):
 
     def _given(self) -> None:
         """Frames that the guest has given to its adapter: those in its ring that were not there before."""
-        peek, guest = self._monitor.machine(0).shared.peek, self._monitor.machine(0).memory
+        current = self._monitor.current
+        vm, waiting = self._monitor.machine(current), self._waiting.get(current, set())
+        peek, guest, door = vm.shared.peek, vm.memory, self._doors.get(current)
         seen: set[tuple[int, int]] = set()
         for frame in frames_given(guest.peek, *(peek(_TRANSMIT + 4 * index) for index in range(3))):
             seen.add((frame.number, frame.check))
-            if (frame.number, frame.check) not in self._waiting:
-                journey = self._journeys.open(_SENDS, 0, bytes=frame.bytes, check=frame.check)
+            if (frame.number, frame.check) not in waiting:
+                journey = self._journeys.open(_SENDS, current, bytes=frame.bytes, check=frame.check)
                 facts = (("descriptor", frame.number), ("address", frame.address), ("bytes", frame.bytes))
-                if self._door is not None:
-                    journey.stops.append(self._door._replace(facts=facts))
-        self._waiting = seen
+                if door is not None:
+                    journey.stops.append(door._replace(facts=facts))
+        self._waiting[current] = seen
+
+    def _mine(self, route: str, after: str = "", before: str = "") -> Iterator[Journey]:
+        """Those under way of the guest whose process or VMM has the processor."""
+        current = self._monitor.current
+        return (one for one in self._journeys.under_way(route, after, before) if one.vm == current)
+
+    def _receivers(self, address: int) -> list[int]:
+        """Whom VMNet has a frame for that lies in the host's memory; of a single guest it is all its."""
+        stations = {vm: self._station(vm) for vm in range(len(self._monitor.vms))}
+        target = self._pc.memory.dump(HostPhysical(address), len(_NO_STATION))
+        if len(stations) == 1 or target[0] & 1:
+            return [vm for vm, station in stations.items() if station != _NO_STATION or len(stations) == 1]
+        return [vm for vm, station in stations.items() if station == target]
+
+    def _station(self, vm: int) -> bytes:
+        at = self._monitor.machine(vm).shared.address + layout.STATION
+        return self._pc.memory.dump(HostPhysical(at), len(_NO_STATION))
 
     def _host_bytes(self, linear: int, count: int) -> bytes | None:
         """What is in VMApp's memory, or None where it has nothing."""
@@ -194,7 +219,7 @@ class HostedFollower(Witness):
         while len(data) < count:
             where = Linear(linear + len(data))
             here = min(count - len(data), 4096 - (where & 0xFFF))
-            address = self._monitor.processor_translate(where)
+            address = self._monitor.processor_translate(where, self._monitor.current)
             if address is None:
                 return None
             data += self._pc.memory.dump(address, here)
