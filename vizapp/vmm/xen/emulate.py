@@ -47,7 +47,13 @@ _DR6_KEPT, _DR6_SET, _DR7_KEPT, _DR7_SET = 0xFFFF_EFFF, 0xFFFF_0FF0, 0xFFFF_27FF
 
 FORCED_CPUID: Final = b"\x0f\x0bxen\x0f\xa2"  # ud2; "xen"; cpuid
 # Of leaf 1, EDX: VME, DE, PSE, PGE and SEP, what a guest kernel would need CR4 or ring 0 for.
-_HIDDEN: Final = 1 << 1 | identity.FEATURE_DE | 1 << 3 | identity.FEATURE_PGE | identity.FEATURE_SEP
+_HIDDEN: Final = (
+    identity.FEATURE_VME
+    | identity.FEATURE_DE
+    | identity.FEATURE_PSE
+    | identity.FEATURE_PGE
+    | identity.FEATURE_SEP
+)
 
 _TABLES: Final = N_(
     "descriptor tables belong to the hypervisor; a ported kernel uses set_trap_table and set_gdt"
