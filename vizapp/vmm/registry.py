@@ -90,8 +90,10 @@ TECHNIQUES: Final[dict[str, Maker]] = {
         "BinaryTranslation",
         Abilities(large_pages=False, overcommits=True, relays_frames=True, drives_devices=True),
     ),
-    "vt-x": Registered("native", "vt_x.technique", "VtX"),
-    "amd-v": Registered("native", "amd_v.technique", "AmdV"),
+    "vt-x": Registered("native", "vt_x.technique", "VtX", Abilities(relays_frames=True, drives_devices=True)),
+    "amd-v": Registered(
+        "native", "amd_v.technique", "AmdV", Abilities(relays_frames=True, drives_devices=True)
+    ),
     "paravirtual": Registered(
         "xen",
         "xen.technique",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -17,7 +18,7 @@ from vizapp.machine.devices.carried_drive import CarriedDrive, Request
 from vizapp.machine.devices.relayed_lance import CAME, LOST
 from vizapp.machine.events import Event
 from vizapp.machine.meter import Purpose
-from vizapp.machine.places import VMKERNEL, VMM
+from vizapp.machine.places import VMKERNEL, VMM, Place
 from vizapp.resources import assets
 from vizapp.session.builder import Machine, build
 from vizapp.session.scenario import Scenario
@@ -25,7 +26,7 @@ from vizapp.session.session import Session
 from vizapp.session.state_hash import state_hash
 from vizapp.vmm.saved_vm import restore_vm, save_vm
 from vizapp.vmm.trap_and_emulate.monitor import TrapAndEmulateMonitor
-from vizapp.vmm.vmkernel.kernel import KERNEL, MOST_WAITING, Vmkernel
+from vizapp.vmm.vmkernel.kernel import MOST_WAITING, Vmkernel
 
 ESX = "binary-translation"
 RING = 16  # descriptors of a library guest's
@@ -47,18 +48,46 @@ def kernel_of(machine: Machine) -> Vmkernel:
 
 
 @pytest.mark.parametrize(
-    ("guest", "iterations"),
-    [("network-send", 18), ("network-receive", 10), ("disk-read", 2), ("disk-write", 1)],
+    ("guest", "iterations", "technique"),
+    [
+        ("network-send", 18, ESX),
+        ("network-receive", 10, ESX),
+        ("disk-read", 2, ESX),
+        ("disk-write", 1, ESX),
+        ("network-send", 3, "vt-x"),
+        ("disk-write", 1, "vt-x"),
+        ("network-receive", 3, "amd-v"),
+        ("disk-read", 1, "amd-v"),
+    ],
 )
-def test_a_guest_does_what_it_does_on_the_bare_machine(guest: str, iterations: int) -> None:
+def test_a_guest_does_what_it_does_on_the_bare_machine(guest: str, iterations: int, technique: str) -> None:
     """Its registers after each instruction, and its memory at the end, with frames and sectors in it."""
-    session = Session(make_scenario(guest, technique_name=ESX, iterations=iterations), lockstep=True)
+    session = Session(make_scenario(guest, technique_name=technique, iterations=iterations), lockstep=True)
     session.run()
     card = session.scorecard()
     assert card.holds is True, card
     assert card.compared == session.timeline.end_instruction
     assert session.leaks == ()
     assert result_of(session.final_serial) == bare_result(guest, iterations)
+
+
+def test_under_vt_x_several_guests_share_them_too() -> None:
+    guests = (("network-send", 4), ("disk-write", 1), ("network-receive", 4))
+    scenario = together(*(build_guest(name, iterations=count) for name, count in guests))
+    session = Session(
+        replace(scenario, technique="vt-x", processor="nehalem", paging="nested"), lockstep=True
+    )
+    session.run()
+    report = session.report()
+    assert session.leaks == ()
+    for guest, vm in zip(guests, report["vms"], strict=True):
+        assert vm["scorecard"]["equivalence"]["holds"] is True, vm
+        assert result_of(vm["serial"]) == bare_result(*guest)
+    middle, end = session.timeline.end // 2, session.timeline.end
+    there = state_hash(session.machine.pc)
+    session.seek(middle)
+    session.seek(end)
+    assert state_hash(session.machine.pc) == there
 
 
 def test_several_guests_share_one_adapter_and_one_disk() -> None:
@@ -373,7 +402,7 @@ def test_the_vmkernel_has_a_place_of_its_own_and_its_work_is_input_and_output() 
     components = [component.id for world in session.stage.worlds for component in world.components]
     assert components[:2] == [VMM, VMKERNEL]
     session.next_event([ev.FRAME_SWITCHED])
-    assert session.machine.pc.meter.place == KERNEL
+    assert session.machine.pc.meter.place == Place(component=VMKERNEL)
     session.run()
     assert session.machine.pc.meter.by_purpose()[Purpose.IO] > 0
 

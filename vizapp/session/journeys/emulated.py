@@ -117,7 +117,7 @@ class EmulatedFollower:
 
     def _told(self, event: Event, vm: int) -> None:
         """An interrupt reaches the guest; it tells of all that its adapter has done by then."""
-        vector = _vector(event)
+        vector = vector_of(event)
         names = (
             (routes.DIRECT_SEND, routes.DIRECT_RECEIVE) if vm < 0
             else (routes.EMULATED_SEND, routes.EMULATED_RECEIVE)
@@ -140,7 +140,7 @@ class EmulatedFollower:
         return vector == slave.vector + LANCE_IRQ - 8
 
 
-def _vector(event: Event) -> int:
+def vector_of(event: Event) -> int:
     """What is delivered, -1 if nothing; VMX has it in the low byte of its interruption information."""
     payload = event.payload
     if "vector" in payload:

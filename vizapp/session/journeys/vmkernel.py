@@ -13,8 +13,9 @@ from vizapp.machine import events as ev
 from vizapp.machine.devices.ide import IDE_IRQ
 from vizapp.machine.devices.lance import LANCE_IRQ, TDMD
 from vizapp.session.journeys import kernel_routes as routes
-from vizapp.session.journeys.emulated import EmulatedFollower
+from vizapp.session.journeys.emulated import EmulatedFollower, vector_of
 from vizapp.session.journeys.journey import Journey, Journeys, Stop
+from vizapp.vmm.hardware_assisted.monitor import HardwareAssistedMonitor
 from vizapp.vmm.physical_timer import SLAVE_VECTOR
 from vizapp.vmm.trap_and_emulate.monitor import TrapAndEmulateMonitor
 from vizapp.vmm.vmkernel.virtual_switch import UPLINK
@@ -52,7 +53,9 @@ class VmkernelFollower(EmulatedFollower):
         cls, pc: Pc, monitor: Monitor, symbols: Mapping[str, Linear], journeys: Journeys
     ) -> VmkernelFollower | None:
         """A follower, if there is a VMkernel."""
-        kernel = monitor.host.kernel if isinstance(monitor, TrapAndEmulateMonitor) else None
+        if not isinstance(monitor, TrapAndEmulateMonitor | HardwareAssistedMonitor):
+            return None
+        kernel = monitor.host.kernel
         return None if kernel is None else cls(pc, monitor, journeys, kernel)
 
     def take(self, event: Event) -> None:
@@ -64,7 +67,7 @@ class VmkernelFollower(EmulatedFollower):
                 self._switched(event)
             case ev.BLOCKS_ASKED:
                 self._asked(event)
-            case ev.INTERRUPT_INJECTED:
+            case ev.INTERRUPT_INJECTED | ev.VM_ENTERED:
                 self._told(event, event.target.vm)
             case _:
                 if event.source.is_guest and not event.target.is_guest:
@@ -138,7 +141,7 @@ class VmkernelFollower(EmulatedFollower):
 
     def _told(self, event: Event, vm: int) -> None:
         """An interrupt reaches a guest; it tells of all that its device has done by then."""
-        vector = int(event.payload["vector"])
+        vector = vector_of(event)
         line = vector - self._monitor.vms[max(vm, 0)].hardware.pic.slave.vector + 8
         ends = {
             LANCE_IRQ: ((_SENDS, "taken"), (_LOCAL, "stored"), (_ARRIVES, "stored")),

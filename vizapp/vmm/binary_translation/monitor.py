@@ -13,7 +13,6 @@ from vizapp.vmm.binary_translation.phases import PHASES, PURPOSES
 from vizapp.vmm.processor_view import general
 from vizapp.vmm.stage import StageComponent, StageWorld, bare_stage
 from vizapp.vmm.trap_and_emulate.monitor import TrapAndEmulateMonitor
-from vizapp.vmm.vmkernel.phases import PHASES as KERNEL_PHASES
 
 if TYPE_CHECKING:
     from vizapp.vmm.base import CpuView
@@ -32,8 +31,8 @@ class TranslatingMonitor(TrapAndEmulateMonitor):
         bill = self.host.bill
         if self.host.pager is not None:
             self.host.pager.begin()
-        if (kernel := self.host.kernel) is not None and name in KERNEL_PHASES:
-            return self.run_kernel(kernel, name)
+        if following := self.host.run(name):
+            return following
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.machine(self.current))

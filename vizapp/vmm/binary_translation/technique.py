@@ -79,14 +79,12 @@ class BinaryTranslation:
     def start(self, pc: Pc, image: Image, options: Options) -> TranslatingMonitor:
         """Set the monitor up in ring 0 and the guests to start."""
         host = make_host(pc, options, self._own_pages(options))
-        host.start_kernel()
+        host.start_kernel(MONITOR, "resume")
         vms = tuple(self._make(host, index, one) for index, one in enumerate(options.machines(image)))
         for vm in vms:
             vm.eager = not options.lazy
         host.machines = VirtualMachines(pc, vms, MONITOR, options.slice_cycles, options.actions)
-        if host.kernel is not None:
-            host.kernel.start(vms)
-            host.machines.awaits = host.kernel.awaits
+        host.serve_machines()
         monitor = TranslatingMonitor(host)
         first = vms[0]
         ring0.enter_protected(pc, first.tables, first.shadow.directory)

@@ -85,7 +85,7 @@ def assemble(
         return vm.place(cpu.cpl)
 
     devices = asked.board(
-        memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time, machine.features
+        memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time, host.equip(machine.features)
     )
     identity = pc.cpu.identity.without_virtualization()
     if machine.features is None or not machine.features.large_pages:

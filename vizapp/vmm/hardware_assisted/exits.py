@@ -128,6 +128,8 @@ def look_around(vm: Vm) -> str | None:
     """Back to the guest, unless something is due for it, or the processor for another one."""
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_translations"
+    if following := vm.host.due():
+        return following
     vm.host.machines.look_after()
     if not vm.ready:
         return "wait"  # it was paused or killed

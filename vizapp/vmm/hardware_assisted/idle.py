@@ -34,6 +34,8 @@ def wait(vm: Vm) -> str | None:
     """This machine has nothing to run: wake whom devices interrupt, or let the processor idle till then."""
     host = vm.host
     machines = host.machines
+    if following := host.due():
+        return following
     machines.look_after()
     if vm.ready and machines.scheduler.slice_end() is None:
         return "look_around"
@@ -66,5 +68,5 @@ def own_interrupt(vm: Vm) -> str | None:
     host = vm.host
     below = vm.stack - host.pc.cpu.esp
     frame = TrapFrame(host.pc.memory, HostPhysical(vm.virtual.pushed_at - below))
-    own_interrupts.take(host.pc, host.tables, host.timer, lambda _: host.machines.hand_over(), frame)
+    own_interrupts.take(host.pc, host.tables, host.timer, host.interrupted, frame)
     return None

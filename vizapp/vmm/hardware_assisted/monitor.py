@@ -63,6 +63,8 @@ class HardwareAssistedMonitor:
     def run_phase(self, name: str) -> str | None:
         """Run one phase and charge its path."""
         bill = self.host.bill
+        if following := self.host.run(name):
+            return following
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.host.machines.current)
@@ -70,14 +72,17 @@ class HardwareAssistedMonitor:
     def save(self) -> Any:
         """The virtual machines outside machine memory."""
         host = self.host
-        return host.frames.save(), host.timer.save(), host.machines.save()
+        kernel = None if host.kernel is None else host.kernel.save()
+        return host.frames.save(), host.timer.save(), host.machines.save(), kernel
 
     def load(self, saved: Any) -> None:
         """Take up a saved state."""
-        frames, timer, machines = saved
+        frames, timer, machines, kernel = saved
         self.host.frames.load(frames)
         self.host.timer.load(timer)
         self.host.machines.load(machines)
+        if self.host.kernel is not None:
+            self.host.kernel.load(kernel)
 
     def place_of(self, cpu: Cpu) -> Place:
         """In the guest's world by its own rings, or in the monitor."""
@@ -89,7 +94,8 @@ class HardwareAssistedMonitor:
     def stage(self) -> tuple[StageWorld, ...]:
         """Two ring systems: the monitor's, and the guests'."""
         host = self.host
-        return two_ring_systems(host.place.world, host.guest_world, [vm.name for vm in self.vms])
+        names = [vm.name for vm in self.vms]
+        return two_ring_systems(host.place.world, host.guest_world, names, kernel=host.kernel is not None)
 
     def guest_view(self, vm: int = 0) -> CpuView:
         """The virtual CPU, wherever its state is."""
@@ -127,7 +133,9 @@ class HardwareAssistedMonitor:
 
     def ownership(self) -> Ownership:
         """A guest has its memory and nothing else; every port and line of the machine is the monitor's."""
-        lines = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
-        return Ownership(
-            self.host.frames.ranges(), ((0, 0xFFFF, OWNER),), tuple((line, OWNER) for line in lines)
-        )
+        kernel = self.host.kernel
+        lines: tuple[int, ...] = (*LINES, KEYBOARD_LINE, SERIAL_LINE)
+        ports: tuple[tuple[int, int, str], ...] = ((0, 0xFFFF, OWNER),)
+        if kernel is not None:
+            lines, ports = (*lines, *kernel.lines), (*kernel.ports, *ports)
+        return Ownership(self.host.frames.ranges(), ports, tuple((line, OWNER) for line in lines))

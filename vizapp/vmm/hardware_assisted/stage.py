@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizapp.machine.places import APPLICATION, GUEST_KERNEL, SVM_GUEST, SVM_HOST, VMM, VMX_NON_ROOT, VMX_ROOT
+from vizapp.machine.places import (
+    APPLICATION,
+    GUEST_KERNEL,
+    SVM_GUEST,
+    SVM_HOST,
+    VMKERNEL,
+    VMM,
+    VMX_NON_ROOT,
+    VMX_ROOT,
+)
 from vizapp.messages import N_, Message
 from vizapp.vmm.stage import StageComponent, StageWorld
 
@@ -19,8 +28,13 @@ TITLES = {
 }
 
 
-def two_ring_systems(monitor: str, guest: str, vms: Sequence[str]) -> tuple[StageWorld, ...]:
-    """The monitor in ring 0 of its own world; kernels in ring 0 and applications in ring 3 of the guests'."""
+def two_ring_systems(
+    monitor: str, guest: str, vms: Sequence[str], *, kernel: bool = False
+) -> tuple[StageWorld, ...]:
+    """The monitor in ring 0 of its own world; kernels in ring 0 and applications in ring 3 of the guests'.
+
+    ``kernel``: beside the monitor there is a VMkernel.
+    """
     components: list[StageComponent] = []
     for index, name in enumerate(vms):
         for ring, kind, title in (
@@ -28,8 +42,10 @@ def two_ring_systems(monitor: str, guest: str, vms: Sequence[str]) -> tuple[Stag
             (3, APPLICATION, Message(N_("applications"))),
         ):
             components.append(StageComponent(kind, title, ring, index, name if len(vms) > 1 else ""))
-    below = StageComponent(VMM, Message(N_("virtual machine monitor")), 0)
+    below = [StageComponent(VMM, Message(N_("virtual machine monitor")), 0)]
+    if kernel:
+        below.append(StageComponent(VMKERNEL, Message(N_("VMkernel")), 0))
     return (
         StageWorld(guest, TITLES[guest], tuple(sorted(components, key=lambda component: component.ring))),
-        StageWorld(monitor, TITLES[monitor], (below,)),
+        StageWorld(monitor, TITLES[monitor], tuple(below)),
     )

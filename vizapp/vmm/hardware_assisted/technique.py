@@ -27,6 +27,7 @@ from vizapp.vmm.host_tables import HostTables
 from vizapp.vmm.shadow import POOL_PAGES, Shadow
 from vizapp.vmm.virtual_machine import owner_of
 from vizapp.vmm.virtual_machines import VirtualMachines
+from vizapp.vmm.vmkernel.kernel import pages_for
 
 if TYPE_CHECKING:
     from vizapp.machine.image import Image
@@ -103,13 +104,15 @@ class HardwareAssisted(ABC):
         """The guests' memory, the monitor's for itself and for each of them, and the first megabyte."""
         sizes = (options.memory, *(other.memory for other in options.others))
         pages = sum(self.pages_of(size, nested=options.nested) for size in sizes)
-        return options.all_memory + (FIRST_FRAME + MONITOR_PAGES + pages << PAGE_SHIFT)
+        pages += FIRST_FRAME + MONITOR_PAGES + pages_for(options)
+        return options.all_memory + (pages << PAGE_SHIFT)
 
     def start(self, pc: Pc, image: Image, options: Options) -> HardwareAssistedMonitor:
         """Set the monitor up below the guests, and enter the first."""
         frames = FrameAllocator(FIRST_FRAME, pc.memory.frames)
         tables = HostTables(pc.memory, frames, BASE, OWNER)
         host = Host(pc, options.paths, frames, tables, self.worlds)
+        host.start_kernel(host.place, "look_around")
         directory = frames.allocate(OWNER)
         pc.memory.write((directory << PAGE_SHIFT) + (BASE >> 22) * 4, 4, tables.directory_entry)
         code = frames.allocate(OWNER)
@@ -122,6 +125,7 @@ class HardwareAssisted(ABC):
             for index, machine in enumerate(options.machines(image))
         )
         host.machines = VirtualMachines(pc, vms, host.place, options.slice_cycles, options.actions)
+        host.serve_machines()
         monitor = HardwareAssistedMonitor(host)
         host.timer.initialize()
         pc.monitor = monitor

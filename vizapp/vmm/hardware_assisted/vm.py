@@ -19,6 +19,7 @@ from vizapp.vmm.hardware_assisted.virtual_cpu import CONTROL, EVERYTHING, GENERA
 from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.virtual_machine import VirtualMachine
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE, VirtualMachines
+from vizapp.vmm.vmkernel.host import KernelHost
 
 if TYPE_CHECKING:
     from vizapp.machine.events import Payload
@@ -66,7 +67,7 @@ class Pending(NamedTuple):
     traced: int = 0
 
 
-class Host:
+class Host(KernelHost):
     """What the virtual machines share: the PC, its memory and its timer, and the monitor's own tables.
 
     Attributes:
@@ -77,6 +78,8 @@ class Host:
         take_interrupt: the offset there of the one that lets a physical interrupt in.
         machines: all of them.
     """
+
+    machines: VirtualMachines[Vm]
 
     def __init__(
         self, pc: Pc, paths: Paths, frames: FrameAllocator, tables: HostTables, worlds: Worlds
@@ -91,7 +94,7 @@ class Host:
         self.directory = 0
         self.switch_code = Linear(0)
         self.take_interrupt = 0
-        self.machines: VirtualMachines[Vm] = VirtualMachines(pc, (), self.place)
+        self.machines = VirtualMachines(pc, (), self.place)
 
     def go_to(self, offset: int) -> None:
         """Leave the routine: the processor goes on at one of the stubs of the switch."""
@@ -221,16 +224,20 @@ class Vm(VirtualMachine):
 
     def take_out(self) -> dict[str, Any]:
         """See ``VirtualMachine``: the virtual CPU too. What is mapped for it is filled anew."""
+        kernel = self.host.kernel
         return {
             **super().take_out(),
             "cpu": self.virtual.peek(),
             "mmu": self.mmu.save(),
             "event": self.event,
+            "sectors": {} if kernel is None else kernel.take_sectors(self.index),
         }
 
     def put_in(self, state: Mapping[str, Any]) -> None:
         """Become the machine that ``take_out`` told of."""
         super().put_in(state)
+        if self.host.kernel is not None:
+            self.host.kernel.put_sectors(self.index, state["sectors"])
         load_cpu(self.virtual.cpu, state["cpu"])
         self.mmu.load(state["mmu"])
         self.virtual.held = EVERYTHING

@@ -29,8 +29,8 @@ def halt(vm: Vm) -> str | None:
 
 def wait(vm: Vm) -> str | None:
     """This machine has nothing to run: wake whom devices interrupt, or let the processor idle till then."""
-    machines, kernel = vm.host.machines, vm.host.kernel
-    if kernel is not None and (following := kernel.due()):
+    machines = vm.host.machines
+    if following := vm.host.due():
         return following
     machines.look_after()
     if vm.ready and machines.scheduler.slice_end() is None:

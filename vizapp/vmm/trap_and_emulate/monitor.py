@@ -14,10 +14,7 @@ from vizapp.vmm.processor_view import read_linear
 from vizapp.vmm.stage import StageWorld, deprivileged_stage
 from vizapp.vmm.trap_and_emulate import views
 from vizapp.vmm.trap_and_emulate.phases import PHASES, PURPOSES
-from vizapp.vmm.trap_and_emulate.vm import MONITOR
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE
-from vizapp.vmm.vmkernel.kernel import KERNEL
-from vizapp.vmm.vmkernel.phases import PHASES as KERNEL_PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from vizapp.machine.input_log import Input
     from vizapp.vmm.trap_and_emulate.vm import Host, Vm
     from vizapp.vmm.virtual_machines import VirtualMachines
-    from vizapp.vmm.vmkernel.kernel import Vmkernel
 
 OWNER = "vmm"
 
@@ -71,22 +67,11 @@ class TrapAndEmulateMonitor(SoftwareOnly):
         bill = self.host.bill
         if self.host.pager is not None:
             self.host.pager.begin()
-        if (kernel := self.host.kernel) is not None and name in KERNEL_PHASES:
-            return self.run_kernel(kernel, name)
+        if following := self.host.run(name):
+            return following
         bill.purpose = PURPOSES.get(name, Purpose.MONITOR)
         bill.path(name)
         return PHASES[name](self.host.machines.current)
-
-    def run_kernel(self, kernel: Vmkernel, name: str) -> str:
-        """Run one phase of the VMkernel's, which is somewhere else in ring 0."""
-        bill, meter = self.host.bill, self.host.pc.meter
-        meter.enter(KERNEL)
-        bill.purpose = Purpose.IO
-        bill.path(name)
-        following = KERNEL_PHASES[name](kernel, self.host.machines.current)
-        if following not in KERNEL_PHASES:
-            meter.enter(MONITOR)
-        return following
 
     def save(self) -> Any:
         """The virtual machines outside machine memory."""

@@ -242,8 +242,8 @@ def due(vm: Vm) -> str | None:
     cpu = vm.virtual.cpu
     if vm.mmu.flush_requested or vm.mmu.invalidated:
         return "flush_shadow"
-    machines, kernel = vm.host.machines, vm.host.kernel
-    if kernel is not None and (following := kernel.due()):
+    machines = vm.host.machines
+    if following := vm.host.due():
         return following
     machines.look_after()
     if not vm.ready:

@@ -150,9 +150,7 @@ def make_vm(host: Host, index: int, options: VmOptions, kinds: Kinds = CLASSICAL
     def guest_place() -> Place:
         return places[cpu.cpl or 1]
 
-    features = options.features
-    if features is not None and host.kernel is not None:
-        features = features._replace(carried=True)
+    features = host.equip(options.features)
     devices = VirtualDevices(memory, pc.hertz, lambda: pc.meter.cycles, guest_place, guest_time, features)
     # The virtual serial port is connected to the machine's own: what the guest prints goes out there.
     devices.uart.on_sent = lambda byte: ring0.outb(pc, COM1_PORTS.start, byte)

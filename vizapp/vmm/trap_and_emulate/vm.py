@@ -16,7 +16,7 @@ from vizapp.vmm.bill import Bill
 from vizapp.vmm.physical_timer import PhysicalTimer
 from vizapp.vmm.virtual_machine import VirtualMachine
 from vizapp.vmm.virtual_machines import KEYBOARD_LINE, SERIAL_LINE, VirtualMachines
-from vizapp.vmm.vmkernel.kernel import Vmkernel
+from vizapp.vmm.vmkernel.host import KernelHost
 
 if TYPE_CHECKING:
     from vizapp.machine.events import Payload
@@ -57,36 +57,23 @@ class Pending:
     hidden: Hidden | None = None
 
 
-class Host:
+class Host(KernelHost):
     """What the virtual machines share: the PC, its memory and its timer.
 
     Attributes:
         machines: all of them.
         pager: takes memory from one guest for another, where they have less than they believe.
-        kernel: carries their frames and sectors, where the machine has an adapter or a disk of its own.
     """
+
+    machines: VirtualMachines[Vm]
 
     def __init__(self, pc: Pc, paths: Paths, frames: FrameAllocator) -> None:
         self.pc = pc
         self.bill = Bill(pc, paths)
         self.frames = frames
         self.pager: HostPager | None = None
-        self.kernel: Vmkernel | None = None
         self.timer = PhysicalTimer(pc, (KEYBOARD_LINE, SERIAL_LINE))
-        self.machines: VirtualMachines[Vm] = VirtualMachines(pc, (), MONITOR)
-
-    def start_kernel(self) -> None:
-        """Let the VMkernel, where the machine has something for it to drive, have its devices."""
-        self.kernel = Vmkernel.of(self.pc, self.frames, self.bill)
-        if self.kernel is not None:
-            self.timer = PhysicalTimer(self.pc, (KEYBOARD_LINE, SERIAL_LINE, *self.kernel.lines))
-
-    def interrupted(self, line: int) -> None:
-        """A device of the machine has interrupted: take from it what it was for, or see to it later."""
-        if self.kernel is not None and line in self.kernel.lines:
-            self.kernel.interrupted(line)
-        else:
-            self.machines.hand_over()
+        self.machines = VirtualMachines(pc, (), MONITOR)
 
     def start_paging(self) -> None:
         """The clock begins to run: what is paged from now on is told and paid for."""

@@ -17,7 +17,7 @@ from vizapp.machine.devices.carried_drive import CarriedDrive, Request
 from vizapp.machine.devices.carried_lance import CarriedLance
 from vizapp.machine.devices.ide import IDE_IRQ, IDE_PORTS
 from vizapp.machine.devices.lance import LANCE_IRQ, LANCE_PORTS
-from vizapp.machine.places import VMKERNEL, Place
+from vizapp.machine.places import VMKERNEL
 from vizapp.vmm.vmkernel.disk_driver import DiskDriver
 from vizapp.vmm.vmkernel.extents import Extent, read_table
 from vizapp.vmm.vmkernel.lance_driver import OWNER, PAGES, LanceDriver, copying
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from vizapp.machine.devices.disk import Disk
     from vizapp.machine.pc import Pc
+    from vizapp.machine.places import Place
     from vizapp.vmm.base import Options
     from vizapp.vmm.bill import Bill
     from vizapp.vmm.frame_allocator import FrameAllocator
     from vizapp.vmm.virtual_machine import VirtualMachine
 
-KERNEL: Final = Place(ring=0, component=VMKERNEL)
 MOST_WAITING: Final = 32
 """Frames that wait for room in a guest's ring at most; what comes beyond is lost, as it is at an adapter."""
 
@@ -64,15 +64,19 @@ class Vmkernel:
 
     Attributes:
         lines: the interrupt lines of its devices.
+        place: where its code runs, beside that of ``monitor``.
+        go_on: the monitor's phase for a machine that can run.
         hand: the frame that is being switched.
         going: the ports that it has still to leave by.
     """
 
-    def __init__(self, pc: Pc, frames: FrameAllocator, bill: Bill) -> None:
+    def __init__(self, pc: Pc, frames: FrameAllocator, bill: Bill, monitor: Place, go_on: str) -> None:
         devices = pc.board.peripherals
         assert devices is not None
         self.adapter = None if devices.network is None else LanceDriver(pc, frames, bill)
         self.disk = None if devices.ide is None else DiskDriver(pc, bill)
+        self.monitor, self.place = monitor, monitor._replace(component=VMKERNEL)
+        self.go_on = go_on
         self.lines = tuple(
             line
             for line, there in ((LANCE_IRQ, self.adapter is not None), (IDE_IRQ, self.disk is not None))
@@ -92,12 +96,12 @@ class Vmkernel:
         self._turn = 0  # whose frames and requests are looked for first
 
     @classmethod
-    def of(cls, pc: Pc, frames: FrameAllocator, bill: Bill) -> Vmkernel | None:
+    def of(cls, pc: Pc, frames: FrameAllocator, bill: Bill, monitor: Place, go_on: str) -> Vmkernel | None:
         """A kernel if the machine has what it drives."""
         devices = pc.board.peripherals
         if devices is None or (devices.network is None and devices.ide is None):
             return None
-        return cls(pc, frames, bill)
+        return cls(pc, frames, bill, monitor, go_on)
 
     def start(self, vms: Sequence[VirtualMachine]) -> None:
         """Serve these machines; before the clock runs."""

@@ -74,7 +74,7 @@ def serve_disk(kernel: Vmkernel, vm: Carried) -> str:
 
 
 def _on(kernel: Vmkernel, vm: Carried) -> str:
-    return kernel.due() or ("resume" if vm.ready else "wait")
+    return kernel.due() or (kernel.go_on if vm.ready else "wait")
 
 
 PHASES: Final[dict[str, Callable[[Vmkernel, Carried], str]]] = {
