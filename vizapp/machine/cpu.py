@@ -18,6 +18,7 @@ from vizapp.isa.registers import (
     CS,
     DS,
     EFLAGS_FIXED,
+    EFLAGS_VIP,
     EFLAGS_VM,
     ES,
     FS,
@@ -191,7 +192,7 @@ class Cpu(SegmentedAccess):
         The instruction's ``address`` is its offset in CS.
         """
         self.shadow = False
-        if is_pending(self):
+        if self.system_flags & EFLAGS_VIP and is_pending(self):
             raise Fault(GP, 0)
         executor(instruction)(self)
 
