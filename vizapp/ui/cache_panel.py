@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vizapp.session.frames import Frame
     from vizapp.ui.look import Look
 
-_WIDTHS = (52, 84, 74, 58, 150, 84, 70, 90)
+_WIDTHS = (64, 128, 74, 58, 150, 98, 70, 90)
 
 
 class CachePanel(Panel):

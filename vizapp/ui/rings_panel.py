@@ -112,6 +112,8 @@ class RingsView(Tipped):
     def tip_at(self, position: QPointF) -> str:
         """What is in the slot under the mouse."""
         for row, ring in enumerate(self.rings):
+            if 0 <= position.y() - row * self._look.px(_HEIGHT) < self._look.px(_TITLE):
+                return self.describe(ring)
             for column, cell in enumerate(self.cells(ring)):
                 if self.cell_rect(row, column).contains(position):
                     return self.describe_cell(cell)
@@ -124,13 +126,21 @@ class RingsView(Tipped):
         for row, ring in enumerate(self.rings):
             cells = self.cells(ring)
             top = self.cell_rect(row, 0).top() - self._look.px(_TITLE + _ABOVE)
-            painter.setFont(self._look.font("label"))
-            painter.setPen(self._look.color("text"))
-            title = QRectF(self._look.px(4), top, self.width() - self._look.px(8), self._look.px(_TITLE))
-            painter.drawText(title, Qt.AlignmentFlag.AlignVCenter, self.describe(ring))
+            self._paint_title(painter, top, self.describe(ring))
             for column, cell in enumerate(cells):
                 self._paint_cell(painter, self.cell_rect(row, column), cell)
             self._paint_marks(painter, row, ring, cells)
+
+    def _paint_title(self, painter: QPainter, top: float, words: str) -> None:
+        """In bold where there is room, else in smaller letters, and cut at last."""
+        room = self.width() - self._look.px(8)
+        painter.setFont(self._look.font("label"))
+        if painter.fontMetrics().horizontalAdvance(words) > room:
+            painter.setFont(self._look.font("small"))
+            words = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, room)
+        painter.setPen(self._look.color("text"))
+        area = QRectF(self._look.px(4), top, room, self._look.px(_TITLE))
+        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, words)
 
     def _paint_cell(self, painter: QPainter, area: QRectF, cell: Cell) -> None:
         look = self._look

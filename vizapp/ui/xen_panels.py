@@ -41,7 +41,7 @@ class DomainsPanel(TablePanel["DomainRow"]):
     details = frozenset((DOMAINS,))
     detail = DOMAINS
     nothing = _NO_DOMAINS
-    widths = (52, 116, 100, 68, 104, 84, 72, 76, 120)
+    widths = (52, 116, 100, 68, 104, 92, 72, 92, 120)
 
     def columns(self) -> list[Column[DomainRow]]:
         """Books of the scheduler and of the allocator."""
