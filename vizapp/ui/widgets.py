@@ -79,6 +79,8 @@ def scrolling(view: QWidget) -> QScrollArea:
     made.setWidgetResizable(True)
     made.setFrameShape(QFrame.Shape.NoFrame)
     made.setWidget(view)
+    for part in (view, made.viewport()):
+        part.setAutoFillBackground(False)  # what is below shows: the panel's own ground
     return made
 
 
