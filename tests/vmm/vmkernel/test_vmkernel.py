@@ -21,6 +21,9 @@ from vizapp.machine.meter import Purpose
 from vizapp.machine.places import VMKERNEL, VMM, Place
 from vizapp.resources import assets
 from vizapp.session.builder import Machine, build
+from vizapp.session.details import PATH
+from vizapp.session.details.path import Paths
+from vizapp.session.journeys.routes import ROUTES
 from vizapp.session.scenario import Scenario
 from vizapp.session.session import Session
 from vizapp.session.state_hash import state_hash
@@ -216,6 +219,16 @@ class Watched:
 
     def _retired(self) -> None:
         self._inside = False
+
+
+def test_such_a_frame_is_followed_to_the_other_guest() -> None:
+    session = ping_pong()
+    session.watch_details({PATH})
+    found = session.seek(session.timeline.end).details[PATH]
+    assert isinstance(found, Paths)
+    assert [(one.route, one.vm) for one in found.shown] == [("kernel-local", 1), ("kernel-local", 0)]
+    for one in found.shown:
+        assert [stop.stage for stop in one.stops] == [stage.key for stage in ROUTES["kernel-local"].stages]
 
 
 def test_nothing_of_a_device_happens_before_a_door_has_opened() -> None:
