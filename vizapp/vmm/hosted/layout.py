@@ -26,7 +26,8 @@ SHARED_BYTES: Final = 0x2000
 """The shared pages of one virtual machine; those of the next one are behind them."""
 
 # The slot of a process in the host's kernel.
-SLOT: Final = 256
+SLOT: Final = 256  # bytes; it begins with the state
+WAITING: Final = 2
 SLOT_SPACE: Final = 4  # its page directory
 
 # Vectors of the host's two 8259s: what arrives there while the VMM's world has the processor is the host's.
@@ -48,6 +49,7 @@ EXTENT: Final = 220  # of the disk, on the host's: its first sector
 SLICE: Final = 224  # cycles; TICK is in counts of the timer
 TICK: Final = 228
 KHZ: Final = 232
+SERVICE: Final = 236
 STORES: Final = 1024
 STORE_LIST: Final = 1028
 MOST_STORES: Final = 64

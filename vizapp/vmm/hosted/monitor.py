@@ -46,15 +46,14 @@ class HostedMonitor(TranslatingMonitor):
     """The VMMs, one a virtual machine, each with a world of its own.
 
     ``context`` is where the state of the first one's world is kept while the host has the processor; those of
-    the others are in the pages behind. ``processes`` are the slots of the VMApps in the host's kernel.
+    the others are in the pages behind.
     """
 
     host: HostedHost
 
-    def __init__(self, host: HostedHost, context: HostPhysical, processes: HostPhysical) -> None:
+    def __init__(self, host: HostedHost, context: HostPhysical) -> None:
         super().__init__(host)
         self._context = context
-        self._processes = processes
         self._several = len(self.vms) > 1
         self._worlds = {frame: vm.index for vm in self.vms for frame in vm.shadow.directories}
         self._spaces: dict[int, int] = {}  # of VMApps, by page directory; learned when they are first used
@@ -162,7 +161,7 @@ class HostedMonitor(TranslatingMonitor):
         if directory not in self._spaces:
             memory = self.host.pc.memory
             for vm in self.vms:
-                slot = HostPhysical(self._processes + vm.index * layout.SLOT + layout.SLOT_SPACE)
+                slot = HostPhysical(self.host.processes + vm.index * layout.SLOT + layout.SLOT_SPACE)
                 self._spaces[memory.read(slot, 4)] = vm.index
         if directory in self._spaces:
             cast("HostedMachines", self.host.machines).give(self.machine(self._spaces[directory]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vizapp.isa.instruction import Immediate, Memory
 from vizapp.isa.registers import CS, EFLAGS_TF, FS, GS
 from vizapp.machine.devices.ide import DATA, IDE_PORTS
+from vizapp.machine.devices.lance import LANCE_IRQ
 from vizapp.machine.faults import Fault, Unimplemented
 from vizapp.machine.meter import Purpose
 from vizapp.machine.port_io import may_access
@@ -213,6 +214,9 @@ def _leave(vm: HostedVm, reason: int, *, tell: bool = True) -> None:
     if tell:
         vm.tell_deadline()
     vm.shared.write(layout.REASON, reason)
+    serving = vm.hardware.pic.slave.isr >> LANCE_IRQ - 8 & 1
+    if serving != vm.shared.peek(layout.SERVICE):
+        vm.shared.write(layout.SERVICE, serving)
     for index in (FS, GS):
         vm.bill.charge("mon_segment_load")
         pc.cpu.set_segment(index, SegmentState(0))

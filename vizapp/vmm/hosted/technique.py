@@ -80,8 +80,9 @@ class HostedTranslation(BinaryTranslation):
             pc,
             options.paths,
             FrameAllocator(_FIRST_FRAME, pc.memory.frames),
-            HostPhysical(symbols["shared_page"]),
-            layout.CROSS + symbols["leave_vmm"] - cross,
+            shared=HostPhysical(symbols["shared_page"]),
+            processes=HostPhysical(symbols["processes"]),
+            leave=layout.CROSS + symbols["leave_vmm"] - cross,
         )
         machines = options.machines(image)
         vms = tuple(self._make_hosted(host, index, machine) for index, machine in enumerate(machines))
@@ -94,7 +95,7 @@ class HostedTranslation(BinaryTranslation):
             extent += self._tell_vmapp(vm, hosted, machine, options.slice_cycles, extent)
             self._prepare_world(vm, HostPhysical(cross + vm.index * PAGE_SIZE), symbols)
         first = HostPhysical(symbols["vmm_context"])
-        monitor = HostedMonitor(host, first, HostPhysical(symbols["processes"]))
+        monitor = HostedMonitor(host, first)
         pc.monitor = monitor
         pc.place_of = monitor.place_of
         pc.guest_state = monitor.translated_state

@@ -34,14 +34,23 @@ class HostedHost(Host):
 
     Attributes:
         shared: where the pages are that the first machine shares with VMDriver and VMApp.
+        processes: where the slots of the VMApps are in the host's kernel.
         leave: the linear address of a VMM's way out, in its switch page.
     """
 
     def __init__(
-        self, pc: Pc, paths: Paths, frames: FrameAllocator, shared: HostPhysical, leave: int
+        self,
+        pc: Pc,
+        paths: Paths,
+        frames: FrameAllocator,
+        *,
+        shared: HostPhysical,
+        processes: HostPhysical,
+        leave: int,
     ) -> None:
         super().__init__(pc, paths, frames)
         self.shared = shared
+        self.processes = processes
         self.leave = leave
 
 
@@ -93,6 +102,15 @@ class HostedVm(TranslatedVm):
         """Report something that the VMM did, to itself or to the guest."""
         vmm = self.places[0]
         self.pc.emit(kind, cause, payload, vmm, self.place if to_guest else vmm)
+
+    @property
+    def state(self) -> str:
+        """See ``base.Guest``; while its process waits in the host, for a sector too, so does the machine."""
+        state = super().state
+        slot = self.host.processes + self.index * layout.SLOT
+        if state in ("running", "ready") and self.pc.memory.read(HostPhysical(slot), 4) == layout.WAITING:
+            return "waiting"
+        return state
 
     def save(self) -> dict[str, Any]:
         """Everything outside machine memory, as plain data."""
