@@ -27,12 +27,13 @@ def as_csv(runs: Sequence[Run]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     purposes = [purpose.value for purpose in Purpose]
-    writer.writerow(["technique", "stopped", "instructions", "cycles", "start", "overhead", *purposes])
+    writer.writerow(["technique", "stopped", "instructions", "cycles", "overhead", *purposes, "start"])
     for run in runs:
         cycles = run.cycles
         overhead = "" if run.overhead is None else f"{run.overhead:.4f}"
-        row = [run.technique, run.stopped, run.instructions["guest"], cycles.total, run.start, overhead]
-        writer.writerow([*row, *(cycles.by_purpose.get(purpose, 0) for purpose in purposes)])
+        row = [run.technique, run.stopped, run.instructions["guest"], cycles.total, overhead]
+        spent = (cycles.by_purpose.get(purpose, 0) for purpose in purposes)
+        writer.writerow([*row, *spent, run.start])
     return text.getvalue()
 
 
