@@ -79,6 +79,16 @@ def test_frames_pass_between_two_machines_without_the_wire(hosted: dict[str, boo
     assert alone <= {0}
 
 
+def test_guests_that_send_each_other_frames_do_as_on_the_bare_machine() -> None:
+    other = VmScenario(neighbour(0, calls=False), name="answers")
+    plan = Scenario(neighbour(1, calls=True), "binary-translation", others=(other,), name="calls")
+    session = Session(with_io(plan, "hosted", {}), lockstep=True)
+    session.run()
+    card = session.scorecard()
+    assert card.holds is True, card
+    assert card.compared == session.timeline.end_instruction
+
+
 def hostile_plan(code: str) -> Scenario:
     """A host whose VMApps begin with ``code``, if their guest has ``MINE`` bytes of memory; the first has."""
     host = build_guest("host")

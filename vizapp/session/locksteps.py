@@ -57,7 +57,9 @@ def start_lockstep(
 def _hear_network(monitor: Monitor, vm: int, given: Callable[[int, Input], None]) -> None:
     """Tell when the network adapter of virtual machine ``vm`` reaches for its memory."""
     if isinstance(monitor, HostedMonitor):
-        monitor.machine(vm).on_relay = lambda left, filled: given(vm, Input(0, NETWORK, (left, filled)))
+        monitor.machine(vm).on_relay = lambda left, filled, frames: given(
+            vm, Input(0, NETWORK, (left, filled, *frames))
+        )
         return
     board = monitor.vms[vm].hardware.board
     peripherals = None if board is None else board.peripherals

@@ -22,12 +22,16 @@ TRANSMIT_BUFF = 1 << 15
 ADDRESS_MASK = 0xFF_FFFF
 
 
-class Dma(Protocol):
-    """The bus, mastered."""
+class Readable(Protocol):
+    """Memory, for who only reads it."""
 
     def read(self, address: int, count: int) -> bytes:
         """``count`` bytes of memory."""
         ...
+
+
+class Dma(Readable, Protocol):
+    """The bus, mastered."""
 
     def write(self, address: int, data: bytes) -> None:
         """Store ``data``."""
@@ -64,7 +68,7 @@ class Descriptor(NamedTuple):
     last: int
 
 
-def read_block(dma: Dma, address: int) -> Block:
+def read_block(dma: Readable, address: int) -> Block:
     """The initialization block at a physical address."""
     mode, station, logical, *words = unpack("<H6sQ4H", dma.read(address, BLOCK_BYTES))
     rings = [
@@ -73,7 +77,7 @@ def read_block(dma: Dma, address: int) -> Block:
     return Block(mode, station, logical, *rings)
 
 
-def read_descriptor(dma: Dma, address: int) -> Descriptor:
+def read_descriptor(dma: Readable, address: int) -> Descriptor:
     """The descriptor at a physical address."""
     low, high, count, last = unpack("<4H", dma.read(address, DESCRIPTOR_BYTES))
     return Descriptor((high & 0xFF) << 16 | low, high & 0xFF00, -count & 0x0FFF, last)

@@ -8,6 +8,7 @@ other end. Only what comes from a station that the bare machine has not, another
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vizapp.machine.clock import NEVER
@@ -38,7 +39,7 @@ class RelayedLance(Lance):
         self._now = cycles
 
     def take(self, *said: str | bool | bytes | int) -> None:
-        """Do what is said: (descriptors that left, descriptors filled), or one of
+        """Do what is said: (descriptors that left, descriptors filled, frames), see ``relay``, or one of
 
         (``LEFT``,)            the next frame leaves
         (``CAME``,)            one comes from the other end, ``(CAME, frame)`` from elsewhere
@@ -57,13 +58,17 @@ class RelayedLance(Lance):
                 self._listen()
                 del self._come[number : number + 1]
                 self.lose()
-            case (int(left), int(filled)):
-                self.relay(left, filled)
+            case (int(left), int(filled), *frames):
+                self.relay(left, filled, [frame for frame in frames if isinstance(frame, bytes)])
             case _:
                 raise ValueError(f"an adapter cannot be told {said}")
 
-    def relay(self, left: int, filled: int) -> None:
-        """Let the frames of ``left`` descriptors leave, and fill ``filled`` with such as have come."""
+    def relay(self, left: int, filled: int, frames: Sequence[bytes] = ()) -> None:
+        """Let the frames of ``left`` descriptors leave, and fill ``filled`` with such as have come.
+
+        ``frames`` has those that are not from the other end, and b"" in the place of each that is; where it
+        ends all are.
+        """
         while left > 0:
             super()._transmit()
             if not self._sending:
@@ -72,9 +77,13 @@ class RelayedLance(Lance):
             self._end_transmission()
         self._listen()
         size = self._block.receive.size
-        while filled > 0 and self._come:
+        elsewhere = iter(frames)
+        while filled > 0:
+            frame = next(elsewhere, b"") or (self._come.pop(0) if self._come else b"")
+            if not frame:
+                break
             before = self._receive_at
-            self._receive(self._come.pop(0))
+            self._receive(frame)
             filled -= (self._receive_at - before) % size or size
         self._drive()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from vizapp.isa.addresses import HostPhysical
 from vizapp.machine.places import APPLICATION, TRANSLATION_CACHE, VMM, VMM_WORLD, Place
 from vizapp.vmm.binary_translation.vm import TranslatedVm
 from vizapp.vmm.hosted import layout
+from vizapp.vmm.hosted.neighbours import frames_from
 from vizapp.vmm.hosted.ports import HostedPorts
 from vizapp.vmm.hosted.shared import SharedPages
 from vizapp.vmm.hosted.timer import HostTimer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from vizapp.vmm.base import Hosted, Paths
     from vizapp.vmm.frame_allocator import FrameAllocator
 
+Relayed: TypeAlias = tuple[int, int, tuple[bytes, ...]]
+_NOTHING: Final[Relayed] = (0, 0, ())
 VMM_PLACE: Final = Place(world=VMM_WORLD, ring=0, component=VMM)
 
 
@@ -64,7 +67,8 @@ class HostedVm(TranslatedVm):
         asked: VMApp does the port access of the instruction that is being emulated.
         after: the phase that follows when VMApp has been told of the end of a sector; "" if none does.
         text: the virtual serial port's text is for VMApp now.
-        relayed: descriptors of the virtual adapter that VMApp has emptied and filled, not told yet.
+        relayed: how many descriptors of the virtual adapter VMApp has emptied and filled, and what
+            neighbours' frames are in them, not told yet; see ``frames_from``.
         on_relay: told of them, at the guest instruction that finds it done.
     """
 
@@ -81,8 +85,8 @@ class HostedVm(TranslatedVm):
         self.asked = False
         self.after = ""
         self.text = False
-        self.relayed = (0, 0)
-        self.on_relay: Callable[[int, int], None] | None = None
+        self.relayed: Relayed = _NOTHING
+        self.on_relay: Callable[[int, int, tuple[bytes, ...]], None] | None = None
 
     def connect(self, hosted: Hosted, *, network: bool, disk: bool) -> None:
         """Connect its board with what VMApp does for it."""
@@ -132,21 +136,32 @@ class HostedVm(TranslatedVm):
             stores = ((0, self.memory.size),)
         for address, count in stores:
             self.memory.note(address, count)
-        left, filled = (self._descriptors(ring, stores) for ring in (layout.TRANSMIT, layout.RECEIVE))
-        self.relayed = (self.relayed[0] + left, self.relayed[1] + filled)
+        emptied, filled = (self._given_back(ring, stores) for ring in (layout.TRANSMIT, layout.RECEIVE))
+        others = (vm for vm in self.host.machines.vms if vm is not self)
+        neighbours = {vm.station for vm in others if isinstance(vm, HostedVm)}
+        frames = frames_from(self.memory, filled, neighbours) if neighbours else ()
+        left, came, whole = self.relayed
+        self.relayed = (left + len(emptied), came + len(filled), whole + frames)
+
+    @property
+    def station(self) -> bytes:
+        """The address of its virtual adapter."""
+        return self.pc.memory.dump(HostPhysical(self.shared.address + layout.STATION), 6)
 
     def tell_relayed(self) -> None:
         """The guest's next instruction finds done what VMApp has done for its adapter."""
-        relayed, self.relayed = self.relayed, (0, 0)
+        relayed, self.relayed = self.relayed, _NOTHING
         if any(relayed) and self.on_relay is not None:
             self.on_relay(*relayed)
 
-    def _descriptors(self, ring: int, stores: Iterable[tuple[int, int]]) -> int:
-        """How many of a ring's descriptors VMApp has given back to the guest."""
+    def _given_back(self, ring: int, stores: Iterable[tuple[int, int]]) -> list[int]:
+        """The descriptors of a ring that VMApp has given back to the guest."""
         base, size = (self.shared.peek(ring + offset) for offset in (0, 4))
-        return sum(
-            count == layout.GIVEN_BACK and base <= address < base + 8 * size for address, count in stores
-        )
+        last = base + 8 * size
+        # Of a descriptor its flags and what follows are stored.
+        return [
+            address & ~7 for address, count in stores if count == layout.GIVEN_BACK and base <= address < last
+        ]
 
     def tell_deadline(self) -> None:
         """Let VMDriver program the timer, if the VMM would be brought in too late."""
