@@ -79,7 +79,7 @@ mark_unmask:
 %endif
         mov     [if_unmasked], eax
 mark_unmasked:
-        mov     ecx, LONGEST_WAIT       ; a tick may take long to come where others run too
+        mov     ecx, LONGEST_WAIT       ; others may run meanwhile
 .after: mov     eax, [ticks]
         cmp     eax, [ticks_before]
         jne     .entered
