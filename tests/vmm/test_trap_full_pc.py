@@ -8,6 +8,7 @@ import pytest
 
 from tests.machine.test_devices_against_qemu import by_subject, golden
 from tests.oracle import devices
+from tests.oracle.sources import include
 from vizapp.guest.assembler.assembler import assemble
 from vizapp.isa.addresses import GuestPhysical, Linear
 from vizapp.machine.features import Features
@@ -32,7 +33,7 @@ def monitored(*programs: str) -> TrapAndEmulateMonitor:
     prices = {**dict.fromkeys(NAMES, 1), "io": 1000, "mon_lookup": 60_000}  # a second is soon over
     images = []
     for program in programs:
-        code = assemble(devices.source(program).read_text(encoding="ascii"), f"{program}.asm")
+        code = assemble(include(f"{program}.asm"), f"{program}.asm", include=include)
         images.append(
             Image(program, "native", ((GuestPhysical(code.origin), code.data),), Linear(code.origin))
         )
